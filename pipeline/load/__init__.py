@@ -1,0 +1,25 @@
+"""Read a Keras model and the samples that calibrate it."""
+
+from pipeline.load.description import FloatLayer, FloatModel, TfliteModel
+from pipeline.load.frameworks import Progress
+from pipeline.load.models import load_model
+from pipeline.load.samples import (
+    Preprocessing,
+    Samples,
+    declare_preprocessing,
+    load_samples,
+    random_samples,
+)
+
+__all__ = [
+    "FloatLayer",
+    "FloatModel",
+    "Preprocessing",
+    "Progress",
+    "Samples",
+    "TfliteModel",
+    "declare_preprocessing",
+    "load_model",
+    "load_samples",
+    "random_samples",
+]

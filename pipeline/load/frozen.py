@@ -1,0 +1,154 @@
+"""Describe a serving function by the operations of its frozen graph.
+
+A SavedModel need not know of layers. What is left of them are TensorFlow's operations; those whose
+inputs are all constants are weights being prepared, the others are the layers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from pipeline.load.description import FloatLayer
+from pipeline.load.frameworks import captured_stderr, import_tensorflow
+
+# TensorFlow's operation -> the Keras layer of the same cost
+KINDS = {
+    "Conv2D": "Conv2D",
+    "DepthwiseConv2dNative": "DepthwiseConv2D",
+    "MatMul": "Dense",
+    "FusedBatchNormV3": "BatchNormalization",
+    "Relu": "ReLU",
+    "Relu6": "ReLU",
+    "LeakyRelu": "LeakyReLU",
+    "MaxPool": "MaxPooling2D",
+    "AvgPool": "AveragePooling2D",
+    "Mean": "GlobalAveragePooling2D",
+    "AddV2": "Add",
+    "Mul": "Multiply",
+    "Sub": "Subtract",
+    "ConcatV2": "Concatenate",
+    "Pad": "ZeroPadding2D",
+    "PadV2": "ZeroPadding2D",
+    "Squeeze": "Reshape",
+    "ExpandDims": "Reshape",
+}  # fmt: skip
+PASSED_OVER = {"Identity", "StopGradient", "PreventGradient", "NoOp", "CheckNumerics"}
+WEIGHTED = {"Conv2D", "DepthwiseConv2D", "Dense"}
+# Bookkeeping on shapes, which a batch of one turns into constants
+SHAPE_OPERATIONS = {"Shape", "StridedSlice", "Pack", "Prod", "Fill", "Range"}
+
+
+def freeze(function: Any, input_shape: tuple[int, ...]) -> Any:
+    """The concrete function for a batch of one, with every variable a constant."""
+    tensorflow = import_tensorflow()
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    spec = tensorflow.TensorSpec((1, *input_shape), tensorflow.float32, name="input")
+    with captured_stderr():
+        concrete = tensorflow.function(function, input_signature=[spec]).get_concrete_function()
+        return convert_variables_to_constants_v2(concrete)  # type: ignore[no-untyped-call]
+
+
+def describe_frozen(
+    function: Any, input_shape: tuple[int, ...], input_name: str
+) -> tuple[tuple[FloatLayer, ...], str, tuple[int, ...]]:
+    """The layers in order, the name of the one that makes the output, and the output's shape."""
+    frozen = freeze(function, input_shape)
+    tensorflow = import_tensorflow()
+    (source,) = frozen.inputs
+    # which layer makes a tensor's values; None for a constant
+    makers: dict[str, str | None] = {source.name: input_name}
+    layers: dict[str, FloatLayer] = {}
+    for operation in frozen.graph.get_operations():
+        reads = [tensor for tensor in operation.inputs if tensor.dtype != tensorflow.resource]
+        live = [tensor for tensor in reads if makers.get(tensor.name) is not None]
+        if operation.type == "Placeholder":
+            continue
+        if not live or operation.type in SHAPE_OPERATIONS:
+            makers.update({tensor.name: None for tensor in operation.outputs})
+            continue
+        maker = makers[live[0].name]
+        constants = sum(math.prod(_whole(t)) for t in reads if makers.get(t.name) is None and _is_float(t))
+        before = layers.get(maker or "")
+        if operation.type in PASSED_OVER:
+            pass
+        elif before is not None and _is_bias(operation, before, constants):
+            layers[before.name] = _with_parameters(before, constants)
+        else:
+            layer = _layer(operation, live, makers, constants)
+            layers[layer.name] = layer
+            maker = layer.name
+        makers.update({tensor.name: maker for tensor in operation.outputs})
+    (output,) = frozen.outputs
+    short = _short_names([*layers, input_name])
+    described = tuple(
+        replace(layer, name=short[layer.name], inputs=tuple(short[name] for name in layer.inputs))
+        for layer in layers.values()
+    )
+    return described, short[str(makers[output.name])], _whole(output)[1:]
+
+
+def _short_names(names: list[str]) -> dict[str, str]:
+    """Names without the folders that all of them share: the call, the model."""
+    paths = {name: name.split("/") for name in names}
+    nested = [path for path in paths.values() if len(path) > 1]
+    shared = 0
+    while len(nested) > 1 and all(len(p) > shared + 1 and p[shared] == nested[0][shared] for p in nested):
+        shared += 1
+    return {name: "/".join(path[shared:]) if len(path) > 1 else name for name, path in paths.items()}
+
+
+def _layer(operation: Any, live: list[Any], makers: dict[str, str | None], constants: int) -> FloatLayer:
+    kind = KINDS.get(operation.type, operation.type)
+    attributes: dict[str, Any] = {}
+    if kind in {"Conv2D", "DepthwiseConv2D"}:
+        height, width, depth, per = (int(size) for size in operation.inputs[1].shape)
+        attributes["kernel_size"] = (height, width)
+        if kind == "Conv2D":
+            attributes["groups"] = int(operation.inputs[0].shape[-1]) // depth
+        else:
+            attributes["depth_multiplier"] = per
+    if kind in {"Conv2D", "DepthwiseConv2D", "MaxPooling2D", "AveragePooling2D"}:
+        attributes["strides"] = tuple(operation.get_attr("strides")[1:3])
+        attributes["padding"] = operation.get_attr("padding").decode().lower()
+    if kind in {"MaxPooling2D", "AveragePooling2D"}:
+        attributes["pool_size"] = tuple(operation.get_attr("ksize")[1:3])
+    if kind in WEIGHTED:
+        attributes["use_bias"] = False
+    return FloatLayer(
+        name=operation.name,
+        kind=kind,
+        inputs=tuple(str(makers[tensor.name]) for tensor in live),
+        input_shapes=tuple(_whole(tensor)[1:] for tensor in live),
+        output_shape=_whole(operation.outputs[0])[1:],
+        attributes=attributes,
+        parameters=2 * constants // 4 if kind == "BatchNormalization" else constants,
+    )
+
+
+def _is_bias(operation: Any, before: FloatLayer, constants: int) -> bool:
+    """Whether the operation adds the bias of the weighted layer before it."""
+    return (
+        operation.type in {"BiasAdd", "AddV2", "Add"}
+        and before.kind in WEIGHTED
+        and before.attributes.get("use_bias") is False
+        and constants == before.output_shape[-1]
+    )
+
+
+def _with_parameters(layer: FloatLayer, further: int) -> FloatLayer:
+    return replace(
+        layer, attributes={**layer.attributes, "use_bias": True}, parameters=layer.parameters + further
+    )
+
+
+def _whole(tensor: Any) -> tuple[int, ...]:
+    if tensor.shape.rank is None:
+        return (1, -1)
+    return tuple(-1 if size is None else int(size) for size in tensor.shape)
+
+
+def _is_float(tensor: Any) -> bool:
+    return bool(tensor.dtype.is_floating)

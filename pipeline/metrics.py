@@ -1,0 +1,95 @@
+"""Classification figures: accuracy, confusion matrix, precision, recall, F1, and agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """One class of a classification report, as scikit-learn's `classification_report` defines it."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """Predictions held against labels."""
+
+    subject: str
+    """What predicted: `float model`, `int8 on the host`, `target`."""
+    accuracy: float
+    macro_f1: float
+    confusion: np.ndarray
+    """(classes, classes) int64: rows are the true class, columns the predicted one."""
+    classes: tuple[ClassFigures, ...]
+
+    @property
+    def samples(self) -> int:
+        return int(self.confusion.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two models agree on the same samples, labels or not."""
+
+    samples: int
+    same_class: float
+    """Share of samples for which both predict the same class."""
+    mean_absolute_difference: float
+    """Of the real-valued outputs."""
+    largest_difference: float
+
+
+def classify(
+    subject: str, predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None, count: int
+) -> Classification:
+    """Hold predicted class numbers (N,) against true ones (N,); `count` classes, named where names are known.
+
+    precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = 2 TP / (2 TP + FP + FN); 0 where a
+    denominator is 0. The macro F1 is the mean over the classes that occur, as labels or predictions.
+    """
+    confusion = np.zeros((count, count), np.int64)
+    np.add.at(confusion, (labels.astype(np.int64), predicted.astype(np.int64)), 1)
+    hits = np.diagonal(confusion)
+    support, claimed = confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = _ratio(2 * hits, support + claimed)
+    occurring = support + claimed > 0
+    names = tuple(classes) if classes is not None else tuple(str(index) for index in range(count))
+    precision, recall = _ratio(hits, claimed), _ratio(hits, support)
+    return Classification(
+        subject=subject,
+        accuracy=float(hits.sum() / max(1, confusion.sum())),
+        macro_f1=float(f1[occurring].mean()) if occurring.any() else 0.0,
+        confusion=confusion,
+        classes=tuple(
+            ClassFigures(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+            for i, name in enumerate(names)
+        ),
+    )
+
+
+def compare_predictions(first: np.ndarray, second: np.ndarray) -> Agreement:
+    """How far two models' real-valued outputs (N, ...) agree; the class is the largest output's index."""
+    first, second = first.reshape(len(first), -1), second.reshape(len(second), -1)
+    difference = np.abs(first.astype(np.float64) - second.astype(np.float64))
+    return Agreement(
+        samples=len(first),
+        same_class=float((first.argmax(axis=1) == second.argmax(axis=1)).mean()),
+        mean_absolute_difference=float(difference.mean()),
+        largest_difference=float(difference.max()),
+    )
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """float64, 0 where the denominator is 0."""
+    ratio = np.zeros(len(numerator))
+    np.divide(numerator, denominator, out=ratio, where=denominator != 0)
+    return ratio
