@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from pipeline.build import Firmware
-from pipeline.lower import Place, Program
+from pipeline.lower import Place, Program, place_bytes
 from pipeline.measure import Measurement, Source
 from pipeline.metrics import Agreement, Classification
 
@@ -181,7 +181,7 @@ def compare_outputs(
     one. Raises ValueError where the two cannot be the same thing.
     """
     got, want = _as_bytes(measured), _as_bytes(expected)
-    width = sum(_nbytes(place) for place in program.outputs)
+    width = sum(place_bytes(place) for place in program.outputs)
     if got.shape != want.shape or got.shape[1] != width:
         raise ValueError(
             f"outputs (samples, bytes) {got.shape} against {want.shape}; the program writes {width} bytes"
@@ -193,7 +193,7 @@ def compare_outputs(
     candidates: list[FirstDifference] = []
     start = 0
     for place in program.outputs:
-        end = start + _nbytes(place)
+        end = start + place_bytes(place)
         ours = np.ascontiguousarray(got[:, start:end]).view(place.dtype)
         theirs = np.ascontiguousarray(want[:, start:end]).view(place.dtype)
         mask = _differing(ours, theirs)
@@ -262,10 +262,6 @@ def _compare_layers(
             max(before.largest_difference, _largest(ours, theirs)),
         )
     return tuple(found[layer] for layer in sorted(found)), first
-
-
-def _nbytes(place: Place) -> int:
-    return int(np.prod(place.shape, dtype=np.int64)) * np.dtype(place.dtype).itemsize
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,327 @@
+"""Where everything of a chart lies; the templates only print it.
+
+Horizontal positions are percent of the plot's width and vertical ones pixels, so that a chart fills
+any page while its text keeps its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.report import words
+from pipeline.report.schema import Arena, ArenaTensor, Image, Layer, Range, Report, SymbolSize
+
+# The longest bar leaves room for the number behind it.
+LONGEST_BAR = 84.0
+SYMBOLS_SHOWN = 16
+ARENA_HEIGHT = 300
+TICKS = 5
+
+FLASH_PARTS = ("weights", "model code", "kernels", "harness", "startup and HAL", "C library", "other")
+RAM_PARTS = ("arena", "stack", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One horizontal bar and the text behind it."""
+
+    kind: str
+    width: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBars:
+    """A layer's shares, one bar a series."""
+
+    index: int
+    name: str
+    operator: str
+    bars: tuple[Bar, ...]
+
+
+def layer_bars(layers: Sequence[Layer]) -> tuple[LayerBars, ...]:
+    """Each layer's share of MACs, of predicted and of measured work, on one common scale."""
+    series = ("macs_share", "predicted_share", "share")
+    kinds = dict(zip(series, ("macs", "predicted", "measured"), strict=True))
+    shown = [s for s in series if any(getattr(layer, s) is not None for layer in layers)]
+    top = max((getattr(layer, s) or 0 for layer in layers for s in shown), default=0) or 1
+    return tuple(
+        LayerBars(
+            layer.index,
+            layer.name,
+            layer.operator,
+            tuple(
+                Bar(kinds[s], LONGEST_BAR * (getattr(layer, s) or 0) / top, words.share(getattr(layer, s)))
+                for s in shown
+            ),
+        )
+        for layer in layers
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a stacked bar, from `x` over `width` percent."""
+
+    name: str
+    kind: str
+    x: float
+    width: float
+    bytes: int
+    share: float
+    """Of the image's, not of the bar's."""
+
+
+def _segments(parts: dict[str, int], order: Sequence[str], scale_bytes: int) -> tuple[Segment, ...]:
+    total, x, made = sum(parts.values()) or 1, 0.0, []
+    names = [*(n for n in order if n in parts), *sorted(n for n in parts if n not in order)]
+    for name in names:
+        if parts[name]:
+            width = 100 * parts[name] / (scale_bytes or 1)
+            made.append(Segment(name, _kind(name, order), x, width, parts[name], parts[name] / total))
+            x += width
+    return tuple(made)
+
+
+def _kind(name: str, order: Sequence[str]) -> str:
+    return f"part{order.index(name)}" if name in order else f"part{len(order) - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class SizeBar:
+    """What one kind of memory holds, against what the board has."""
+
+    title: str
+    used_bytes: int
+    scale_bytes: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def fill(self) -> float:
+        return self.used_bytes / self.scale_bytes if self.scale_bytes else 0.0
+
+
+def flash_bar(image: Image, scale_bytes: int = 0) -> SizeBar:
+    """The image's flash by part; the bar is `scale_bytes` long, or as long as the image."""
+    scale = max(scale_bytes, image.flash_bytes)
+    return SizeBar("Flash", image.flash_bytes, scale, _segments(image.flash_parts, FLASH_PARTS, scale))
+
+
+def ram_bar(image: Image, scale_bytes: int = 0) -> SizeBar:
+    """The image's RAM by part."""
+    scale = max(scale_bytes, image.ram_bytes)
+    return SizeBar("RAM", image.ram_bytes, scale, _segments(image.ram_parts, RAM_PARTS, scale))
+
+
+def code_bar(image: Image) -> SizeBar:
+    """Flash without the weights, enlarged: beside them the code would be a line."""
+    parts = {name: size for name, size in image.flash_parts.items() if name != "weights"}
+    used = sum(parts.values())
+    return SizeBar("Code", used, used, _segments(parts, FLASH_PARTS, used))
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolBar:
+    """One symbol of the image; the bar is relative to the largest of its list."""
+
+    name: str
+    part: str
+    kind: str
+    width: float
+    bytes: int
+    share: float
+
+
+def symbol_bars(image: Image, *, weights: bool) -> tuple[SymbolBar, ...]:
+    """The largest symbols in flash: the constants of the model, or everything else."""
+    stored = [
+        s for s in image.symbols if "flash" in s.region and (s.part == "weights") is weights and s.bytes
+    ]
+    top = max((s.bytes for s in stored), default=1)
+    return tuple(_symbol(s, top, image.flash_bytes) for s in stored[:SYMBOLS_SHOWN])
+
+
+def _symbol(symbol: SymbolSize, top: int, flash_bytes: int) -> SymbolBar:
+    return SymbolBar(
+        symbol.name,
+        symbol.part,
+        _kind(symbol.part, FLASH_PARTS),
+        LONGEST_BAR * symbol.bytes / top,
+        symbol.bytes,
+        symbol.bytes / flash_bytes if flash_bytes else 0.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A tensor's rectangle: x and width in percent, y and height in pixels from the top."""
+
+    tensor: ArenaTensor
+    x: float
+    width: float
+    y: float
+    height: float
+    shade: int
+    """0 to 2, so that neighbors can be told apart."""
+
+    @property
+    def title(self) -> str:
+        t = self.tensor
+        names = " = ".join((t.tensor, *t.aliases))
+        steps = f"step {t.first}" if t.first == t.last else f"steps {t.first} to {t.last}"
+        return (
+            f"{names}: {words.shape(t.shape)} {t.dtype}, {words.count(t.bytes)} B "
+            f"at {words.count(t.offset)}, {steps}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArenaChart:
+    """The arena over time: a column a step, the arena's start at the bottom."""
+
+    height: int
+    boxes: tuple[Box, ...]
+    steps: tuple[Tick, ...]
+    """At the middle of each column."""
+    column: float
+    """Width of one step."""
+    offsets: tuple[Tick, ...]
+    peak_x: float | None
+    bound_y: float
+    gap_bytes: int
+
+
+def arena_chart(arena: Arena, layers: Sequence[Layer]) -> ArenaChart:
+    """Every buffer over its lifetime.
+
+    Where one is written over another in place, both live during that step; the older one is drawn to
+    the step's middle and the newer one from there.
+    """
+    steps = max(1, len(layers))
+    column, scale = 100 / steps, ARENA_HEIGHT / (arena.bytes or 1)
+    boxes: list[Box] = []
+    for number, tensor in enumerate(arena.tensors):
+        left = tensor.first + (0.5 if any(_overwrites(tensor, other) for other in arena.tensors) else 0.0)
+        right = tensor.last + (0.5 if any(_overwrites(other, tensor) for other in arena.tensors) else 1.0)
+        boxes.append(
+            Box(
+                tensor,
+                x=left * column,
+                width=max(right - left, 0.25) * column,
+                y=ARENA_HEIGHT - (tensor.offset + tensor.bytes) * scale,
+                height=tensor.bytes * scale,
+                shade=number % 3,
+            )
+        )
+    return ArenaChart(
+        height=ARENA_HEIGHT,
+        boxes=tuple(boxes),
+        steps=tuple(Tick((i + 0.5) * column, str(layer.index)) for i, layer in enumerate(layers)),
+        column=column,
+        offsets=tuple(
+            Tick(ARENA_HEIGHT - value * scale, words.size(value)) for value in _round_steps(arena.bytes)
+        ),
+        peak_x=None if arena.peak_layer is None else arena.peak_layer * column,
+        bound_y=ARENA_HEIGHT - arena.lower_bound_bytes * scale,
+        gap_bytes=arena.bytes - arena.lower_bound_bytes,
+    )
+
+
+def _overwrites(new: ArenaTensor, old: ArenaTensor) -> bool:
+    """Whether `new` begins, during the last step of `old`, on some of its bytes."""
+    began = -1 if old.role == "input" else old.first
+    return (
+        began < new.first == old.last
+        and new.role != "input"
+        and new.offset < old.offset + old.bytes
+        and old.offset < new.offset + new.bytes
+    )
+
+
+def _round_steps(total: int) -> list[int]:
+    """About TICKS values from 0 up to `total`, a power of two apart."""
+    step = 1
+    while total > step * TICKS:
+        step *= 2
+    return list(range(0, total + 1, step))
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the layers."""
+
+    weights_bytes: int
+    predicted_instructions: int | None
+    count: int | None
+    count_per_mac: float | None
+    difference_percent: float | None
+
+
+def totals(report: Report) -> Totals:
+    """What the last row of the layers' table says; sums of figures that every layer has."""
+    predicted = _sum([layer.predicted_instructions for layer in report.layers])
+    count = _sum([layer.count for layer in report.layers])
+    instructions = report.measured is not None and report.measured.unit == "instructions"
+    return Totals(
+        weights_bytes=sum(layer.weights_bytes for layer in report.layers),
+        predicted_instructions=predicted,
+        count=count,
+        count_per_mac=count / report.model.macs if count is not None and report.model.macs else None,
+        difference_percent=(
+            100 * (count - predicted) / predicted
+            if instructions and count is not None and predicted
+            else None
+        ),
+    )
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """All that a page draws, and the few figures that it adds up."""
+
+    totals: Totals
+    fused: tuple[Layer, ...]
+    """Layers that do the work of further operators."""
+    most_saturated: Range | None
+    layers: tuple[LayerBars, ...]
+    arena: ArenaChart
+    flash: SizeBar | None
+    ram: SizeBar | None
+    parts: SizeBar | None
+    code: SizeBar | None
+    weight_symbols: tuple[SymbolBar, ...]
+    code_symbols: tuple[SymbolBar, ...]
+
+
+def draw(report: Report) -> Charts:
+    """Lay out every chart of a report."""
+    image = report.linked
+    ranges = report.quantization.ranges if report.quantization else ()
+    return Charts(
+        totals=totals(report),
+        fused=tuple(layer for layer in report.layers if layer.fused),
+        most_saturated=max(ranges, key=lambda r: r.saturated, default=None),
+        layers=layer_bars(report.layers),
+        arena=arena_chart(report.arena, report.layers),
+        flash=flash_bar(image, report.board.flash_bytes) if image else None,
+        ram=ram_bar(image, report.board.ram_bytes) if image else None,
+        parts=flash_bar(image) if image else None,
+        code=code_bar(image) if image else None,
+        weight_symbols=symbol_bars(image, weights=True) if image else (),
+        code_symbols=symbol_bars(image, weights=False) if image else (),
+    )

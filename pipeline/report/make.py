@@ -1,0 +1,470 @@
+"""Put what the stages found into one report. Nothing is measured or judged here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pipeline.analyze import HostAnalysis, RegionFit
+from pipeline.build import Firmware
+from pipeline.compare import (
+    COUNTS,
+    BoardFacts,
+    Comparison,
+    FigureRow,
+    FirstDifference,
+    OutputComparison,
+    Prediction,
+    Verdict,
+    compare_figures,
+    verdict,
+)
+from pipeline.lower import Call, Place, Program, place_bytes
+from pipeline.measure import Measurement, Source
+from pipeline.metrics import Classification
+from pipeline.quantize import QuantizedModel
+from pipeline.report import schema
+
+WORDS = {"green": "Pass", "amber": "Pass, with cautions", "red": "Fail"}
+
+
+def make_report(
+    *,
+    program: Program,
+    board: BoardFacts,
+    firmware: Firmware | None = None,
+    run_firmware: Firmware | None = None,
+    run_board: BoardFacts | None = None,
+    measurement: Measurement | None = None,
+    outputs: OutputComparison | None = None,
+    prediction: Prediction | None = None,
+    float_analysis: HostAnalysis | None = None,
+    int8_analysis: HostAnalysis | None = None,
+    quantized: QuantizedModel | None = None,
+    classifications: Sequence[Classification] = (),
+    provenance: Mapping[str, str | int | float | bool | Sequence[str]] | None = None,
+) -> schema.Report:
+    """The report of one deployment; what is not at hand is left out and said to be unknown.
+
+    `firmware` is the image linked for `board`. `run_firmware` and `run_board` are the image that ran
+    and its board, where they are others of the same core.
+    """
+    ran = run_firmware or firmware
+    agreement = quantized.agreement if quantized else None
+    comparison = Comparison(outputs, compare_figures(prediction, firmware, measurement))
+    judged = verdict(
+        board=board,
+        program=program,
+        firmware=firmware,
+        measurement=measurement,
+        outputs=outputs,
+        run_firmware=run_firmware,
+        agreement=agreement,
+        classifications=classifications,
+    )
+    other = run_firmware if run_firmware and run_firmware != firmware else None
+    run_title = run_board.title if run_board else board.title
+    return schema.Report(
+        model=schema.Model(
+            name=program.name,
+            macs=program.macs,
+            inputs=tuple(_place(place) for place in program.inputs),
+            outputs=tuple(_place(place) for place in program.outputs),
+        ),
+        board=schema.BoardSection(
+            name=board.name,
+            title=board.title,
+            flash_bytes=board.flash_bytes,
+            ram_bytes=board.ram_bytes,
+            clock_hz=board.clock_hz,
+        ),
+        verdict=_verdict(judged, _notes(board, firmware, other, run_title, measurement, classifications)),
+        arena_bytes=program.arena_bytes,
+        predicted=_predicted(prediction) if prediction else None,
+        linked=_image(firmware) if firmware else None,
+        run_image=_image(other) if other else None,
+        measured=_measured(measurement, run_title, ran is firmware) if measurement else None,
+        outputs=_outputs(outputs) if outputs else None,
+        figures=tuple(_figure(row) for row in comparison.figures),
+        layers=_layers(program, prediction, measurement),
+        arena=_arena(program),
+        accuracy=tuple(_accuracy(found) for found in classifications),
+        agreement=schema.AgreementSection(
+            samples=agreement.samples,
+            same_class=agreement.same_class,
+            mean_absolute_difference=agreement.mean_absolute_difference,
+            largest_difference=agreement.largest_difference,
+        )
+        if agreement
+        else None,
+        quantization=_quantization(quantized) if quantized else None,
+        analyses=tuple(_analysis(found) for found in (float_analysis, int8_analysis) if found),
+        provenance={
+            key: value if isinstance(value, str | int | float) else tuple(value)
+            for key, value in (provenance or {}).items()
+        },
+    )
+
+
+def _verdict(judged: Verdict, notes: Sequence[str]) -> schema.VerdictSection:
+    return schema.VerdictSection(
+        level=judged.level.value,
+        word=WORDS[judged.level.value],
+        headline=judged.headline,
+        failures=judged.failures,
+        cautions=judged.cautions,
+        notes=tuple(notes),
+    )
+
+
+def _notes(
+    board: BoardFacts,
+    firmware: Firmware | None,
+    other: Firmware | None,
+    run_title: str,
+    measurement: Measurement | None,
+    classifications: Sequence[Classification],
+) -> list[str]:
+    notes = []
+    if other and measurement:
+        image = f"Flash and RAM are those of the image linked for {board.title}. " if firmware else ""
+        notes.append(
+            f"{image}Outputs, counts and stack are from a second image of the same generated model and "
+            f"kernels, linked for {run_title} and run in {measurement.runner}: a core of the same kind. "
+            f"Nothing in this report was measured on {board.title}."
+        )
+    if measurement and measurement.source is Source.INSTRUCTIONS:
+        notes.append(
+            "Counts are instructions executed in a simulator. They are exact and repeatable, but they are "
+            "not clock cycles, and no time follows from them."
+        )
+    elif measurement and measurement.source is not Source.CYCLES:
+        notes.append(f"Counts are {COUNTS[measurement.source][1]}.")
+    if not classifications:
+        notes.append("No labelled samples were at hand, so no accuracy is claimed.")
+    return notes
+
+
+def _place(place: Place) -> schema.Place:
+    return schema.Place(tensor=place.tensor, shape=place.shape, dtype=place.dtype, bytes=place_bytes(place))
+
+
+def _predicted(prediction: Prediction) -> schema.Predicted:
+    return schema.Predicted(
+        board=prediction.board,
+        clock_hz=prediction.clock_hz,
+        weights_bytes=prediction.weights_bytes,
+        code_bytes=prediction.code_bytes,
+        flash_bytes=prediction.flash_bytes,
+        arena_bytes=prediction.arena_bytes,
+        ram_bytes=prediction.ram_bytes,
+        instructions=prediction.instructions,
+        one_macc_per_cycle_seconds=prediction.one_macc_per_cycle_seconds,
+        basis=dict(prediction.basis),
+    )
+
+
+def _image(firmware: Firmware) -> schema.Image:
+    symbols = sorted(firmware.symbols, key=lambda symbol: (-symbol.bytes, symbol.name, symbol.source))
+    return schema.Image(
+        board=firmware.board,
+        digest=firmware.digest,
+        flash_bytes=firmware.flash_bytes,
+        ram_bytes=firmware.ram_bytes,
+        code_bytes=firmware.code_bytes,
+        flash_parts=dict(firmware.flash_parts),
+        ram_parts=dict(firmware.ram_parts),
+        sections=tuple(
+            schema.SectionSize(name=name, address=address, bytes=size)
+            for name, address, size in firmware.sections
+        ),
+        symbols=tuple(
+            schema.SymbolSize(
+                name=symbol.name,
+                bytes=symbol.bytes,
+                region=symbol.region,
+                part=symbol.part,
+                source=symbol.source,
+            )
+            for symbol in symbols
+        ),
+        toolchain=firmware.toolchain,
+        flags=firmware.flags,
+    )
+
+
+def _measured(measurement: Measurement, title: str, same_image: bool) -> schema.Measured:
+    count = measurement.total.median
+    seconds = None
+    if measurement.source is Source.HOST:
+        seconds = count / 1e9
+    elif measurement.source is not Source.INSTRUCTIONS and measurement.counter_hz:
+        seconds = count / measurement.counter_hz
+    return schema.Measured(
+        board=measurement.board,
+        board_title=title,
+        runner=measurement.runner,
+        same_image=same_image,
+        unit=measurement.source.value,
+        meaning=COUNTS[measurement.source][1],
+        counter=measurement.counter,
+        counter_hz=measurement.counter_hz,
+        count=count,
+        runs=measurement.total.runs,
+        outside_layers=count - sum(layer.median for layer in measurement.layers),
+        seconds=seconds,
+        stack_bytes=measurement.stack_bytes,
+        arena_bytes=measurement.arena_bytes,
+        digest=measurement.digest,
+        notes=measurement.notes,
+    )
+
+
+def _outputs(outputs: OutputComparison) -> schema.Outputs:
+    return schema.Outputs(
+        reference=outputs.reference,
+        samples=outputs.samples,
+        elements=outputs.elements,
+        differing_elements=outputs.differing_elements,
+        differing_samples=outputs.differing_samples,
+        largest_difference=outputs.largest_difference,
+        first=_first(outputs.first) if outputs.first else None,
+        layers=tuple(
+            schema.LayerDifferenceSection(
+                layer=layer.layer,
+                name=layer.name,
+                elements=layer.elements,
+                differing_elements=layer.differing_elements,
+                largest_difference=layer.largest_difference,
+            )
+            for layer in outputs.layers
+        ),
+        layers_source=outputs.layers_source,
+        remark=outputs.remark,
+    )
+
+
+def _first(point: FirstDifference) -> schema.DifferencePoint:
+    return schema.DifferencePoint(
+        sample=point.sample,
+        layer=point.layer,
+        layer_name=point.layer_name,
+        tensor=point.tensor,
+        element=point.element,
+        position=point.position,
+        measured=point.measured if math.isfinite(point.measured) else None,
+        expected=point.expected if math.isfinite(point.expected) else None,
+        found_in=point.found_in,
+    )
+
+
+def _figure(row: FigureRow) -> schema.FigureSection:
+    values = {
+        name: schema.FigureValue(value=figure.value, source=figure.source) if figure else None
+        for name, figure in (
+            ("predicted", row.predicted),
+            ("linked", row.linked),
+            ("measured", row.measured),
+        )
+    }
+    return schema.FigureSection(
+        key=row.key,
+        figure=row.figure,
+        unit=row.unit,
+        **values,
+        differences=tuple(
+            schema.FigureDifference(of=d.of, against=d.against, absolute=d.absolute, percent=d.percent)
+            for d in row.differences
+        ),
+        remark=row.remark,
+    )
+
+
+def _layers(
+    program: Program, prediction: Prediction | None, measurement: Measurement | None
+) -> tuple[schema.Layer, ...]:
+    """Per layer; shares are of the sums over layers, so that each column adds up to one."""
+    calls = program.calls
+    predicted = prediction.layer_instructions if prediction else ()
+    counts = tuple(layer.median for layer in measurement.layers) if measurement else ()
+    for what, values in (("predicted", predicted), ("measured", counts)):
+        if values and len(values) != len(calls):
+            raise ValueError(f"{len(values)} {what} layers of a program of {len(calls)}")
+    same_unit = measurement is not None and measurement.source is Source.INSTRUCTIONS
+    rows = []
+    for position, call in enumerate(calls):
+        expected = predicted[position] if predicted else None
+        count = counts[position] if counts else None
+        rows.append(
+            schema.Layer(
+                index=call.index,
+                name=call.name,
+                operator=call.operator,
+                kernel=f"{call.library}/{call.kernel}",
+                output_shape=call.writes.shape,
+                output_bytes=place_bytes(call.writes),
+                weights_bytes=call.weights_bytes,
+                macs=call.macs,
+                macs_share=_share(call.macs, program.macs) or 0.0,
+                predicted_instructions=expected,
+                predicted_share=_share(expected, sum(predicted)),
+                count=count,
+                share=_share(count, sum(counts)),
+                count_per_mac=None if count is None or not call.macs else count / call.macs,
+                difference_percent=(
+                    100 * (count - expected) / expected
+                    if same_unit and expected and count is not None
+                    else None
+                ),
+                live_bytes=_live_bytes(call),
+                fused=call.fused,
+            )
+        )
+    return tuple(rows)
+
+
+def _share(value: int | None, total: int) -> float | None:
+    return None if value is None or not total else value / total
+
+
+def _live_bytes(call: Call) -> int:
+    """Bytes of the arena that hold something during a call; bytes shared in place count once."""
+    held = end = 0
+    for place in sorted(call.live, key=lambda place: place.offset or 0):
+        start = place.offset or 0
+        stop = start + place_bytes(place)
+        held += max(0, stop - max(start, end))
+        end = max(end, stop)
+    return held
+
+
+def _arena(program: Program) -> schema.Arena:
+    lives: dict[tuple[str, int], list[int]] = {}
+    places: dict[tuple[str, int], Place] = {}
+    for step, call in enumerate(program.calls):
+        for place in call.live:
+            key = (place.tensor, place.offset or 0)
+            places[key] = place
+            lives.setdefault(key, []).append(step)
+    inputs = {place.tensor for place in program.inputs}
+    outputs = {place.tensor for place in program.outputs}
+    moved = {place.tensor for call in program.calls for place in (*call.reads, call.writes)}
+    boxes: dict[tuple[int, int, int, int], list[Place]] = {}
+    for key, place in places.items():
+        extent = (min(lives[key]), max(lives[key]), key[1], place_bytes(place))
+        boxes.setdefault(extent, []).append(place)
+    tensors = []
+    for (first, last, offset, nbytes), alike in sorted(boxes.items(), key=lambda item: item[0]):
+        names = {place.tensor for place in alike}
+        tensors.append(
+            schema.ArenaTensor(
+                tensor=alike[0].tensor,
+                shape=alike[0].shape,
+                dtype=alike[0].dtype,
+                bytes=nbytes,
+                offset=offset,
+                first=first,
+                last=last,
+                aliases=tuple(place.tensor for place in alike[1:]),
+                role=_role(names, inputs, outputs, moved),
+            )
+        )
+    live = [_live_bytes(call) for call in program.calls]
+    peak = max(live, default=0)
+    return schema.Arena(
+        bytes=program.arena_bytes,
+        lower_bound_bytes=program.arena_lower_bound_bytes,
+        alignment=program.arena_alignment,
+        peak_layer=live.index(peak) if live else None,
+        peak_live_bytes=peak,
+        tensors=tuple(tensors),
+    )
+
+
+def _role(
+    names: set[str], inputs: set[str], outputs: set[str], moved: set[str]
+) -> Literal["input", "output", "activation", "scratch"]:
+    if names & inputs:
+        return "input"
+    if names & outputs:
+        return "output"
+    return "activation" if names & moved else "scratch"
+
+
+def _accuracy(found: Classification) -> schema.Accuracy:
+    return schema.Accuracy(
+        subject=found.subject,
+        samples=found.samples,
+        accuracy=found.accuracy,
+        macro_f1=found.macro_f1,
+        confusion=tuple(tuple(int(n) for n in row) for row in found.confusion),
+        classes=tuple(
+            schema.ClassSection(
+                name=c.name, precision=c.precision, recall=c.recall, f1=c.f1, support=c.support
+            )
+            for c in found.classes
+        ),
+    )
+
+
+def _quantization(quantized: QuantizedModel) -> schema.Quantization:
+    calibration = quantized.calibration
+    return schema.Quantization(
+        sha256=quantized.sha256,
+        bytes=len(quantized.tflite),
+        origin=calibration.origin if calibration else None,
+        samples=calibration.samples if calibration else None,
+        ranges=tuple(
+            schema.Range(
+                tensor=r.tensor,
+                minimum=r.minimum,
+                maximum=r.maximum,
+                scale=r.scale,
+                zero_point=r.zero_point,
+                saturated=r.saturated,
+            )
+            for r in (calibration.ranges if calibration else ())
+        ),
+        rewrites=calibration.rewrites if calibration else (),
+    )
+
+
+def _analysis(found: HostAnalysis) -> schema.Analysis:
+    return schema.Analysis(
+        kind=found.kind,
+        board=found.board,
+        clock_hz=found.clock_hz,
+        macc=found.totals.macc,
+        parameters=found.totals.parameters,
+        weights_bytes=found.totals.weights_bytes,
+        activations_bytes=found.totals.activations_bytes,
+        estimated_seconds=found.totals.estimated_seconds,
+        flash=_need(found.fit.flash),
+        ram=_need(found.fit.ram),
+        boards_that_fit=found.fit.boards_that_fit,
+        conventions=found.conventions,
+        layers=tuple(
+            schema.AnalyzedLayer(
+                name=layer.name,
+                kind=layer.kind,
+                output_shape=layer.output_shape,
+                macc=layer.macc,
+                parameters=layer.parameters,
+                weights_bytes=layer.weights_bytes,
+                activation_bytes=layer.activation_bytes,
+                macc_share=layer.macc_share,
+                weights_share=layer.weights_share,
+            )
+            for layer in found.layers
+        ),
+    )
+
+
+def _need(region: RegionFit) -> schema.RegionNeed:
+    return schema.RegionNeed(
+        needed_bytes=region.needed_bytes,
+        available_bytes=region.available_bytes,
+        fits=region.fits,
+        counted=region.counted,
+    )
