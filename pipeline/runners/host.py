@@ -1,0 +1,73 @@
+"""Run an image built for this computer, through the same protocol as a board."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import ClassVar
+
+from pipeline.boards import Board
+from pipeline.build import Firmware
+from pipeline.errors import TargetFailed, UsageError
+from pipeline.runners.base import Progress, Runner, Source, Stimulus, Transcript
+from pipeline.runners.process import CONNECT_TIMEOUT_S, Child, open_socket
+from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
+
+
+@dataclass(frozen=True, slots=True)
+class Host(Runner):
+    """The image as a child process: the same generated C, natively."""
+
+    name: ClassVar[str] = "host"
+
+    port: int | None = None
+    """The TCP port of its console; None lets the system choose."""
+    limits: Limits = field(default_factory=Limits)
+
+    def run(
+        self, firmware: Firmware, board: Board, stimulus: Stimulus, *, progress: Progress | None = None
+    ) -> Transcript:
+        """See Runner. Raises TargetFailed E_PORT_BUSY, E_SIMULATOR_EXITED, ..."""
+        if self.name not in board.run:
+            raise UsageError(
+                f"{board.name} is not this computer",
+                code="E_RUNNER_UNFIT",
+                hint="board.toml has no table [run.host]",
+            )
+        child = Child([str(firmware.elf.resolve())], {**os.environ, "HOST_BOARD_PORT": str(self.port or 0)})
+        try:
+            with open_socket(child, _told_port(child)) as port:
+                return converse(
+                    port,
+                    firmware,
+                    stimulus,
+                    Counting(Source.HOST, "ns", Fraction(1), None),
+                    runner=f"{self.name} {platform.machine()}",
+                    limits=self.limits,
+                    progress=progress,
+                )
+        except LineClosed:
+            raise child.failure() from None
+        finally:
+            child.end()
+
+
+def _told_port(child: Child) -> int:
+    """The image says on which port it listens."""
+    deadline = time.monotonic() + CONNECT_TIMEOUT_S
+    while time.monotonic() < deadline:
+        for line in child.output:
+            if line.startswith("port "):
+                return int(line.removeprefix("port "))
+        if child.ended(0.01) is not None:
+            if any("Address already in use" in line for line in child.errors):
+                raise TargetFailed(
+                    "the TCP port asked for is in use by another program",
+                    code="E_PORT_BUSY",
+                    hint="leave the port out to have a free one chosen, or name another",
+                )
+            raise child.failure()
+    raise TargetFailed(f"{child.name} does not say on which port it listens", code="E_TARGET_SILENT")

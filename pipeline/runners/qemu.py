@@ -1,0 +1,122 @@
+"""Run an image in QEMU, its UART reached through pyserial."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import ClassVar
+
+from pipeline.boards import Board
+from pipeline.build import Firmware, first_line
+from pipeline.errors import BuildFailed, TargetFailed, UsageError
+from pipeline.runners.base import Progress, Runner, Source, Stimulus, Transcript
+from pipeline.runners.process import Child, open_socket
+from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
+
+PROGRAM = "qemu-system-arm"
+PORT_ATTEMPTS = 5
+NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Qemu(Runner):
+    """QEMU with `-icount`: 2^shift ns of virtual time an instruction, so that a timer counts instructions."""
+
+    name: ClassVar[str] = "qemu"
+
+    port: int | None = None
+    """The TCP port of the UART; None takes a free one."""
+    limits: Limits = field(default_factory=Limits)
+
+    def run(
+        self, firmware: Firmware, board: Board, stimulus: Stimulus, *, progress: Progress | None = None
+    ) -> Transcript:
+        """See Runner. Raises BuildFailed E_QEMU_MISSING, TargetFailed E_PORT_BUSY, E_SIMULATOR_EXITED, ..."""
+        settings = board.run.get(self.name)
+        if settings is None:
+            raise UsageError(
+                f"{board.name} cannot be run by QEMU",
+                code="E_RUNNER_UNFIT",
+                hint="board.toml has no table [run.qemu]",
+            )
+        path, version = find_qemu()
+        shift = int(settings["shift"])
+        last: TargetFailed | None = None
+        for _ in range(PORT_ATTEMPTS):
+            number = self.port or _free_port()
+            child = Child(_command(path, str(settings["machine"]), shift, number, firmware))
+            try:
+                with open_socket(child, number) as port:
+                    return converse(
+                        port,
+                        firmware,
+                        stimulus,
+                        _counting(board, shift),
+                        runner=f"{self.name} {version}",
+                        limits=self.limits,
+                        progress=progress,
+                    )
+            except LineClosed:
+                raise child.failure() from None
+            except TargetFailed as error:
+                if not _port_was_busy(child):
+                    raise
+                last = _busy(number)
+                if self.port:
+                    raise last from error
+            finally:
+                child.end()
+        assert last is not None
+        raise last
+
+
+def find_qemu() -> tuple[str, str]:
+    """Path and version of QEMU. BuildFailed E_QEMU_MISSING."""
+    path = shutil.which(PROGRAM)
+    words = first_line([path, "--version"]) if path else None
+    if path is None or words is None:
+        raise BuildFailed(
+            f"{PROGRAM} was not found",
+            code="E_QEMU_MISSING",
+            hint="Debian or Ubuntu: sudo apt install qemu-system-arm; macOS: brew install qemu",
+        )
+    version = re.search(r"\d+(?:\.\d+)+", words)
+    return path, version[0] if version else words
+
+
+def _counting(board: Board, shift: int) -> Counting:
+    """The timer runs at HCLK of virtual time: instructions = ticks * 1e9 / (HCLK * 2^shift)."""
+    return Counting(Source.INSTRUCTIONS, "ticks", Fraction(NANOSECONDS, board.hclk_hz * 2**shift), 0)
+
+
+def _command(path: str, machine: str, shift: int, port: int, firmware: Firmware) -> list[str]:
+    return [
+        path, "-machine", machine, "-kernel", str(firmware.elf),
+        "-icount", f"shift={shift},sleep=off",
+        "-display", "none", "-monitor", "none", "-parallel", "none",
+        "-semihosting-config", "enable=on,target=native",
+        # It waits for us before the first instruction: nothing that the image says is lost.
+        "-serial", f"tcp:127.0.0.1:{port},server=on,wait=on,nodelay=on",
+    ]  # fmt: skip
+
+
+def _free_port() -> int:
+    """A port that was free a moment ago; whoever takes it in between makes us try again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _port_was_busy(child: Child) -> bool:
+    return child.ended(0.5) is not None and any("Address already in use" in line for line in child.errors)
+
+
+def _busy(number: int) -> TargetFailed:
+    return TargetFailed(
+        f"TCP port {number} is in use by another program",
+        code="E_PORT_BUSY",
+        hint="leave the port out to have a free one chosen, or name another",
+    )
