@@ -244,8 +244,8 @@ def _walk(
         for node in graph._nodes_by_depth[depth]:
             if node.is_input:
                 continue
-            layer = _operation(node)
-            inputs, outputs = _node_tensors(node)
+            layer = operation_of(node)
+            inputs, outputs = node_tensors(node)
             inner = functional_graph(layer)
             if inner is not None:
                 names.update({id(t): names[id(s)] for t, s in zip(inner.inputs, inputs, strict=True)})
@@ -269,7 +269,7 @@ def _walk(
             counted.add(id(layer))
 
 
-def _operation(node: Any) -> Any:
+def operation_of(node: Any) -> Any:
     """A node's layer: Keras 3 and Keras 2 name it differently."""
     return node.operation if hasattr(node, "operation") else node.layer
 
@@ -279,7 +279,7 @@ def _layer_of(tensor: Any) -> Any:
     return history.operation if hasattr(history, "operation") else history.layer
 
 
-def _node_tensors(node: Any) -> tuple[list[Any], list[Any]]:
+def node_tensors(node: Any) -> tuple[list[Any], list[Any]]:
     if hasattr(node, "operation"):
         return list(node.input_tensors), list(node.output_tensors)
     flatten = import_tensorflow().nest.flatten

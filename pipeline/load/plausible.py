@@ -39,16 +39,15 @@ def refuse_implausible(model: FloatModel, x: np.ndarray, where: str) -> None:
         ratio = spread_ratio(1.0)
         if 1 / OFF_BY < ratio < OFF_BY:
             return
-        better = next((f for f in USUAL_FACTORS if 0.5 < spread_ratio(f) < 2.0), None)
-    hint = "declare how the model's inputs were prepared: --preprocess scale=...,offset=..."
-    if better is not None:
-        hint = f"the model was trained on inputs {better:.4g} times as large: declare --preprocess scale=..."
+        better = next((f for f in USUAL_FACTORS if 0.5 < spread_ratio(f) < 2), None)
+    if better is None:
+        return  # statistics of a short training, data of another kind: odd, but not a wrong scale
     raise UsageError(
         f"the samples reach from {x.min():.4g} to {x.max():.4g} and lead to a spread of {ratio:.2g} times "
         f"the one that layer {norm.name} saw in training, expected about 1",
         code="E_SAMPLES_RANGE",
         where=where,
-        hint=hint,
+        hint=f"the model was trained on inputs {better:.4g} times as large: declare --preprocess scale=...",
     )
 
 

@@ -1,0 +1,226 @@
+"""Full int8 conversion: rewrite, check the rewrite, calibrate, convert, report."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import CheckFailed, ModelNotSupported, UsageError
+from pipeline.load import FloatModel, Progress, Samples
+from pipeline.load.frameworks import captured_stderr, import_tensorflow
+from pipeline.load.frozen import freeze
+from pipeline.load.samples import spread
+from pipeline.metrics import compare_predictions
+from pipeline.quantize.fold import Rewritten, fold_normalizations
+from pipeline.quantize.predict import dequantize, make_interpreter, predict_int8, quantize_input, run_float
+from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
+
+CALIBRATION_SAMPLES = 500
+CHECKED_SAMPLES = 64
+"""On which the rewritten float model is held against the original, and whose ranges are reported."""
+COMPARED_SAMPLES = 200
+"""On which float and int8 are held against each other."""
+REWRITE_TOLERANCE = 1e-3
+"""Of the largest output: float32 sums in another order stay below 1e-5, a wrong fold is far above."""
+
+
+def quantize_model(
+    model: FloatModel, samples: Samples, *, progress: Progress | None = None
+) -> QuantizedModel:
+    """Convert to int8 with per-channel weights, int8 input and output, and a batch of one.
+
+    Float rewrites come first (batch norm folded, `pipeline.quantize.fold`), checked on the samples.
+    The same model and samples give the same bytes.
+
+    Raises CheckFailed E_REWRITE where a rewrite changes the function, UsageError E_SAMPLES_SHAPE,
+    and ModelNotSupported E_OP_UNSUPPORTED where TFLite has no int8 form of an operator.
+    """
+    if samples.x.shape[1:] != model.input_shape:
+        raise UsageError(
+            f"the samples have shape {samples.x.shape[1:]}, the model's input is {model.input_shape}",
+            code="E_SAMPLES_SHAPE",
+            where=model.path,
+        )
+    chosen = samples.to_calibrate(CALIBRATION_SAMPLES)
+    _report(progress, "folding batch norms", 0, 1)
+    rewritten = fold_normalizations(model)
+    difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
+    _report(progress, "folding batch norms", 1, 1)
+    tflite = _convert(model, rewritten, chosen, progress)
+    ranges = _measure_ranges(tflite, chosen[spread(len(chosen), CHECKED_SAMPLES)], progress)
+    compared = samples.take(COMPARED_SAMPLES).x
+    _, real = predict_int8(tflite, compared, progress=progress)
+    original = run_float(model.live, compared, one_by_one=model.api == "saved_model")
+    return QuantizedModel(
+        name=model.name,
+        tflite=tflite,
+        calibration=Calibration(
+            origin=samples.origin,
+            samples=len(chosen),
+            ranges=ranges,
+            rewrites=_rewrites_in_words(rewritten, difference),
+        ),
+        agreement=compare_predictions(original, real),
+        sha256=hashlib.sha256(tflite).hexdigest(),
+    )
+
+
+def _report(progress: Progress | None, what: str, done: int, total: int) -> None:
+    if progress:
+        progress(what, done, total)
+
+
+def _check_rewrite(model: FloatModel, rewritten: Rewritten, x: np.ndarray) -> float:
+    """The largest difference of any output; refused where it is no rounding."""
+    if not rewritten.folds:
+        return 0.0
+    original, folded = run_float(model.live, x), run_float(rewritten.live, x)
+    difference = float(np.abs(original - folded).max())
+    largest = float(np.abs(original).max())
+    if not difference <= REWRITE_TOLERANCE * max(largest, 1e-6):
+        raise CheckFailed(
+            f"folding batch norm changes the float model's outputs by up to {difference:.3g} "
+            f"(largest output {largest:.3g}), expected rounding only",
+            code="E_REWRITE",
+            where=model.path,
+            details=[str(fold) for fold in rewritten.folds],
+            hint="this is a defect of the fold: please report the model's structure",
+        )
+    return difference
+
+
+def _rewrites_in_words(rewritten: Rewritten, difference: float) -> tuple[str, ...]:
+    return tuple(
+        f"{fold}; all folds together change no float output by more than {difference:.1e}"
+        if fold is rewritten.folds[-1]
+        else str(fold)
+        for fold in rewritten.folds
+    )
+
+
+# --- conversion ----------------------------------------------------------------------------------
+
+
+def _convert(model: FloatModel, rewritten: Rewritten, x: np.ndarray, progress: Progress | None) -> bytes:
+    tensorflow = import_tensorflow()
+    # A function, not the model: a batch of one is then known everywhere, and no SHAPE, STRIDED_SLICE
+    # or PACK is left to compute it.
+    frozen = freeze(lambda batch: rewritten.live(batch, training=False), model.input_shape)
+    frozen = _rename(frozen, rewritten.names, model.output_name)
+
+    def calibration() -> Iterator[list[np.ndarray]]:
+        for index, sample in enumerate(x):
+            yield [sample[None]]
+            _report(progress, "calibrating", index + 1, len(x))
+
+    with captured_stderr() as chatter:
+        converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([frozen])
+        converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
+        converter.representative_dataset = calibration
+        converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tensorflow.int8
+        converter.inference_output_type = tensorflow.int8
+        try:
+            return bytes(converter.convert())
+        except Exception as error:  # the converter raises ConverterError, ValueError and RuntimeError
+            raise _not_convertible(model, error, chatter()) from error
+
+
+def _not_convertible(model: FloatModel, error: Exception, chatter: str) -> ModelNotSupported:
+    words = f"{error}\n{chatter}"
+    operators = sorted(set(re.findall(r"\btf\.(\w+)\(", words)) | set(re.findall(r"tf\.(\w+)' op", words)))
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return ModelNotSupported(
+        "TensorFlow Lite has no int8 form of this model",
+        code="E_OP_UNSUPPORTED",
+        where=model.path,
+        details=[f"TensorFlow operation {name}" for name in operators] or [line[:300] for line in lines[:3]],
+        hint="replace the layers that these operations come from",
+    )
+
+
+def _rename(frozen: Any, names: dict[str, str], output_name: str) -> Any:
+    """Name the operations after the user's layers; Keras numbers its name scopes anew in every trace.
+
+    `model_1/layer0003_1/convolution` becomes `conv2d_1/convolution`, without the counters that would
+    make the bytes depend on what ran before.
+    """
+    tensorflow = import_tensorflow()
+    graph = frozen.graph.as_graph_def()
+    taken: set[str] = set()
+    renamed: dict[str, str] = {}
+    results = {tensor.op.name for tensor in frozen.outputs}
+    for node in graph.node:
+        found = re.search(r"(?:^|/)(layer\d{4})(?:_\d+)?/", node.name)
+        name = node.name
+        if found and found.group(1) in names:
+            name = f"{names[found.group(1)]}/{node.name[found.end() :]}"
+        if node.name in results and "/" not in node.name:  # `Identity`, behind the last layer
+            name = f"{output_name}/Output"
+        candidate, number = name, 1
+        while candidate in taken:
+            candidate = f"{name}_{number}"
+            number += 1
+        taken.add(candidate)
+        renamed[node.name] = candidate
+    for node in graph.node:
+        node.name = renamed[node.name]
+        for index, source in enumerate(node.input):
+            control, plain = source.startswith("^"), source.lstrip("^")
+            base, _, port = plain.partition(":")
+            node.input[index] = ("^" if control else "") + renamed[base] + (f":{port}" if port else "")
+        for attribute in node.attr.values():
+            for index, place in enumerate(attribute.list.s):
+                if place.startswith(b"loc:@"):
+                    attribute.list.s[index] = b"loc:@" + renamed.get(place[5:].decode(), "").encode()
+
+    def renamed_tensors(tensors: Any) -> list[str]:
+        return [f"{renamed[tensor.op.name]}:{tensor.value_index}" for tensor in tensors]
+
+    wrapped = tensorflow.compat.v1.wrap_function(
+        lambda: tensorflow.compat.v1.import_graph_def(graph, name=""), []
+    )
+    inputs, outputs = renamed_tensors(frozen.inputs), renamed_tensors(frozen.outputs)
+    element = wrapped.graph.as_graph_element
+    return wrapped.prune([element(name) for name in inputs], [element(name) for name in outputs])
+
+
+# --- what became of it ---------------------------------------------------------------------------
+
+
+def _measure_ranges(tflite: bytes, x: np.ndarray, progress: Progress | None) -> tuple[TensorRange, ...]:
+    """Of the input and of every operator's output: values seen, and how many stand at the ends."""
+    interpreter = make_interpreter(tflite, reference=True, keep_all=True)
+    (source,) = interpreter.get_input_details()
+    details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    wanted = [source["index"]] + [
+        int(index) for operator in interpreter._get_ops_details() for index in operator["outputs"]
+    ]
+    wanted = [index for index in dict.fromkeys(wanted) if details[index]["dtype"] == np.int8]
+    lows, highs = dict.fromkeys(wanted, 127), dict.fromkeys(wanted, -128)
+    ends, counts = dict.fromkeys(wanted, 0), dict.fromkeys(wanted, 0)
+    for number, integers in enumerate(quantize_input(x, source)):
+        interpreter.set_tensor(source["index"], integers[None])
+        interpreter.invoke()
+        for index in wanted:
+            values = interpreter.get_tensor(index)
+            lows[index] = min(lows[index], int(values.min()))
+            highs[index] = max(highs[index], int(values.max()))
+            ends[index] += int(((values == -128) | (values == 127)).sum())
+            counts[index] += values.size
+        _report(progress, "measuring ranges", number + 1, len(x))
+    return tuple(
+        TensorRange(
+            tensor=details[index]["name"],
+            minimum=float(dequantize(np.array(lows[index]), details[index])),
+            maximum=float(dequantize(np.array(highs[index]), details[index])),
+            scale=float(details[index]["quantization"][0]),
+            zero_point=int(details[index]["quantization"][1]),
+            saturated=ends[index] / max(1, counts[index]),
+        )
+        for index in wanted
+    )

@@ -1,0 +1,93 @@
+"""Run the float model and the int8 model on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from pipeline.load import FloatModel, Progress
+from pipeline.load.frameworks import captured_stderr, import_tensorflow
+
+FLOAT_BATCH = 250
+
+
+def predict_float(model: FloatModel, x: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+    """float32 (N, *output_shape) of the float model for float32 (N, *input_shape)."""
+    return run_float(model.live, x, one_by_one=model.api == "saved_model", progress=progress)
+
+
+def run_float(
+    live: Any, x: np.ndarray, *, one_by_one: bool = False, progress: Progress | None = None
+) -> np.ndarray:
+    """Run a callable `live(x, training=False)` in batches, or sample by sample where its batch may be fixed."""
+    tensorflow = import_tensorflow()
+    compiled = tensorflow.function(lambda batch: live(batch, training=False), reduce_retracing=True)
+    step = 1 if one_by_one else FLOAT_BATCH
+    results = []
+    with captured_stderr():
+        for start in range(0, len(x), step):
+            results.append(np.asarray(compiled(tensorflow.constant(x[start : start + step])), np.float32))
+            if progress:
+                progress("running the float model", min(start + step, len(x)), len(x))
+    return np.concatenate(results)
+
+
+def predict_int8(
+    tflite: bytes, x: np.ndarray, *, reference: bool = True, progress: Progress | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The int8 outputs (N, *output_shape) and their real values (float32) for float32 (N, *input_shape).
+
+    With `reference` the kernels are TFLite's reference ones, which the target reproduces bit for bit;
+    without it the fast ones, which differ from them by units.
+    """
+    interpreter = make_interpreter(tflite, reference=reference)
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    outputs = np.empty((len(x), *result["shape"][1:]), result["dtype"])
+    for index, integers in enumerate(quantize_input(x, source)):
+        interpreter.set_tensor(source["index"], integers[None])
+        interpreter.invoke()
+        outputs[index] = interpreter.get_tensor(result["index"])[0]
+        if progress and (index % 50 == 49 or index + 1 == len(x)):
+            progress("running the int8 model", index + 1, len(x))
+    return outputs, dequantize(outputs, result)
+
+
+def make_interpreter(tflite: bytes, *, reference: bool, keep_all: bool = False) -> Any:
+    """An allocated TFLite interpreter on one thread; `keep_all` keeps every activation readable."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+    with captured_stderr():
+        interpreter = Interpreter(
+            model_content=tflite,
+            experimental_op_resolver_type=kind,
+            experimental_preserve_all_tensors=keep_all,
+            num_threads=1,
+        )
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def quantize_input(x: np.ndarray, detail: Any) -> Iterable[np.ndarray]:
+    """Each sample as the model's input holds it: round half away from zero, saturate."""
+    dtype = detail["dtype"]
+    scale, zero_point = detail["quantization"]
+    for sample in x:
+        if not np.issubdtype(dtype, np.integer):
+            yield sample.astype(dtype)
+            continue
+        limits = np.iinfo(dtype)
+        scaled = sample / np.float32(scale)
+        rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)) + zero_point
+        yield np.clip(rounded, limits.min, limits.max).astype(dtype)
+
+
+def dequantize(integers: np.ndarray, detail: Any) -> np.ndarray:
+    """float32 of the same shape: scale * (integer - zero point)."""
+    scale, zero_point = detail["quantization"]
+    if not scale:
+        return integers.astype(np.float32)
+    real: np.ndarray = (integers.astype(np.int32) - zero_point) * np.float32(scale)
+    return real
