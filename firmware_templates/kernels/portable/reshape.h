@@ -1,0 +1,13 @@
+#ifndef KERNELS_RESHAPE_H
+#define KERNELS_RESHAPE_H
+
+#include <stdint.h>
+
+struct reshape {
+    int32_t bytes;
+};
+
+/* x and y may be the same array; then nothing is done. */
+void reshape_portable(const struct reshape *p, const int8_t *x, int8_t *y);
+
+#endif

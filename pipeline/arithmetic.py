@@ -1,0 +1,161 @@
+"""The fixed-point arithmetic of TFLite's int8 kernels, bit for bit.
+
+Sources: tensorflow/lite/kernels/internal/quantization_util.cc (how a real factor becomes integers),
+common.cc (how they are applied) and gemmlowp's fixedpoint.h (the exponential of the softmax).
+All arrays are int64 while being computed; a caller keeps every accumulator within int32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from pipeline.tensors import Tensor
+
+INT8_MIN, INT8_MAX = -128, 127
+
+LARGEST_ACCUMULATOR = 2**30
+"""Sums below this magnitude leave room for every rounding term in 32 bits."""
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """(multiplier, shift) with real = multiplier * 2**(shift - 31) and multiplier in [2**30, 2**31).
+
+    Factors below about 2**-32 become (0, 0), as in TFLite.
+    """
+    if real == 0.0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    multiplier = math.floor(fraction * 2.0**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier, shift = 2**30, shift + 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def quantize_multipliers(reals: Iterable[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers (int32) and shifts (int8) of several factors; one entry where all agree."""
+    pairs = [quantize_multiplier(real) for real in reals]
+    if len(set(pairs)) == 1:
+        pairs = pairs[:1]
+    multipliers, shifts = zip(*pairs, strict=True)
+    return np.array(multipliers, np.int32), np.array(shifts, np.int8)
+
+
+def doubling_high_product(a: np.ndarray | int, b: np.ndarray | int) -> np.ndarray:
+    """The upper half of 2*a*b, ties rounded up (gemmlowp's SaturatingRoundingDoublingHighMul)."""
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    high: np.ndarray = np.minimum((product + 2**30) >> 31, 2**31 - 1)
+    return high
+
+
+def divide_by_power_of_two(x: np.ndarray, exponent: np.ndarray | int) -> np.ndarray:
+    """x / 2**exponent, ties rounded away from zero (gemmlowp's RoundingDivideByPOT)."""
+    x = np.asarray(x, np.int64)
+    half = (np.int64(1) << np.asarray(exponent, np.int64)) >> 1
+    quotient: np.ndarray = (x + half - ((x < 0) & (half > 0))) >> np.asarray(exponent, np.int64)
+    return quotient
+
+
+def rescale(x: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray | int) -> np.ndarray:
+    """x * multiplier * 2**(shift - 31), rounded twice: after the product, and after the shift to the right.
+
+    What MultiplyByQuantizedMultiplier does where TFLITE_SINGLE_ROUNDING is not set.
+    """
+    shift = np.asarray(shift, np.int64)
+    left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
+    return divide_by_power_of_two(doubling_high_product(np.asarray(x, np.int64) << left, multiplier), right)
+
+
+def rescale_once(x: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray | int) -> np.ndarray:
+    """x * multiplier * 2**(shift - 31), rounded once, ties away from zero. |x| < 2**31, shift <= 30."""
+    total = 31 - np.asarray(shift, np.int64)
+    product = np.asarray(x, np.int64) * np.asarray(multiplier, np.int64)
+    rounded: np.ndarray = (product + (np.int64(1) << (total - 1)) - (product < 0)) >> total
+    return rounded
+
+
+def round_product(x: np.ndarray, real: np.ndarray | float) -> np.ndarray:
+    """round(x * real) in float64, ties away from zero: the definition `rescale_once` must reproduce."""
+    product = np.asarray(x, np.float64) * real
+    whole = np.trunc(product)
+    rounded: np.ndarray = whole + np.sign(product) * (np.abs(product - whole) >= 0.5)
+    return rounded.astype(np.int64)
+
+
+def single_rounding_multiplier(real: float, smallest: int, largest: int) -> tuple[int, int] | None:
+    """(multiplier, shift) for which rescale_once(x) == round_product(x, real) for every int32 x.
+
+    Only results from `smallest` to `largest` have to agree; beyond, both lie on the same side, since
+    both are monotonic. That leaves one step of x for each result, and each step is compared exactly.
+    The nearest 31-bit factor hardly ever fails; its neighbours are tried after it. None if all fail.
+    """
+    nearest, shift = quantize_multiplier(real)
+    if nearest == 0 or shift > 30:
+        return (0, 0) if nearest == 0 else None
+    results = np.arange(smallest, largest + 2, dtype=np.int64)
+    steps = np.floor((results - 0.5) / real)
+    steps = steps[np.abs(steps) < 2**31 - 4].astype(np.int64)
+    x = (steps[:, np.newaxis] + np.arange(-2, 4)).ravel()
+    wanted = np.clip(round_product(x, real), smallest - 1, largest + 1)
+    for multiplier in (nearest, nearest + 1, nearest - 1, nearest + 2, nearest - 2):
+        if multiplier < 2**31:
+            got = np.clip(rescale_once(x, multiplier, shift), smallest - 1, largest + 1)
+            if np.array_equal(got, wanted):
+                return multiplier, shift
+    return None
+
+
+def activation_range(activation: str, output: Tensor) -> tuple[int, int]:
+    """The integers between which a fused activation keeps an int8 output, inclusive.
+
+    TFLite divides in float32 and rounds ties away from zero (kernel_util.cc).
+    """
+    low, high = {
+        "RELU": (0.0, None),
+        "RELU6": (0.0, 6.0),
+        "RELU_N1_TO_1": (-1.0, 1.0),
+    }.get(activation, (None, None))
+
+    def quantized(real: float) -> int:
+        quotient = float(np.float32(real) / np.float32(output.scale))
+        return output.zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
+
+    minimum = INT8_MIN if low is None else max(INT8_MIN, quantized(low))
+    maximum = INT8_MAX if high is None else min(INT8_MAX, quantized(high))
+    return minimum, maximum
+
+
+def exponential(x: np.ndarray) -> np.ndarray:
+    """exp(x / 2**26) * 2**31 for x <= 0, in gemmlowp's integers (exp_on_negative_values, 5 integer bits)."""
+    x = np.asarray(x, np.int64)
+    quarter = 2**24
+    remainder = (x & (quarter - 1)) - quarter
+    # A Taylor series of the fourth order around -1/8, in Q0.31.
+    a = (remainder << 5) + 2**28
+    a2 = doubling_high_product(a, a)
+    a3 = doubling_high_product(a2, a)
+    a4 = doubling_high_product(a2, a2)
+    third = doubling_high_product(divide_by_power_of_two(a4, 2) + a3, 715827883)
+    series = a + divide_by_power_of_two(third + a2, 1)
+    result = 1895147668 + doubling_high_product(series, 1895147668)
+    # exp(-1/4), exp(-1/2), exp(-1) ... exp(-16) for the bits above the quarter.
+    factors = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+    for bit, factor in enumerate(factors, start=24):
+        applies = ((remainder - x) >> bit) & 1
+        result = np.where(applies == 1, doubling_high_product(result, factor), result)
+    return np.where(x == 0, 2**31 - 1, result)
+
+
+def reciprocal(x: int) -> tuple[int, int]:
+    """(r, bits) with 1 / (x / 2**19) = r / 2**31 / 2**bits, in three Newton steps (GetReciprocal, common.h)."""
+    headroom = 32 - x.bit_length()
+    fraction = (x << headroom) - 2**31
+    half_denominator = (fraction + 2**31) // 2
+    estimate = 1515870810 + int(doubling_high_product(half_denominator, -1010580540))
+    for _ in range(3):
+        error = 2**29 - int(doubling_high_product(half_denominator, estimate))
+        step = int(doubling_high_product(estimate, error)) << 2
+        estimate += min(max(step, -(2**31)), 2**31 - 1)
+    return min(estimate << 1, 2**31 - 1), 12 - headroom

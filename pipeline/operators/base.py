@@ -1,0 +1,80 @@
+"""What an operator has to say of itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.tensors import Tensor
+
+# A kernel's parameters: the fields of its C struct, in the struct's order. An array becomes a
+# `static const` array of the same element type and the field a pointer to it; None a null pointer.
+Parameters = Mapping[str, "int | float | np.ndarray | None"]
+
+
+class Activation(Enum):
+    """The fused activation of a TFLite operator, by the name the TFLite schema gives it."""
+
+    NONE = "NONE"
+    RELU = "RELU"
+    RELU_N1_TO_1 = "RELU_N1_TO_1"
+    RELU6 = "RELU6"
+    TANH = "TANH"
+    """In the schema, but refused by every operator here, as is the next."""
+    SIGN_BIT = "SIGN_BIT"
+
+
+class Operator(ABC):
+    """One TFLite operator: a frozen, slotted dataclass of its attributes. Tensors come as arguments.
+
+    `inputs` are the node's tensors in TFLite's order, None where an optional one is absent;
+    every operator here has one output. The file's presence in this folder registers it.
+    """
+
+    __slots__ = ()
+
+    tflite_name: ClassVar[str]
+    """The name in the TFLite schema's BuiltinOperator, such as CONV_2D."""
+
+    kernel: ClassVar[str]
+    """The file in firmware_templates/kernels/<library>/ and the struct of its parameters."""
+
+    supported: ClassVar[str] = ""
+    """Types and limits in words, for people."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Operator:
+        """Build the operator from the TFLite schema's options object (None where there are none)."""
+
+    @abstractmethod
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        """Why these tensors cannot be handled, a reason a line; empty when they can."""
+
+    @abstractmethod
+    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        """The shape that these inputs lead to."""
+
+    def macs(self, inputs: Sequence[Tensor | None], output: Tensor) -> int:
+        """Multiply-accumulates of the definition, padding counted as work; 0 where there are none."""
+        return 0
+
+    def operands(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        """Which inputs the C kernel takes as pointers, in order (a shape tensor, say, is none)."""
+        return tuple(i for i, tensor in enumerate(inputs) if tensor is not None)
+
+    def in_place(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, ...]:
+        """The inputs over which the output may be written: element i is read before i is written."""
+        return ()
+
+    @abstractmethod
+    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
+        """The fields of `struct <kernel>`, in its order."""
+
+    @abstractmethod
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        """The output's integers, from the parameters and the operands' arrays. Bit-exact to TFLite."""

@@ -1,0 +1,24 @@
+"""MAX_POOL_2D."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.arithmetic import INT8_MIN
+from pipeline.operators.base import Parameters
+from pipeline.operators.pooling import Pooling
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool2D(Pooling):
+    """y[c] = clamp(max_yx x[y, x, c]) over the part of the window that lies inside x"""
+
+    tflite_name: ClassVar[str] = "MAX_POOL_2D"
+    kernel: ClassVar[str] = "max_pool_2d"
+    supported: ClassVar[str] = "int8, one scale and zero point; any window, stride, padding"
+
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        return self.clamped(p, self.beneath(arrays[0], INT8_MIN).max(axis=(2, 3)))
