@@ -36,6 +36,9 @@ class BoardFacts:
     flash_bytes: int
     ram_bytes: int
     clock_hz: int
+    """0 where it has no meaning, as in a simulator."""
+    core: str = ""
+    """Such as `cortex-m4`; empty where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -498,6 +501,8 @@ class Verdict:
     """One sentence, and every reason that kept it from being better."""
 
     level: Level
+    word: str
+    """The level in a word or two; an amber that was never run is not called a pass."""
     headline: str
     failures: tuple[str, ...]
     cautions: tuple[str, ...]
@@ -523,16 +528,17 @@ def verdict(
     cautions = [*_cautions(board, firmware, run_firmware or firmware, measurement, outputs)]
     if agreement and agreement.samples and agreement.same_class < LOW_AGREEMENT:
         cautions.append(
-            f"Float and int8 predict the same class for only {agreement.same_class:.1%} "
+            f"Float and int8 predict the same class for only {100 * agreement.same_class:.1f} % "
             f"of {agreement.samples} samples: calibrate with data like the model's own."
         )
     cautions.extend(_accuracy_cautions(classifications))
     if failures:
-        return Verdict(Level.RED, failures[0], tuple(failures), tuple(cautions))
+        return Verdict(Level.RED, "Fail", failures[0], tuple(failures), tuple(cautions))
     headline = _good(board, firmware, outputs)
     if cautions:
-        return Verdict(Level.AMBER, headline, (), tuple(cautions))
-    return Verdict(Level.GREEN, headline, (), ())
+        word = "Pass, with cautions" if outputs and outputs.exact else "Not verified"
+        return Verdict(Level.AMBER, word, headline, (), tuple(cautions))
+    return Verdict(Level.GREEN, "Pass", headline, (), ())
 
 
 def _failures(
@@ -596,7 +602,7 @@ def _cautions(
         found.append("The target ran, but its outputs were not compared with a reference.")
     for region, used, available in _regions(board, firmware):
         if NEARLY_FULL * available < used <= available:
-            found.append(f"{used / available:.1%} of the {region} of {board.title} is taken.")
+            found.append(f"{100 * used / available:.1f} % of the {region} of {board.title} is taken.")
     reserved = ran.ram_parts.get("stack", 0) if ran else 0
     if measurement and STACK_NEARLY_FULL * reserved < measurement.stack_bytes <= reserved:
         found.append(
@@ -615,8 +621,8 @@ def _accuracy_cautions(classifications: Sequence[Classification]) -> list[str]:
     if loss <= ACCURACY_LOSS:
         return []
     return [
-        f"Quantizing costs {100 * loss:.2f} points of accuracy: {before.accuracy:.2%} in float, "
-        f"{after.accuracy:.2%} in int8."
+        f"Quantizing costs {100 * loss:.2f} points of accuracy: {100 * before.accuracy:.2f} % in float, "
+        f"{100 * after.accuracy:.2f} % in int8."
     ]
 
 
@@ -633,8 +639,8 @@ def _good(board: BoardFacts, firmware: Firmware | None, outputs: OutputCompariso
     fits = ""
     if firmware:
         fits = (
-            f"fits {board.title} with {1 - firmware.flash_bytes / board.flash_bytes:.0%} of its flash "
-            f"and {1 - firmware.ram_bytes / board.ram_bytes:.0%} of its RAM to spare"
+            f"fits {board.title} with {100 - 100 * firmware.flash_bytes / board.flash_bytes:.0f} % of "
+            f"its flash and {100 - 100 * firmware.ram_bytes / board.ram_bytes:.0f} % of its RAM to spare"
         )
     exact = ""
     if outputs and outputs.exact:

@@ -14,6 +14,12 @@ from pipeline.report.schema import Arena, ArenaTensor, Image, Layer, Range, Repo
 
 # The longest bar leaves room for the number behind it.
 LONGEST_BAR = 84.0
+LONGEST_SYMBOL_BAR = 70.0
+# With more columns than this, a layer's name no longer fits under its own.
+NAMED_STEPS = 12
+STEP_WIDTH, NAMED_STEP_WIDTH = 36, 64
+# A tensor of a few bytes is drawn this tall, in pixels, so that it can be seen at all.
+THINNEST_BOX = 2.5
 SYMBOLS_SHOWN = 16
 ARENA_HEIGHT = 300
 TICKS = 5
@@ -148,7 +154,7 @@ def _symbol(symbol: SymbolSize, top: int, flash_bytes: int) -> SymbolBar:
         symbol.name,
         symbol.part,
         _kind(symbol.part, FLASH_PARTS),
-        LONGEST_BAR * symbol.bytes / top,
+        LONGEST_SYMBOL_BAR * symbol.bytes / top,
         symbol.bytes,
         symbol.bytes / flash_bytes if flash_bytes else 0.0,
     )
@@ -192,9 +198,13 @@ class ArenaChart:
     height: int
     boxes: tuple[Box, ...]
     steps: tuple[Tick, ...]
-    """At the middle of each column."""
+    """The layers' indices, at the left of each column."""
+    names: tuple[str, ...]
+    """The layers' names where there is room for them, else empty."""
     column: float
     """Width of one step."""
+    least_width: int
+    """In pixels; on a narrower page the chart scrolls."""
     offsets: tuple[Tick, ...]
     peak_x: float | None
     bound_y: float
@@ -218,19 +228,19 @@ def arena_chart(arena: Arena, layers: Sequence[Layer]) -> ArenaChart:
                 tensor,
                 x=left * column,
                 width=max(right - left, 0.25) * column,
-                y=ARENA_HEIGHT - (tensor.offset + tensor.bytes) * scale,
-                height=tensor.bytes * scale,
+                y=ARENA_HEIGHT - tensor.offset * scale - max(tensor.bytes * scale, THINNEST_BOX),
+                height=max(tensor.bytes * scale, THINNEST_BOX),
                 shade=number % 3,
             )
         )
     return ArenaChart(
         height=ARENA_HEIGHT,
         boxes=tuple(boxes),
-        steps=tuple(Tick((i + 0.5) * column, str(layer.index)) for i, layer in enumerate(layers)),
+        steps=tuple(Tick(i * column, str(layer.index)) for i, layer in enumerate(layers)),
+        names=tuple(layer.name for layer in layers) if len(layers) <= NAMED_STEPS else (),
         column=column,
-        offsets=tuple(
-            Tick(ARENA_HEIGHT - value * scale, words.size(value)) for value in _round_steps(arena.bytes)
-        ),
+        least_width=steps * (NAMED_STEP_WIDTH if len(layers) <= NAMED_STEPS else STEP_WIDTH),
+        offsets=tuple(Tick(ARENA_HEIGHT - value * scale, words.size(value)) for value in _marks(arena.bytes)),
         peak_x=None if arena.peak_layer is None else arena.peak_layer * column,
         bound_y=ARENA_HEIGHT - arena.lower_bound_bytes * scale,
         gap_bytes=arena.bytes - arena.lower_bound_bytes,
@@ -248,12 +258,12 @@ def _overwrites(new: ArenaTensor, old: ArenaTensor) -> bool:
     )
 
 
-def _round_steps(total: int) -> list[int]:
-    """About TICKS values from 0 up to `total`, a power of two apart."""
+def _marks(total: int) -> list[int]:
+    """0, about TICKS values a power of two apart, and `total` itself in place of one too near to it."""
     step = 1
     while total > step * TICKS:
         step *= 2
-    return list(range(0, total + 1, step))
+    return [*(value for value in range(0, total, step) if total - value >= step / 2), total]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,6 @@ from pipeline.metrics import Classification
 from pipeline.quantize import QuantizedModel
 from pipeline.report import schema
 
-WORDS = {"green": "Pass", "amber": "Pass, with cautions", "red": "Fail"}
-
 
 def make_report(
     *,
@@ -64,7 +62,7 @@ def make_report(
         classifications=classifications,
     )
     other = run_firmware if run_firmware and run_firmware != firmware else None
-    run_title = run_board.title if run_board else board.title
+    ran_on = run_board or board
     return schema.Report(
         model=schema.Model(
             name=program.name,
@@ -79,12 +77,12 @@ def make_report(
             ram_bytes=board.ram_bytes,
             clock_hz=board.clock_hz,
         ),
-        verdict=_verdict(judged, _notes(board, firmware, other, run_title, measurement, classifications)),
+        verdict=_verdict(judged, _notes(board, firmware, other, ran_on, measurement, classifications)),
         arena_bytes=program.arena_bytes,
         predicted=_predicted(prediction) if prediction else None,
         linked=_image(firmware) if firmware else None,
         run_image=_image(other) if other else None,
-        measured=_measured(measurement, run_title, ran is firmware) if measurement else None,
+        measured=_measured(measurement, ran_on.title, ran is firmware) if measurement else None,
         outputs=_outputs(outputs) if outputs else None,
         figures=tuple(_figure(row) for row in comparison.figures),
         layers=_layers(program, prediction, measurement),
@@ -110,7 +108,7 @@ def make_report(
 def _verdict(judged: Verdict, notes: Sequence[str]) -> schema.VerdictSection:
     return schema.VerdictSection(
         level=judged.level.value,
-        word=WORDS[judged.level.value],
+        word=judged.word,
         headline=judged.headline,
         failures=judged.failures,
         cautions=judged.cautions,
@@ -122,7 +120,7 @@ def _notes(
     board: BoardFacts,
     firmware: Firmware | None,
     other: Firmware | None,
-    run_title: str,
+    ran_on: BoardFacts,
     measurement: Measurement | None,
     classifications: Sequence[Classification],
 ) -> list[str]:
@@ -130,8 +128,8 @@ def _notes(
     if other and measurement:
         image = f"Flash and RAM are those of the image linked for {board.title}. " if firmware else ""
         notes.append(
-            f"{image}Outputs, counts and stack are from a second image of the same generated model and "
-            f"kernels, linked for {run_title} and run in {measurement.runner}: a core of the same kind. "
+            f"{image}Outputs, counts and stack are from a second image of the same generated model, "
+            f"linked for {ran_on.title}{_core(board, ran_on)} and run by the runner `{measurement.runner}`. "
             f"Nothing in this report was measured on {board.title}."
         )
     if measurement and measurement.source is Source.INSTRUCTIONS:
@@ -144,6 +142,14 @@ def _notes(
     if not classifications:
         notes.append("No labelled samples were at hand, so no accuracy is claimed.")
     return notes
+
+
+def _core(board: BoardFacts, ran_on: BoardFacts) -> str:
+    if not board.core or not ran_on.core:
+        return ""
+    return (
+        f" (the same core, {ran_on.core})" if board.core == ran_on.core else f" (another core, {ran_on.core})"
+    )
 
 
 def _place(place: Place) -> schema.Place:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 UNKNOWN = "–"
 
 
@@ -30,14 +32,14 @@ def share(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A signed difference: 0.0 -> ±0 %, -1.234 -> −1.2 %; what rounds to nothing is shown as small."""
+    """A signed difference: 0.0 -> ±0 %, -1.234 -> −1.2 %, 0.0438 -> +0.04 %; never rounded to nothing."""
     if value is None:
         return UNKNOWN
     if value == 0:
         return "±0 %"
     sign = "+" if value > 0 else "−"
-    if abs(value) < 0.05:
-        return f"{sign}< 0.1 %"
+    if abs(value) < 0.1:
+        return f"{sign}{np.format_float_positional(abs(value), precision=1, fractional=False)} %"
     return f"{sign}{abs(value):,.1f} %"
 
 
@@ -69,8 +71,8 @@ def integer(value: int | float | None) -> str:
 
 
 def shape(value: Sequence[int]) -> str:
-    """(1, 32, 32, 3) -> 1×32×32×3"""
-    return "×".join(str(n) for n in value) or "scalar"
+    """(1, 32, 32, 3) -> 32×32×3: the batch is always one."""
+    return "×".join(str(n) for n in (value[1:] if len(value) > 1 else value)) or "scalar"
 
 
 def figure(value: int | float, unit: str) -> str:

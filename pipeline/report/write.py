@@ -173,7 +173,8 @@ def _style() -> Markup:
 def markdown_text(value: object) -> str:
     """Text from outside as one line of a cell, with nothing left that Markdown or HTML would read."""
     line = html.escape(" ".join(str(value).split()), quote=False)
-    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", line)
+    # An underscore inside a word is no emphasis, and names are easier to read without a backslash.
+    return re.sub(r"([\\`*\[\]|~#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z]))", r"\\\1", line)
 
 
 def _mistakes(confusion: tuple[tuple[int, ...], ...]) -> list[tuple[int, int, int]]:

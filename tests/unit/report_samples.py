@@ -18,8 +18,8 @@ from pipeline.quantize import Calibration, QuantizedModel, TensorRange
 
 CLASSES = ("cat", "dog", "frog")
 
-L4R5 = BoardFacts("nucleo_l4r5zi", "ST NUCLEO-L4R5ZI", 2 << 20, 640 << 10, 120_000_000)
-MPS2 = BoardFacts("qemu_mps2_an386", "QEMU mps2-an386", 4 << 20, 4 << 20, 0)
+L4R5 = BoardFacts("nucleo_l4r5zi", "ST NUCLEO-L4R5ZI", 2 << 20, 640 << 10, 120_000_000, "cortex-m4")
+MPS2 = BoardFacts("qemu_mps2_an386", "QEMU mps2-an386", 4 << 20, 4 << 20, 0, "cortex-m4")
 
 IMAGE = Place("serving_default_input:0", (1, 16, 16, 3), "int8", 0)  # 768 B
 CONV = Place("conv2d", (1, 16, 16, 8), "int8", 2048)  # 2048 B
