@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
     from elftools.elf.sections import SymbolTableSection
 
-# What is being done, and how far it is, 0 to 1.
-Progress = Callable[[str, float], None]
+# Stage, steps done, steps in all.
+Progress = Callable[[str, int, int], None]
+STAGE = "build"
 
 LEAST_GCC = (10, 0)
 COMPILE_JOBS = 2
@@ -36,12 +37,10 @@ WARNINGS = (
     "-Wdouble-promotion", "-Werror",
 )  # fmt: skip
 COMMON = ("-std=c11", "-ffunction-sections", "-fdata-sections", "-fno-common", "-g", "-I.")
-# The first prefix that fits decides. Kernels are where the time goes; elsewhere a loop stays the few
-# bytes that it is, instead of a call of the C library's strlen or memset.
-OPTIMIZATION: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("kernels/", ("-O2",)),
-    ("", ("-Os", "-fno-tree-loop-distribute-patterns")),
-)
+# Kernels are where the time goes. Elsewhere a loop stays the few bytes that it is, instead of a call of
+# the C library's strlen or memset.
+KERNEL_LEVEL = {"time": "-O3", "balanced": "-O2", "ram": "-O2", "flash": "-Os"}
+OTHER_LEVEL = ("-Os", "-fno-tree-loop-distribute-patterns")
 PARTS = (
     ("kernels/", "kernels"),
     ("harness/", "harness"),
@@ -101,6 +100,7 @@ class Firmware:
     toolchain: str
     """Compiler and version, such as `arm-none-eabi-gcc 12.2.1`."""
     flags: tuple[str, ...]
+    """Of the kernels; all other code is built with -Os."""
 
     @property
     def code_bytes(self) -> int:
@@ -179,12 +179,14 @@ def build_firmware(
     directory: Path,
     *,
     compiler: str | None = None,
+    optimize: str = "balanced",
     sanitize: bool = False,
     progress: Progress | None = None,
 ) -> Firmware:
     """Write the tree to `directory`/src, compile what changed, link, and read the sizes.
 
-    `sanitize` (host only) builds with the address and undefined-behaviour sanitizers.
+    `optimize` is what the compiler aims at: time, ram, flash or balanced. `sanitize` (host only) builds
+    with the address and undefined-behaviour sanitizers.
     Raises BuildFailed (E_TOOLCHAIN_..., E_COMPILE, E_LINK) and DoesNotFit (E_LINK_OVERFLOW).
     """
     toolchain = find_toolchain(board, compiler)
@@ -198,11 +200,14 @@ def build_firmware(
 
     def compile_one(unit: str) -> Path:
         nonlocal done
-        command = [*_compile_flags(unit, flags), "-ffile-prefix-map=" + str(source.resolve()) + "=."]
+        command = [
+            *_compile_flags(unit, flags, optimize),
+            "-ffile-prefix-map=" + str(source.resolve()) + "=.",
+        ]
         _compile(toolchain, unit, tree.files[unit], command, common, source, objects)
         done += 1
         if progress:
-            progress(f"compiled {unit}", done / (len(units) + 1))
+            progress(STAGE, done, len(units) + 1)
         return objects / f"{unit}.o"
 
     with ThreadPoolExecutor(COMPILE_JOBS) as pool:
@@ -210,7 +215,7 @@ def build_firmware(
     elf = directory / ("firmware" if board.cpu == "native" else "firmware.elf")
     usage = _link(toolchain, board, flags, source, objects, compiled, elf)
     if progress:
-        progress("linked", 1.0)
+        progress(STAGE, len(units) + 1, len(units) + 1)
     sizes = _native_sizes(objects, compiled) if board.cpu == "native" else _read_sizes(elf, board, usage)
     return Firmware(
         elf=elf,
@@ -223,7 +228,7 @@ def build_firmware(
         flash_parts=sizes.flash,
         ram_parts=sizes.ram,
         toolchain=str(toolchain),
-        flags=(*flags, *COMMON, *(flag for _, level in OPTIMIZATION for flag in level)),
+        flags=tuple(_compile_flags("kernels/", flags, optimize)),
     )
 
 
@@ -255,10 +260,11 @@ def _machine_flags(board: Board, sanitize: bool) -> tuple[str, ...]:
     return (f"-mcpu={board.cpu}", "-mthumb", *fpu)
 
 
-def _compile_flags(unit: str, machine: Sequence[str]) -> list[str]:
-    level = next(level for prefix, level in OPTIMIZATION if unit.startswith(prefix))
-    if "-mthumb" not in machine:
-        level = level[:1]  # clang, the cc of some hosts, knows the second flag by another name
+def _compile_flags(unit: str, machine: Sequence[str], optimize: str) -> list[str]:
+    if unit.startswith("kernels/"):
+        return [*machine, *COMMON, *WARNINGS, KERNEL_LEVEL[optimize]]
+    # clang, the compiler of some hosts, knows the second flag by another name.
+    level = OTHER_LEVEL if "-mthumb" in machine else OTHER_LEVEL[:1]
     return [*machine, *COMMON, *WARNINGS, *level]
 
 
@@ -571,17 +577,14 @@ class ToolStatus:
     purpose: str
     path: str | None
     version: str | None
-    required: bool
+    found: bool
+    needed: bool
     """Without it the default run (build for ARM, run in QEMU) is not possible."""
-    get: str
+    how: str
     """How to get it on this kind of system."""
 
-    @property
-    def found(self) -> bool:
-        return self.path is not None
 
-
-# name, purpose, required, (Debian and Ubuntu, macOS, Windows)
+# name, purpose, needed, (Debian and Ubuntu, macOS, Windows)
 TOOLS = (
     ("arm-none-eabi-gcc", "compiles and links for ARM", True,
      ("sudo apt install gcc-arm-none-eabi", "brew install --cask gcc-arm-embedded",
@@ -608,10 +611,11 @@ TOOLS = (
 def tools_status() -> tuple[ToolStatus, ...]:
     """Every tool that the pipeline can use, with its version, and how to get it here."""
     system = {"Darwin": 1, "Windows": 2}.get(platform.system(), 0)
-    return tuple(
-        ToolStatus(name, purpose, *_probe(name), required, get[system])
-        for name, purpose, required, get in TOOLS
-    )
+    found = []
+    for name, purpose, needed, how in TOOLS:
+        path, version = _probe(name)
+        found.append(ToolStatus(name, purpose, path, version, path is not None, needed, how[system]))
+    return tuple(found)
 
 
 def _probe(name: str) -> tuple[str | None, str | None]:

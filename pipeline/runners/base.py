@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -11,10 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.boards import Board
-from pipeline.build import Firmware
-
-# What is being done, and how far it is, 0 to 1.
-Progress = Callable[[str, float], None]
+from pipeline.build import Firmware, Progress
 
 
 class Source(StrEnum):
@@ -96,6 +93,10 @@ class Runner(ABC):
 
     name: ClassVar[str]
     """The key of its table [run.<name>] in board.toml, and its file's name."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse before the long work what could only fail after it: a tool that is missing."""
 
     @abstractmethod
     def run(

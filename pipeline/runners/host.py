@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import ClassVar
 
 from pipeline.boards import Board
-from pipeline.build import Firmware
+from pipeline.build import Firmware, Progress
 from pipeline.errors import TargetFailed, UsageError
-from pipeline.runners.base import Progress, Runner, Source, Stimulus, Transcript
+from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.process import CONNECT_TIMEOUT_S, Child, open_socket
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
 
@@ -26,6 +26,9 @@ class Host(Runner):
     port: int | None = None
     """The TCP port of its console; None lets the system choose."""
     limits: Limits = field(default_factory=Limits)
+
+    def check(self) -> None:
+        """Nothing but the compiler is needed, and the build looks for that."""
 
     def run(
         self, firmware: Firmware, board: Board, stimulus: Stimulus, *, progress: Progress | None = None

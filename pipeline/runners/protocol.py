@@ -19,9 +19,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pipeline.build import Firmware
+from pipeline.build import Firmware, Progress
 from pipeline.errors import TargetFailed
-from pipeline.runners.base import Progress, Source, Stimulus, Transcript
+from pipeline.runners.base import Source, Stimulus, Transcript
 
 T = TypeVar("T")
 PROTOCOL = 1
@@ -30,6 +30,7 @@ TAIL_BYTES = 80
 LONGEST_LINE = 4096
 BANNER = b"m-init-done"
 READY = b"m-ready"
+STAGE = "run"
 FAULT = b"e-fault-["
 
 
@@ -421,11 +422,11 @@ def converse(
     steps = len(samples) + 1 + len(stimulus.layer_dumps)
     done = 0
 
-    def advance(words: str) -> None:
+    def advance() -> None:
         nonlocal done
         done += 1
         if progress:
-            progress(words, done / steps)
+            progress(STAGE, done, steps)
 
     outputs, stack_bytes = [], 0
     dumps: dict[tuple[int, int], bytes] = {}
@@ -437,7 +438,7 @@ def converse(
         result = target.infer(sample, stimulus.timed_runs if first else 1, stimulus.warmups if first else 0)
         outputs.append(_output(result.output, identity, number))
         stack_bytes = max(stack_bytes, result.stack_bytes)
-        advance(f"sample {number + 1} of {len(samples)}")
+        advance()
         if first:
             totals = result.counts
             layers, again = target.laps(sample, stimulus.timed_runs, identity.layers)
@@ -446,11 +447,11 @@ def converse(
                     "the same input gave another output the second time", code="E_TARGET_UNSTEADY",
                     hint="a kernel reads memory that it did not write",
                 )  # fmt: skip
-            advance("layers timed")
+            advance()
         if number in stimulus.layer_dumps:
             for layer in range(identity.layers):
                 dumps[number, layer] = target.dump(sample, layer)
-            advance(f"layers of sample {number + 1}")
+            advance()
     last = target.identity()
     if last != identity:
         raise TargetFailed(f"another image answers now: {last}, before {identity}", code="E_TARGET_RESET")

@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import ClassVar
 
 from pipeline.boards import Board
-from pipeline.build import Firmware, first_line
+from pipeline.build import Firmware, Progress, first_line
 from pipeline.errors import BuildFailed, TargetFailed, UsageError
-from pipeline.runners.base import Progress, Runner, Source, Stimulus, Transcript
+from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.process import Child, open_socket
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
 
@@ -30,6 +30,10 @@ class Qemu(Runner):
     port: int | None = None
     """The TCP port of the UART; None takes a free one."""
     limits: Limits = field(default_factory=Limits)
+
+    def check(self) -> None:
+        """BuildFailed E_QEMU_MISSING."""
+        find_qemu()
 
     def run(
         self, firmware: Firmware, board: Board, stimulus: Stimulus, *, progress: Progress | None = None
