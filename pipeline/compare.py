@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -120,7 +121,7 @@ class OutputComparison:
 def _as_bytes(array: np.ndarray) -> np.ndarray:
     """(samples, bytes) uint8 of an array whose first axis is the samples."""
     array = np.ascontiguousarray(array)
-    return array.reshape(array.shape[0], -1).view(np.uint8)
+    return array.reshape(array.shape[0], math.prod(array.shape[1:])).view(np.uint8)
 
 
 def _as_elements(array: np.ndarray, dtype: str, name: str) -> np.ndarray:
