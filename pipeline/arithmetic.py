@@ -149,7 +149,7 @@ def exponential(x: np.ndarray) -> np.ndarray:
 
 
 def reciprocal(x: int) -> tuple[int, int]:
-    """(r, bits) with 1 / (x / 2**19) = r / 2**31 / 2**bits, in three Newton steps (GetReciprocal, common.h)."""
+    """(r, bits) with 1 / (x / 2**19) = r / 2**31 / 2**bits, in three Newton steps (common.h)."""
     headroom = 32 - x.bit_length()
     fraction = (x << headroom) - 2**31
     half_denominator = (fraction + 2**31) // 2

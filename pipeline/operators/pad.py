@@ -1,0 +1,103 @@
+"""PAD and PADV2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from pipeline.operators.base import Operator, Parameters
+from pipeline.operators.checks import constant, integer, missing, present, quantized, same_quantization
+from pipeline.tensors import Tensor
+
+RANK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pad(Operator):
+    """y = x, with the zero point (real 0) around it"""
+
+    tflite_name: ClassVar[str] = "PAD"
+    kernel: ClassVar[str] = "pad"
+    supported: ClassVar[str] = "int8; up to four axes, the batch not padded; constant paddings"
+
+    pads: tuple[tuple[int, int], ...]
+    """(before, after) of each axis of the input."""
+
+    @classmethod
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:
+        paddings = present(inputs[1])
+        if not paddings.is_constant:
+            return cls(())
+        return cls(tuple((int(before), int(after)) for before, after in constant(paddings).reshape(-1, 2)))
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = missing(inputs, ("input", "paddings"))
+        if found:
+            return found
+        x, paddings = present(inputs[0]), present(inputs[1])
+        if not paddings.is_constant:
+            return [f"its paddings {paddings.name} are not constant"]
+        found = [*quantized("input", x), *quantized("output", output), *same_quantization(x, output)]
+        if len(self.pads) != len(x.shape) or min(min(pair) for pair in self.pads) < 0:
+            found.append(f"its paddings {self.pads} do not fit its input {list(x.shape)}")
+        elif len(x.shape) > RANK or (len(x.shape) == RANK and (x.shape[0] != 1 or any(self.pads[0]))):
+            found.append(f"its input {list(x.shape)} has a batch, or more than {RANK} axes")
+        elif self.output_shape(inputs) != output.shape:
+            expected = list(self.output_shape(inputs))
+            found.append(f"its output {output.name} has the shape {list(output.shape)}, expected {expected}")
+        return found
+
+    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        shape = present(inputs[0]).shape
+        return tuple(before + size + after for size, (before, after) in zip(shape, self.pads, strict=True))
+
+    def operands(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        return (0,)
+
+    def value(self, inputs: Sequence[Tensor | None], output: Tensor) -> int:
+        """The integer put around the input."""
+        return output.zero_point
+
+    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
+        """The fields of `struct pad`, in its order."""
+        shape = present(inputs[0]).shape
+        more = 3 - len(shape)
+        height, width, channels = ((1,) * more + shape)[-3:]
+        (top, bottom), (left, right), (front, back) = (((0, 0),) * more + self.pads)[-3:]
+        return {
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "top": top,
+            "bottom": bottom,
+            "left": left,
+            "right": right,
+            "front": front,
+            "back": back,
+            "value": self.value(inputs, output),
+        }
+
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        return np.pad(arrays[0], self.pads, constant_values=integer(p, "value"))
+
+
+@dataclass(frozen=True, slots=True)
+class PadV2(Pad):
+    """y = x, with a constant around it"""
+
+    tflite_name: ClassVar[str] = "PADV2"
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = super(PadV2, self).problems(inputs, output) or missing(inputs, ("input", "paddings", "value"))
+        if found:
+            return found
+        value = present(inputs[2])
+        if value.dtype != "int8" or value.elements != 1 or not value.is_constant:
+            return [f"its value {value.name} is {value.dtype}{list(value.shape)}, expected one constant int8"]
+        return same_quantization(value, output)
+
+    def value(self, inputs: Sequence[Tensor | None], output: Tensor) -> int:
+        return int(constant(inputs[2]).reshape(-1)[0])

@@ -1,0 +1,102 @@
+"""QUANTIZE: from float32, and from one integer quantization to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.arithmetic import INT8_MAX, INT8_MIN
+from pipeline.operators.base import Operator, Parameters
+from pipeline.operators.checks import integer, missing, present, quantized
+from pipeline.operators.rescaling import requantization, requantized, same_shape, too_steep
+from pipeline.tensors import Tensor
+
+INTEGERS = ("int8", "uint8")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize(Operator):
+    """y = clamp(round(x / y_scale) + y_zero), in float32, ties away from zero
+
+    Not a number becomes the smallest integer; what lies beyond int8 saturates.
+    """
+
+    tflite_name: ClassVar[str] = "QUANTIZE"
+    kernel: ClassVar[str] = "quantize"
+    supported: ClassVar[str] = "float32 to int8"
+
+    @classmethod
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Operator:
+        """This operator for a float32 input, `Requantize` for an integer one."""
+        return cls() if present(inputs[0]).dtype == "float32" else Requantize()
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = missing(inputs, ("input",))
+        if found:
+            return found
+        x = present(inputs[0])
+        found = [*quantized("output", output), *same_shape(x, output)]
+        if x.dtype != "float32":
+            found.append(f"its input {x.name} is {x.dtype}, expected float32")
+        return found
+
+    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        return present(inputs[0]).shape
+
+    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
+        """The fields of `struct quantize`, in its order."""
+        return {"count": output.elements, "zero": output.zero_point, "scale": output.scale}
+
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        zero, scale = integer(p, "zero"), p["scale"]
+        quotient = arrays[0] / np.float32(scale)
+        # Far beyond int8, and within what float32 holds exactly.
+        quotient = np.clip(np.nan_to_num(quotient, nan=-1024.0), -1024.0, 1024.0)
+        whole = np.trunc(quotient)
+        rounded = whole + np.copysign(np.abs(quotient - whole) >= 0.5, quotient)
+        stored: np.ndarray = np.clip(rounded.astype(np.int64) + zero, INT8_MIN, INT8_MAX).astype(np.int8)
+        return stored
+
+
+@dataclass(frozen=True, slots=True)
+class Requantize(Operator):
+    """y = clamp(rescale(x - x_zero) + y_zero)"""
+
+    tflite_name: ClassVar[str] = "QUANTIZE"
+    kernel: ClassVar[str] = "requantize"
+    supported: ClassVar[str] = "int8 or uint8 to int8 or uint8; any scales"
+
+    @classmethod
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Operator:
+        """As `Quantize.read`: whichever of the two is asked by name, the input's type decides."""
+        return Quantize.read(options, inputs, output)
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = missing(inputs, ("input",))
+        if found:
+            return found
+        x = present(inputs[0])
+        found = [
+            *quantized("input", x, INTEGERS),
+            *quantized("output", output, INTEGERS),
+            *same_shape(x, output),
+        ]
+        return found or too_steep(x, output, x.scale / output.scale)
+
+    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        return present(inputs[0]).shape
+
+    def in_place(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, ...]:
+        return (0,)
+
+    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
+        """The fields of `struct requantize`, in its order."""
+        x = present(inputs[0])
+        bounds = np.iinfo(output.dtype)
+        return requantization(x, output, x.scale / output.scale, (int(bounds.min), int(bounds.max)))
+
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        return requantized(p, arrays[0], "uint8" if integer(p, "output_flip") else "int8")

@@ -1,0 +1,71 @@
+"""RELU, and what its bounded kin share with it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from pipeline.arithmetic import activation_range
+from pipeline.operators.base import Activation, Operator, Parameters
+from pipeline.operators.checks import missing, present, quantized
+from pipeline.operators.rescaling import requantization, requantized, same_shape, too_steep
+from pipeline.tensors import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Clamping(Operator):
+    """y = clamp(rescale(x - x_zero) + y_zero); the scales are divided in float32 (activations.cc)"""
+
+    kernel: ClassVar[str] = "requantize"
+    supported: ClassVar[str] = "int8; any scales"
+
+    @property
+    @abstractmethod
+    def activation(self) -> Activation:
+        """What bounds the output."""
+
+    @classmethod
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:
+        return cls()
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = missing(inputs, ("input",))
+        if found:
+            return found
+        x = present(inputs[0])
+        found = [*quantized("input", x), *quantized("output", output), *same_shape(x, output)]
+        return found or too_steep(x, output, self._factor(x, output))
+
+    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        return present(inputs[0]).shape
+
+    def in_place(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, ...]:
+        return (0,)
+
+    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
+        """The fields of `struct requantize`, in its order."""
+        x = present(inputs[0])
+        bounds = activation_range(self.activation.value, output)
+        return requantization(x, output, self._factor(x, output), bounds)
+
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        return requantized(p, arrays[0])
+
+    @staticmethod
+    def _factor(x: Tensor, output: Tensor) -> float:
+        return float(np.float32(x.scale) / np.float32(output.scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Relu(Clamping):
+    """y = max(rescale(x - x_zero) + y_zero, y_zero)"""
+
+    tflite_name: ClassVar[str] = "RELU"
+
+    @property
+    def activation(self) -> Activation:
+        return Activation.RELU
