@@ -1,0 +1,560 @@
+"""Commands, exit codes, and nothing else.
+
+Exit codes: 0 good; 1 a check failed (outputs differ); 2 usage or configuration; 3 model not
+supported; 4 does not fit or does not build; 5 flashing; 6 target silent or faulted; 70 a bug.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.exceptions import Abort, TyperException
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import __version__
+from pipeline.errors import PipelineError, UsageError
+
+# Stages are imported where a command needs them: `boards` and `--help` answer at once.
+if TYPE_CHECKING:
+    from pipeline.analyze import HostAnalysis, RegionFit
+    from pipeline.config import Settings
+    from pipeline.report import Report, Summary
+
+BUG_EXIT_CODE = 70
+INTERRUPTED_EXIT_CODE = 130
+PLAIN_PROGRESS_SECONDS = 10.0
+
+app = typer.Typer(
+    help="Carry a trained Keras model to a measured, bit-exact int8 deployment on an STM32.",
+    epilog="Exit codes: 0 good, 1 a check failed, 2 usage, 3 model not supported, 4 does not fit or build, "
+    "5 flashing, 6 target silent or faulted, 70 a bug.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class Aim(StrEnum):
+    TIME = "time"
+    RAM = "ram"
+    FLASH = "flash"
+    BALANCED = "balanced"
+
+
+Model = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="MODEL", help=".keras, .h5, SavedModel folder or int8 .tflite", show_default=False
+    ),
+]
+Board = Annotated[str | None, typer.Option("--board", "-b", help="a name of `stm32-deploy boards`")]
+Samples = Annotated[
+    Path | None,
+    typer.Option("--samples", help="calibration and test samples: .npz, .npy, or a folder of images"),
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="settings; default ./deploy.toml where it exists")
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="folder of all results")]
+Optimize = Annotated[Aim | None, typer.Option("--optimize", help="what the build aims at")]
+Runner = Annotated[str | None, typer.Option("--runner", help="qemu or host")]
+Inferences = Annotated[int | None, typer.Option("--inferences", help="samples that go through the target")]
+AsFormat = Annotated[Format, typer.Option("--format", help="text for people, json for programs")]
+
+
+def main() -> int:
+    """Run the command line; every refusal becomes one message and its exit code."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
+    try:
+        result = app(standalone_mode=False)
+    except PipelineError as error:
+        _refuse(error)
+        return error.exit_code
+    except TyperException as error:
+        _refuse(UsageError(error.format_message(), hint="stm32-deploy --help, or the command's own --help"))
+        return UsageError.exit_code
+    except (Abort, KeyboardInterrupt):
+        err.print("interrupted")
+        return INTERRUPTED_EXIT_CODE
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        err.print(
+            f"[bold red]error[/] E_BUG: {escape(type(error).__name__)}: {escape(str(error))}\n"
+            "  This is a bug in stm32-deploy. Please report it with the output of the same command and --debug.",
+            soft_wrap=True,
+        )
+        return BUG_EXIT_CODE
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(error: PipelineError) -> None:
+    where = f"{escape(error.where)}: " if error.where else ""
+    err.print(f"[bold red]error[/] {error.code}: {where}{escape(error.problem)}", soft_wrap=True)
+    for line in error.details:
+        err.print(f"  - {escape(line)}", soft_wrap=True)
+    if error.hint:
+        err.print(f"  [bold]try:[/] {escape(error.hint)}", soft_wrap=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A callback (stage, done, total): a bar on a terminal, now and then a plain line elsewhere."""
+    if err.is_terminal:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            TextColumn("{task.description:<34}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=err, transient=False) as bars:
+            tasks: dict[str, Any] = {}
+
+            def show_bar(stage: str, done: int, total: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(escape(stage), total=max(total, 1))
+                bars.update(tasks[stage], completed=done if total else 1, total=max(total, 1))
+
+            yield show_bar
+        return
+
+    last: dict[str, float] = {}
+
+    def show_line(stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage not in last or done >= total or now - last[stage] > PLAIN_PROGRESS_SECONDS:
+            if stage in last and total <= 1:
+                return
+            last[stage] = now
+            err.print(f"{escape(stage)}" + (f" {done}/{total}" if total > 1 else ""), soft_wrap=True)
+
+    yield show_line
+
+
+def _settings(config: Path | None, **options: Any) -> Settings:
+    from pipeline.config import read_settings
+
+    plain = {key: value.value if isinstance(value, StrEnum) else value for key, value in options.items()}
+    return read_settings(config, plain)
+
+
+@app.command()
+def analyze(
+    model: Model = None,
+    board: Board = None,
+    config: Config = None,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Predict MACC, flash, RAM and time on the host, before anything is built."""
+    from pipeline.deploy import analyze_model
+
+    analysis = analyze_model(_settings(config, model=model, board=board))
+    if format_ is Format.JSON:
+        _print_json(_analysis_json(analysis))
+    else:
+        _print_analysis(analysis)
+
+
+@app.command()
+def quantize(
+    model: Model = None,
+    samples: Samples = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="the .tflite file to write")] = None,
+    config: Config = None,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Turn a Keras model into a full int8 TFLite file, and say how well the two agree."""
+    from pipeline.deploy import quantize_file
+
+    with _progress() as progress:
+        path, quantized = quantize_file(_settings(config, model=model, samples=samples), output, progress)
+    if format_ is Format.JSON:
+        _print_json(
+            {
+                "file": str(path),
+                "sha256": quantized.sha256,
+                "bytes": len(quantized.tflite),
+                "calibration": asdict(quantized.calibration) if quantized.calibration else None,
+                "agreement": asdict(quantized.agreement) if quantized.agreement else None,
+            }
+        )
+        return
+    out.print(f"{path}: {len(quantized.tflite):,} bytes, sha256 {quantized.sha256[:16]}", soft_wrap=True)
+    if quantized.calibration:
+        out.print(
+            f"calibrated with {quantized.calibration.samples} samples: {escape(quantized.calibration.origin)}"
+        )
+        for rewrite in quantized.calibration.rewrites:
+            out.print(f"  {escape(rewrite)}")
+    if quantized.agreement:
+        out.print(
+            f"float and int8 predict the same class for {quantized.agreement.same_class:.2%} "
+            f"of {quantized.agreement.samples} samples"
+        )
+
+
+@app.command()
+def generate(
+    model: Model = None,
+    board: Board = None,
+    samples: Samples = None,
+    output: Output = None,
+    config: Config = None,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Write the C sources of a model for a board."""
+    from pipeline.deploy import generate_sources
+
+    settings = _settings(config, model=model, board=board, samples=samples, output=output)
+    with _progress() as progress:
+        folder, generated = generate_sources(settings, progress)
+    program, tree = generated.program, generated.tree
+    if format_ is Format.JSON:
+        _print_json(
+            {
+                "folder": str(folder),
+                "digest": tree.digest,
+                "files": sorted(tree.files),
+                "layers": len(program.calls),
+                "macc": program.macs,
+                "arena_bytes": program.arena_bytes,
+                "arena_lower_bound_bytes": program.arena_lower_bound_bytes,
+                "weights_bytes": sum(constant.data.nbytes for constant in program.constants),
+            }
+        )
+        return
+    out.print(f"{folder}: {len(tree.files)} files, digest {tree.digest}", soft_wrap=True)
+    out.print(f"start reading at model/{program.name}.c: {len(program.calls)} layers, {program.macs:,} MACC")
+
+
+@app.command()
+def build(
+    model: Model = None,
+    board: Board = None,
+    samples: Samples = None,
+    optimize: Optimize = None,
+    output: Output = None,
+    config: Config = None,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Compile and link the image for a board, and say what takes flash and RAM."""
+    from pipeline.deploy import build_image
+
+    settings = _settings(config, model=model, board=board, samples=samples, optimize=optimize, output=output)
+    with _progress() as progress:
+        _, firmware = build_image(settings, progress)
+    figures = {
+        "elf": str(firmware.elf),
+        "board": firmware.board,
+        "digest": firmware.digest,
+        "flash_bytes": firmware.flash_bytes,
+        "ram_bytes": firmware.ram_bytes,
+        "code_bytes": firmware.code_bytes,
+        "flash_parts": firmware.flash_parts,
+        "ram_parts": firmware.ram_parts,
+        "toolchain": firmware.toolchain,
+    }
+    if format_ is Format.JSON:
+        _print_json(figures)
+        return
+    out.print(f"{firmware.elf}  ({firmware.toolchain})", soft_wrap=True)
+    for kind, total, parts in (
+        ("flash", firmware.flash_bytes, firmware.flash_parts),
+        ("RAM", firmware.ram_bytes, firmware.ram_parts),
+    ):
+        table = Table("part", "bytes", title=f"{kind}: {total:,} bytes", title_justify="left")
+        table.columns[1].justify = "right"
+        for part, size in sorted(parts.items(), key=lambda item: -item[1]):
+            table.add_row(part, f"{size:,}")
+        out.print(table)
+
+
+@app.command()
+def run(
+    model: Model = None,
+    board: Board = None,
+    runner: Runner = None,
+    samples: Samples = None,
+    optimize: Optimize = None,
+    inferences: Inferences = None,
+    output: Output = None,
+    config: Config = None,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Build an image and run it: outputs, cost per layer, stack."""
+    from pipeline.deploy import run_image
+
+    settings = _settings(
+        config, model=model, board=board, runner=runner, samples=samples, optimize=optimize,
+        inferences=inferences, output=output,
+    )  # fmt: skip
+    with _progress() as progress:
+        executed = run_image(settings, progress)
+    measurement, program = executed.measurement, executed.generated.program
+    if format_ is Format.JSON:
+        _print_json(
+            {
+                "board": measurement.board,
+                "runner": measurement.runner,
+                "unit": measurement.source.value,
+                "count": measurement.total.median,
+                "runs": measurement.total.runs,
+                "stack_bytes": measurement.stack_bytes,
+                "arena_bytes": measurement.arena_bytes,
+                "samples": len(measurement.outputs),
+                "layers": [
+                    {"name": call.name, "macc": call.macs, "count": cost.median}
+                    for call, cost in zip(program.calls, measurement.layers, strict=True)
+                ],
+            }
+        )
+        return
+    table = Table("layer", "operator", "MACC", measurement.source.value, "per MACC")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for call, cost in zip(program.calls, measurement.layers, strict=True):
+        ratio = f"{cost.median / call.macs:.2f}" if call.macs else ""
+        table.add_row(escape(call.name), call.operator, f"{call.macs:,}", f"{cost.median:,}", ratio)
+    table.add_section()
+    table.add_row(
+        "total", "", f"{program.macs:,}", f"{measurement.total.median:,}",
+        f"{measurement.total.median / max(1, program.macs):.2f}",
+    )  # fmt: skip
+    out.print(table)
+    out.print(f"on {measurement.board} by {measurement.runner}; stack {measurement.stack_bytes:,} bytes")
+
+
+@app.command()
+def deploy(
+    model: Model = None,
+    board: Board = None,
+    runner: Runner = None,
+    samples: Samples = None,
+    optimize: Optimize = None,
+    inferences: Inferences = None,
+    output: Output = None,
+    config: Config = None,
+    format_: AsFormat = Format.TEXT,
+) -> int:
+    """All of it in order: from a Keras model to a measured report."""
+    from pipeline.deploy import deploy as deploy_model
+    from pipeline.report import summarize
+
+    settings = _settings(
+        config, model=model, board=board, runner=runner, samples=samples, optimize=optimize,
+        inferences=inferences, output=output,
+    )  # fmt: skip
+    with _progress() as progress:
+        report, files = deploy_model(settings, progress)
+    if format_ is Format.JSON:
+        _print_json(json.loads(report.model_dump_json()))
+    else:
+        _print_summary(summarize(report))
+        for file in files:
+            out.print(f"report: {file}", soft_wrap=True)
+    return _verdict_code(report)
+
+
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="a report.json, or the folder that holds it")],
+    format_: AsFormat = Format.TEXT,
+) -> int:
+    """Write report.html and report.md again from a report.json, and print its summary."""
+    from pipeline.report import read_report, summarize, write_report
+
+    file = path / "report.json" if path.is_dir() else path
+    held = read_report(file)
+    files = write_report(held, file.parent)
+    if format_ is Format.JSON:
+        _print_json(json.loads(held.model_dump_json()))
+    else:
+        _print_summary(summarize(held))
+        for written in files:
+            out.print(f"report: {written}", soft_wrap=True)
+    return _verdict_code(held)
+
+
+@app.command()
+def boards(format_: AsFormat = Format.TEXT) -> None:
+    """The boards this tool knows: core, clock, flash, RAM, and how each can be run."""
+    from pipeline.boards import list_boards
+
+    known = list_boards()
+    if format_ is Format.JSON:
+        _print_json(
+            [
+                {
+                    "name": board.name,
+                    "title": board.title,
+                    "core": board.cpu,
+                    "hclk_hz": board.hclk_hz,
+                    "flash_bytes": board.flash_bytes,
+                    "ram_bytes": board.ram_bytes,
+                    "runners": sorted(board.run),
+                }
+                for board in known
+            ]
+        )
+        return
+    table = Table("board", "core", "clock", "flash", "RAM", "run by")
+    for column in table.columns[2:5]:
+        column.justify = "right"
+    for board in known:
+        table.add_row(
+            board.name,
+            board.cpu,
+            f"{board.hclk_hz / 1e6:g} MHz" if board.hclk_hz else "",
+            f"{board.flash_bytes // 1024:,} KiB" if board.flash_bytes else "",
+            f"{board.ram_bytes // 1024:,} KiB" if board.ram_bytes else "",
+            ", ".join(board.run),
+        )
+    out.print(table)
+
+
+@app.command()
+def doctor(format_: AsFormat = Format.TEXT) -> int:
+    """What is installed, what is missing, and how to get it."""
+    from pipeline.build import tools_status
+
+    tools = tools_status()
+    missing = [tool for tool in tools if tool.needed and not tool.found]
+    if format_ is Format.JSON:
+        _print_json([asdict(tool) for tool in tools])
+    else:
+        table = Table("tool", "found", "needed for", "how to get it")
+        for tool in tools:
+            found = (
+                tool.version or tool.path if tool.found else "[red]missing[/]" if tool.needed else "missing"
+            )
+            table.add_row(tool.name, found, tool.purpose, "" if tool.found else escape(tool.how))
+        out.print(table)
+        if not missing:
+            out.print("all that is needed is there: try `stm32-deploy deploy MODEL`")
+    return 4 if missing else 0
+
+
+@app.command()
+def bench(
+    models: Annotated[
+        Path | None, typer.Option("--models", help="folder with further .tflite models to measure")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="the Markdown file to keep the table in")
+    ] = None,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Instructions, RAM and flash of the benchmark models in the simulator, reproducible to the instruction."""
+    from pipeline.bench import bench_models, markdown_table
+
+    with _progress() as progress:
+        rows = bench_models(models, write, progress)
+    if format_ is Format.JSON:
+        _print_json([asdict(row) for row in rows])
+    else:
+        out.print(markdown_table(rows), soft_wrap=True)
+
+
+@app.command()
+def version() -> None:
+    """The version of this tool."""
+    out.print(__version__)
+
+
+def _verdict_code(held: Report) -> int:
+    """1 where a check failed: outputs differ, the image does not fit."""
+    return 1 if held.verdict.level == "red" else 0
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+def _analysis_json(analysis: HostAnalysis) -> dict[str, Any]:
+    return {
+        **asdict(analysis),
+        "fit": {
+            "board": analysis.fit.board,
+            "flash": _region_json(analysis.fit.flash),
+            "ram": _region_json(analysis.fit.ram),
+            "largest_weights": [{"layer": n, "bytes": b} for n, b in analysis.fit.largest_weights],
+            "boards_that_fit": analysis.fit.boards_that_fit,
+        },
+    }
+
+
+def _region_json(fit: RegionFit) -> dict[str, Any]:
+    return {"fits": fit.fits, "over_bytes": fit.over_bytes, **asdict(fit)}
+
+
+def _print_analysis(analysis: HostAnalysis) -> None:
+    table = Table("layer", "kind", "output", "MACC", "share", "parameters", "weights", "share", "activation")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for layer in analysis.layers:
+        table.add_row(
+            escape(layer.name),
+            layer.kind,
+            "x".join(map(str, layer.output_shape)),
+            f"{layer.macc:,}",
+            f"{layer.macc_share:.1%}",
+            f"{layer.parameters:,}",
+            f"{layer.weights_bytes:,}",
+            f"{layer.weights_share:.1%}",
+            f"{layer.activation_bytes:,}",
+        )
+    out.print(table)
+    totals, fit = analysis.totals, analysis.fit
+    out.print(
+        f"{escape(analysis.model)} ({analysis.kind}): {totals.macc:,} MACC, {totals.parameters:,} parameters, "
+        f"weights {totals.weights_bytes:,} B, activations {totals.activations_bytes:,} B"
+    )
+    out.print(f"time at one MACC a cycle, {analysis.clock_hz / 1e6:g} MHz: {totals.estimated_seconds:.7f} s")
+    for kind, region in (("flash", fit.flash), ("RAM", fit.ram)):
+        answer = "fits" if region.fits else f"[red]does not fit[/], {region.over_bytes:,} B over"
+        out.print(f"{kind} of {fit.board}: {region.needed_bytes:,} of {region.available_bytes:,} B, {answer}")
+    if not (fit.flash.fits and fit.ram.fits):
+        largest = ", ".join(f"{escape(name)} {size:,} B" for name, size in fit.largest_weights)
+        out.print(f"largest: {largest}")
+        out.print(f"boards that would fit: {', '.join(fit.boards_that_fit) or 'none known'}")
+    for convention in analysis.conventions:
+        out.print(f"  [dim]{escape(convention)}[/]", soft_wrap=True)
+
+
+def _print_summary(held: Summary) -> None:
+    """A report's verdict and its figures side by side."""
+    for line in held.verdict:
+        out.print(escape(line), soft_wrap=True)
+    table = Table(*held.header)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in held.rows:
+        table.add_row(*(escape(cell) for cell in row))
+    out.print(table)

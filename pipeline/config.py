@@ -1,0 +1,99 @@
+"""What a deployment is asked to be: the settings of `deploy.toml`, and the options that win over them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import UsageError
+from pipeline.registry import nearest
+
+DEFAULT_FILE = Path("deploy.toml")
+Aim = Literal["time", "ram", "flash", "balanced"]
+
+
+class Settings(BaseModel):
+    """The keys of `deploy.toml`; paths in it are relative to the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Path | None = Field(default=None, description="Keras model, SavedModel folder or int8 .tflite")
+    board: str = Field(default="nucleo_l4r5zi", description="a folder in board/")
+    runner: str | None = Field(default=None, description="qemu or host; default: what the board names first")
+    samples: Path | None = Field(
+        default=None, description="calibration and test samples: .npz, .npy or a folder"
+    )
+    optimize: Aim = Field(default="balanced", description="what the compiler aims at")
+    output: Path | None = Field(
+        default=None, description="folder of all results; default build/<model>/<board>"
+    )
+    inferences: int = Field(default=16, ge=1, le=10_000, description="samples that go through the target")
+    timed_runs: int = Field(
+        default=3, ge=1, le=1000, description="measured inferences, for minimum and median"
+    )
+    evaluate: int = Field(default=1000, ge=1, description="samples for accuracy and agreement on the host")
+    preprocess: str | None = Field(
+        default=None, description="scale=1/255,offset=0,channels=rgb: file values to input"
+    )
+
+
+def read_settings(file: Path | None, options: dict[str, Any]) -> Settings:
+    """The settings of a file (or of ./deploy.toml, where there is one) with the given options put over them.
+
+    Raises UsageError: E_CONFIG_MISSING, E_CONFIG_SYNTAX, E_CONFIG_KEY or E_CONFIG_VALUE.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    path = file or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    held = _read(path) if path else {}
+    try:
+        return Settings.model_validate({**held, **given})
+    except ValidationError as error:
+        raise _explain(error, path, held) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        held = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"the configuration cannot be read ({error.strerror})",
+            code="E_CONFIG_MISSING",
+            where=path,
+            hint="name a file that exists with --config, or leave the option out",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"this is no valid TOML: {error}",
+            code="E_CONFIG_SYNTAX",
+            where=path,
+            hint='keys look like `board = "nucleo_l4r5zi"`',
+        ) from error
+    for key in ("model", "samples", "output"):
+        if isinstance(held.get(key), str):
+            held[key] = path.parent / held[key]
+    return held
+
+
+def _explain(error: ValidationError, path: Path | None, held: dict[str, Any]) -> UsageError:
+    """The first mistake, named as a person would name it."""
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    where = path if str(first["loc"][0]) in held else "command line"
+    if first["type"] == "extra_forbidden":
+        fields = Settings.model_fields
+        meant = nearest(key, fields)
+        return UsageError(
+            f"unknown key `{key}`" + (f", did you mean `{meant}`?" if meant else ""),
+            code="E_CONFIG_KEY",
+            where=where,
+            hint=f"known keys: {', '.join(fields)}",
+        )
+    return UsageError(
+        f"`{key}` is {first['input']!r}: {first['msg']}",
+        code="E_CONFIG_VALUE",
+        where=where,
+        hint="see `stm32-deploy deploy --help`",
+    )

@@ -1,0 +1,450 @@
+"""The whole story: from a model file to a report, stage by stage."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import __version__
+from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
+from pipeline.boards import Board, list_boards, load_board, simulator_for
+from pipeline.build import Firmware, build_firmware, find_toolchain
+from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
+from pipeline.config import Settings
+from pipeline.errors import DoesNotFit, UsageError
+from pipeline.graph import Graph
+from pipeline.kernels import predicted_code_bytes
+from pipeline.load import (
+    FloatModel,
+    Samples,
+    TfliteModel,
+    declare_preprocessing,
+    load_model,
+    load_samples,
+    random_samples,
+)
+from pipeline.lower import Program, lower_program, place_bytes
+from pipeline.measure import Measurement, measure
+from pipeline.metrics import Classification, classify
+from pipeline.passes import Applied, apply_passes
+from pipeline.plan import plan_schedule
+from pipeline.quantize import QuantizedModel, predict_float, predict_int8, quantize_model
+from pipeline.read_tflite import read_tflite
+from pipeline.reference import quantize_inputs, reference_layers, reference_outputs
+from pipeline.registry import nearest
+from pipeline.render import SourceTree, render_sources
+from pipeline.report import Report, make_report, write_report
+from pipeline.runners import RUNNERS, Runner, Stimulus
+from pipeline.schedule import schedule_layers
+
+Progress = Callable[[str, int, int], None]
+"""(stage, done, total), as often as something is done; a total of 1 for what has no steps."""
+
+REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
+REPORT_FOLDER = Path("build")
+# Of the image besides arena, input copy and stack: command buffer, counters, C library (measured).
+HARNESS_RAM_BYTES = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model, quantized or about to be, and the samples that go with it."""
+
+    name: str
+    float_model: FloatModel | None
+    """None where an int8 TFLite file was given."""
+    quantized: QuantizedModel
+    samples: Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """A model as calls and as C for one board."""
+
+    graph: Graph
+    applied: tuple[Applied, ...]
+    program: Program
+    tree: SourceTree
+
+
+@dataclass(frozen=True, eq=False)
+class Executed:
+    """What ran, where, and what came of it."""
+
+    board: Board
+    generated: Generated
+    firmware: Firmware
+    measurement: Measurement
+    inputs: np.ndarray
+    """(samples, bytes of the input) uint8: what the target was given."""
+
+
+def deploy(settings: Settings, progress: Progress) -> tuple[Report, tuple[Path, ...]]:
+    """Carry one model to a measured result on one board; the report and its files.
+
+    With a simulated board its image is built and run. With an STM32 board and none at hand, its image
+    is built for the figures, and the simulated board of the same core runs for outputs and counts.
+    """
+    board = load_board(settings.board)
+    runner, run_board = choose_runner(settings, board)
+    check_tools(board, run_board, runner=runner)
+    loaded = load_quantized(settings, progress)
+    generated = generate(loaded.quantized, board)
+    prediction = predict(generated.program, board)
+    refuse_what_cannot_fit(prediction, board, generated.program)
+    folder = output_folder(settings, loaded.name)
+    firmware = _build(generated, board, folder, settings, progress)
+    image = (generated, firmware) if run_board == board else None
+    executed = _execute(settings, loaded, runner, run_board, folder, progress, image)
+    outputs = hold_against_reference(executed, loaded, runner, progress)
+    report = make_report(
+        program=generated.program,
+        board=facts(board),
+        firmware=firmware,
+        run_firmware=executed.firmware,
+        run_board=facts(run_board),
+        measurement=executed.measurement,
+        outputs=outputs,
+        prediction=prediction,
+        float_analysis=analyze_float(loaded.float_model, board) if loaded.float_model else None,
+        int8_analysis=analyze_graph(generated.graph, board),
+        quantized=loaded.quantized,
+        classifications=classify_samples(loaded, executed, settings, progress),
+        provenance=provenance(settings, loaded, generated, firmware, executed.measurement),
+    )
+    files = write_report(report, folder)
+    progress("report", 1, 1)
+    return report, files
+
+
+# --- the verbs, each up to its own stage ------------------------------------------------------------
+
+
+def analyze_model(settings: Settings) -> HostAnalysis:
+    """Predict figures for a Keras model (by the float conventions) or an int8 TFLite file (by its own)."""
+    board = load_board(settings.board)
+    model = load_model(model_path(settings))
+    if isinstance(model, TfliteModel):
+        return analyze_graph(read_tflite(model.content, model.name), board)
+    return analyze_float(model, board)
+
+
+def quantize_file(settings: Settings, output: Path | None, progress: Progress) -> tuple[Path, QuantizedModel]:
+    """Quantize a Keras model and write the TFLite file, by default beside the other results."""
+    loaded = load_quantized(settings, progress)
+    path = output or output_folder(settings, loaded.name) / f"{loaded.name}_int8.tflite"
+    if path.suffix != ".tflite":
+        raise UsageError(
+            f"the output is {path.name}, expected a name that ends in .tflite",
+            code="E_OUTPUT",
+            hint=f"-o {path.with_suffix('.tflite')}",
+        )
+    write_file(path, loaded.quantized.tflite)
+    return path, loaded.quantized
+
+
+def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Generated]:
+    """Write the source tree of a model for a board."""
+    board = load_board(settings.board)
+    loaded = load_quantized(settings, progress)
+    generated = generate(loaded.quantized, board)
+    folder = output_folder(settings, loaded.name) / "src"
+    for path, text in generated.tree.files.items():
+        write_file(folder / path, text.encode())
+    return folder, generated
+
+
+def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firmware]:
+    """Compile and link the image of a model for a board."""
+    board = load_board(settings.board)
+    check_tools(board)
+    loaded = load_quantized(settings, progress)
+    generated = generate(loaded.quantized, board)
+    refuse_what_cannot_fit(predict(generated.program, board), board, generated.program)
+    folder = output_folder(settings, loaded.name)
+    return generated, _build(generated, board, folder, settings, progress)
+
+
+def run_image(settings: Settings, progress: Progress, loaded: Loaded | None = None) -> Executed:
+    """Build an image (of a model that may be loaded already), run it, and read what it measured."""
+    board = load_board(settings.board)
+    runner, run_board = choose_runner(settings, board)
+    check_tools(run_board, runner=runner)
+    loaded = loaded or load_quantized(settings, progress)
+    folder = output_folder(settings, loaded.name)
+    return _execute(settings, loaded, runner, run_board, folder, progress)
+
+
+# --- stages -----------------------------------------------------------------------------------------
+
+
+def model_path(settings: Settings) -> Path:
+    """The model that was named, on the command line or in deploy.toml."""
+    if settings.model is None:
+        raise UsageError(
+            "no model was named",
+            code="E_MODEL_MISSING",
+            hint='stm32-deploy deploy my_model.keras, or `model = "my_model.keras"` in deploy.toml',
+        )
+    return settings.model
+
+
+def output_folder(settings: Settings, name: str) -> Path:
+    """Where all results go."""
+    return settings.output or REPORT_FOLDER / name / settings.board
+
+
+def load_quantized(settings: Settings, progress: Progress) -> Loaded:
+    """Load a model with its samples, and quantize it where it is not yet."""
+    progress("load", 0, 1)
+    model = load_model(model_path(settings))
+    preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
+    if isinstance(model, TfliteModel):
+        # What cannot be carried is said before anything else is asked for.
+        read_tflite(model.content, model.name)
+        try:
+            samples = load_samples(
+                model, settings.samples, preprocessing=preprocessing, limit=settings.evaluate
+            )
+        except UsageError as error:
+            if settings.samples is not None or error.code != "E_SAMPLES_MISSING":
+                raise
+            samples = random_samples(model, settings.inferences)
+        progress("load", 1, 1)
+        quantized = QuantizedModel(model.name, model.content, None, None, model.sha256)
+        return Loaded(model.name, None, quantized, samples)
+    samples = load_samples(
+        model, settings.samples, preprocessing=preprocessing, limit=settings.evaluate, progress=progress
+    )
+    progress("load", 1, 1)
+    return Loaded(model.name, model, quantize_model(model, samples, progress=progress), samples)
+
+
+def generate(quantized: QuantizedModel, board: Board) -> Generated:
+    """From the TFLite file to C: read, rewrite, schedule, plan, lower, render."""
+    graph, applied = apply_passes(read_tflite(quantized.tflite, quantized.name))
+    schedule = schedule_layers(graph)
+    program = lower_program(schedule, plan_schedule(schedule))
+    return Generated(graph, applied, program, render_sources(program, board))
+
+
+def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
+    """The runner asked for, or the first that the board names, and the board that it will run.
+
+    For a board that is not simulated, that is the simulated board of the same core.
+    """
+    run_board = load_board("host") if settings.runner == "host" else simulator_for(board)
+    name = settings.runner or next(iter(run_board.run))
+    if name not in run_board.run:
+        close = nearest(name, RUNNERS)
+        raise UsageError(
+            f"{run_board.name} cannot be run by {name!r}",
+            code="E_RUNNER",
+            hint=(f"did you mean {close}? " if close else "") + f"it is run by: {', '.join(run_board.run)}",
+        )
+    return RUNNERS[name](), run_board
+
+
+def check_tools(*boards: Board, runner: Runner | None = None) -> None:
+    """Refuse before the long work what could only fail after it."""
+    for board in boards:
+        find_toolchain(board)
+    if runner is not None:
+        runner.check()
+
+
+def predict(program: Program, board: Board) -> Prediction:
+    """What the image is expected to need, from the plan and the kernels' own figures."""
+    weights = sum(constant.data.nbytes for constant in program.constants)
+    code = predicted_code_bytes([call.kernel for call in program.calls])
+    input_bytes = sum(place_bytes(place) for place in program.inputs)
+    instructions = tuple(call.predicted_instructions for call in program.calls)
+    return Prediction(
+        weights_bytes=weights,
+        code_bytes=code,
+        flash_bytes=weights + code,
+        arena_bytes=program.arena_bytes,
+        ram_bytes=program.arena_bytes + input_bytes + board.stack_bytes + HARNESS_RAM_BYTES,
+        instructions=sum(instructions),
+        layer_instructions=instructions,
+        one_macc_per_cycle_seconds=program.macs / board.hclk_hz,
+        board=board.name,
+        clock_hz=board.hclk_hz,
+        basis={
+            "weights_bytes": "all constants of the graph",
+            "code_bytes": "sizes of the kernels in use on Cortex-M4, a table kept in pipeline/kernels",
+            "flash_bytes": "weights and code",
+            "arena_bytes": "the memory plan",
+            "ram_bytes": f"arena, the harness's copy of the input, {board.stack_bytes} bytes of stack, "
+            f"{HARNESS_RAM_BYTES} of harness and C library",
+            "instructions": "cost formulas of the kernels, fitted on Cortex-M4 instruction counts",
+            "layer_instructions": "cost formulas of the kernels, fitted on Cortex-M4 instruction counts",
+            "one_macc_per_cycle_seconds": "a convention: one multiply-accumulate a clock cycle",
+        },
+    )
+
+
+def refuse_what_cannot_fit(prediction: Prediction, board: Board, program: Program) -> None:
+    """Raise DoesNotFit before the compiler runs, where the prediction already says so."""
+    for kind, needed, available in (
+        ("flash", prediction.flash_bytes, board.flash_bytes),
+        ("RAM", prediction.ram_bytes, board.ram_bytes),
+    ):
+        if needed <= available:
+            continue
+        fitting = [
+            other.name
+            for other in list_boards()
+            if other.flash_bytes >= prediction.flash_bytes and other.ram_bytes >= prediction.ram_bytes
+        ]
+        if kind == "flash":
+            largest = sorted(((call.weights_bytes, call.name) for call in program.calls), reverse=True)
+        else:
+            largest = sorted(((place_bytes(p), p.tensor) for p in program.tensors.values()), reverse=True)
+        raise DoesNotFit(
+            f"the model needs {needed:,} bytes of {kind}, {board.name} has {available:,}: "
+            f"{needed - available:,} over",
+            where=program.name,
+            details=[f"{name}: {size:,} bytes" for size, name in largest[:5]],
+            hint=f"boards that would fit: {', '.join(fitting) or 'none known'}; or make the model smaller",
+        )
+
+
+def _build(
+    generated: Generated, board: Board, folder: Path, settings: Settings, progress: Progress
+) -> Firmware:
+    return build_firmware(
+        generated.tree,
+        board,
+        folder / board.name,
+        optimize=settings.optimize,
+        progress=progress,
+    )
+
+
+def _execute(
+    settings: Settings,
+    loaded: Loaded,
+    runner: Runner,
+    board: Board,
+    folder: Path,
+    progress: Progress,
+    image: tuple[Generated, Firmware] | None = None,
+) -> Executed:
+    """Run samples through an image, which is built first where it is not given."""
+    if image is None:
+        generated = generate(loaded.quantized, board)
+        image = generated, _build(generated, board, folder, settings, progress)
+    generated, firmware = image
+    inputs = quantize_inputs(loaded.quantized.tflite, loaded.samples.take(settings.inferences).x)
+    stimulus = Stimulus(inputs=inputs, timed_runs=settings.timed_runs)
+    transcript = runner.run(firmware, board, stimulus, progress=progress)
+    return Executed(board, generated, firmware, measure(transcript, generated.program), inputs)
+
+
+def hold_against_reference(
+    executed: Executed, loaded: Loaded, runner: Runner, progress: Progress
+) -> OutputComparison:
+    """The target's outputs against TFLite's reference kernels; layer by layer where the end differs."""
+    program, outputs = executed.generated.program, executed.measurement.outputs
+    expected = reference_outputs(loaded.quantized.tflite, executed.inputs, progress)
+    differing = np.flatnonzero((outputs != expected).any(axis=1))
+    dumps: dict[tuple[int, int], np.ndarray] = {}
+    wanted: dict[tuple[int, int], np.ndarray] = {}
+    if len(differing):
+        sample = int(differing[0])
+        stimulus = Stimulus(inputs=executed.inputs[[sample]], timed_runs=1, layer_dumps=(0,))
+        transcript = runner.run(executed.firmware, executed.board, stimulus, progress=progress)
+        layers = reference_layers(loaded.quantized.tflite, executed.inputs[sample])
+        for call in program.calls:
+            if call.writes.tensor in layers:
+                dumps[sample, call.index] = np.frombuffer(transcript.dumps[0, call.index], np.uint8)
+                wanted[sample, call.index] = layers[call.writes.tensor]
+    return compare_outputs(
+        outputs,
+        expected,
+        reference=REFERENCE,
+        layer_dumps=dumps or None,
+        expected_layers=wanted or None,
+        program=program,
+        layers_source=f"the same image on {executed.board.name}",
+    )
+
+
+def classify_samples(
+    loaded: Loaded, executed: Executed, settings: Settings, progress: Progress
+) -> tuple[Classification, ...]:
+    """Float model, int8 on the host and target held against the labels, where there are labels."""
+    samples = loaded.samples
+    output = executed.generated.program.outputs[0]
+    count = output.shape[-1]
+    if samples.labels is None or samples.offline or math.prod(output.shape) != count:
+        return ()
+    found = []
+    if loaded.float_model is not None:
+        scores = predict_float(loaded.float_model, samples.x, progress)
+        predicted = scores.reshape(len(scores), -1).argmax(axis=1)
+        found.append(classify("float model", predicted, samples.labels, samples.classes, count))
+    # The target's own samples are the first claim; the host repeats them among the others.
+    integers, _ = predict_int8(loaded.quantized.tflite, samples.x, progress=progress)
+    predicted = integers.reshape(len(integers), -1).argmax(axis=1)
+    found.append(classify("int8 on the host", predicted, samples.labels, samples.classes, count))
+    taken = samples.take(settings.inferences)
+    assert taken.labels is not None
+    predicted = executed.measurement.outputs.view(output.dtype).argmax(axis=1)
+    found.append(classify("target", predicted, taken.labels, samples.classes, count))
+    return tuple(found)
+
+
+def provenance(
+    settings: Settings, loaded: Loaded, generated: Generated, firmware: Firmware, measured: Measurement
+) -> dict[str, str | int | float | bool | Sequence[str]]:
+    """Which inputs and tools the report rests on; nothing that differs between two equal runs."""
+    path = model_path(settings)
+    return {
+        "tool": f"stm32-deploy {__version__}",
+        "model file": path.name,
+        "model sha256": loaded.float_model.sha256 if loaded.float_model else loaded.quantized.sha256,
+        "framework": loaded.float_model.framework if loaded.float_model else "given as int8 TFLite",
+        "int8 TFLite sha256": loaded.quantized.sha256,
+        "samples": loaded.samples.origin,
+        "preprocessing": str(loaded.samples.preprocessing),
+        "graph passes": [f"{a.name}: {a.removed_nodes} node(s) fewer" for a in generated.applied],
+        "source digest": generated.tree.digest,
+        "optimize": settings.optimize,
+        "compiler": firmware.toolchain,
+        "flags": list(firmware.flags),
+        "runner": measured.runner,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "ai-edge-litert": metadata.version("ai-edge-litert"),
+        "tensorflow": metadata.version("tensorflow"),
+    }
+
+
+def facts(board: Board) -> BoardFacts:
+    """What a report says of a board."""
+    return BoardFacts(board.name, board.title, board.flash_bytes, board.ram_bytes, board.hclk_hz)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        neighbor = path.with_name(f".{path.name}.part")
+        neighbor.write_bytes(content)
+        os.replace(neighbor, path)
+    except OSError as error:
+        raise UsageError(
+            f"it cannot be written ({error.strerror})",
+            code="E_OUTPUT",
+            where=path,
+            hint="name a folder that you may write to with -o",
+        ) from error

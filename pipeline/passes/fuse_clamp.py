@@ -1,0 +1,89 @@
+"""Clamp a convolution's output as it is stored instead of in a layer of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.graph import Graph, Node
+from pipeline.operators.conv_2d import Conv2D
+from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
+from pipeline.operators.maximum import Maximum
+from pipeline.operators.minimum import Minimum
+from pipeline.operators.relu import Relu
+from pipeline.operators.relu6 import Relu6
+
+INT8 = np.iinfo(np.int8)
+
+
+def fuse_clamp(graph: Graph) -> Graph:
+    """Replace `convolution -> MAXIMUM | MINIMUM (constant) | RELU | RELU6` by the clamped convolution.
+
+    Both sides have one scale and zero point (TFLite requires it of MAXIMUM and MINIMUM; a ReLU that
+    rescales is left alone), so the clamp acts on the very integers that the convolution stores.
+    """
+    nodes = list(graph.nodes)
+    index = 0
+    while index < len(nodes):
+        convolution = nodes[index]
+        clamp = graph.only_consumer(convolution.output)
+        fused = _clamped(graph, convolution, clamp) if clamp is not None else None
+        if fused is None or clamp is None:
+            index += 1
+            continue
+        nodes[index] = fused
+        nodes.remove(clamp)
+        graph = graph.with_nodes(nodes)
+    return graph
+
+
+def _clamped(graph: Graph, node: Node, clamp: Node) -> Node | None:
+    op = node.op
+    if not isinstance(op, Conv2D | DepthwiseConv2D) or op.pool is not None:
+        return None
+    stored, result = graph.tensors[node.output], graph.tensors[clamp.output]
+    if stored.quantization != result.quantization or stored.shape != result.shape:
+        return None
+    bounds = _bounds(graph, node, clamp, stored.shape[-1])
+    if bounds is None:
+        return None
+    lower, upper = bounds
+    floor = np.full(stored.shape[-1], INT8.min) if op.floor is None else np.array(op.floor)
+    ceiling = np.full(stored.shape[-1], INT8.max) if op.ceiling is None else np.array(op.ceiling)
+    # clamp(min(max(x, floor), ceiling)) with further bounds is again a floor followed by a ceiling.
+    floor = np.clip(floor, lower, upper)
+    ceiling = np.clip(ceiling, lower, upper)
+    return replace(
+        node,
+        op=replace(op, floor=_unless(floor, INT8.min), ceiling=_unless(ceiling, INT8.max)),
+        output=clamp.output,
+    )
+
+
+def _unless(bound: np.ndarray, idle: int) -> tuple[int, ...] | None:
+    return None if (bound == idle).all() else tuple(int(value) for value in bound)
+
+
+def _bounds(graph: Graph, node: Node, clamp: Node, channels: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """(lower, upper) int8 bounds per channel that the clamp puts on its input, or None."""
+    lower, upper = np.full(channels, INT8.min), np.full(channels, INT8.max)
+    output = graph.tensors[clamp.output]
+    if isinstance(clamp.op, Maximum | Minimum):
+        others = [name for name in clamp.inputs if name != node.output]
+        constant = graph.tensors[others[0]] if others else None
+        if constant is None or constant.data is None or constant.quantization != output.quantization:
+            return None
+        if any(size != 1 for size in constant.shape[:-1]) or constant.elements not in {1, channels}:
+            return None
+        values = np.broadcast_to(constant.data.reshape(-1).astype(np.int64), channels)
+        return (values, upper) if isinstance(clamp.op, Maximum) else (lower, values)
+    if isinstance(clamp.op, Relu | Relu6):
+        zero = output.zero_point
+        lower = np.full(channels, zero)
+        if isinstance(clamp.op, Relu6):
+            # TFLite, activations' quantized range: zero point + round(6 / scale) in float32.
+            six = zero + int(np.floor(np.float32(6) / np.float32(output.scale) + np.float32(0.5)))
+            upper = np.full(channels, min(INT8.max, six))
+        return lower, upper
+    return None

@@ -1,0 +1,237 @@
+"""Read a TFLite file as a graph."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from pipeline.errors import ModelNotSupported
+from pipeline.graph import Graph, Node
+from pipeline.operators import BY_TFLITE_NAME, OPERATORS, Operator
+from pipeline.tensors import Quantization, Tensor
+
+FILE_IDENTIFIER = b"TFL3"
+
+OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+# What a parser without checks of its own raises on a damaged file.
+MALFORMED = (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
+TYPE_NAMES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
+
+
+def read_tflite(content: bytes, name: str) -> Graph:
+    """Parse a fully int8 quantized TFLite file; everything in it that cannot be carried is listed at once.
+
+    `name` becomes the graph's name. Raises ModelNotSupported: E_MODEL_DAMAGED, E_MODEL_NOT_INT8,
+    E_MODEL_INPUTS, E_SHAPE_DYNAMIC or E_OP_UNSUPPORTED.
+    """
+    subgraph, model = _parse(content, name)
+    tensor_names = unique_names(
+        _text(tensor.name) or f"tensor_{i}" for i, tensor in enumerate(subgraph.tensors)
+    )
+    _refuse_border(subgraph, tensor_names, name)
+    try:
+        tensors = [
+            _read_tensor(tensor, tensor_name, model)
+            for tensor, tensor_name in zip(subgraph.tensors, tensor_names, strict=True)
+        ]
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise _damaged(name, error) from error
+    if not any(tensor.dtype == "int8" and not tensor.is_constant for tensor in tensors):
+        kinds = ", ".join(sorted({tensor.dtype for tensor in tensors if not tensor.is_constant}))
+        raise ModelNotSupported(
+            f"the TFLite file holds no int8 activations (its tensors are {kinds})",
+            code="E_MODEL_NOT_INT8",
+            where=name,
+            hint="give the Keras model instead, and it will be quantized; or convert it to full int8 "
+            "(inference_input_type = inference_output_type = tf.int8 with a representative data set)",
+        )
+    nodes = _read_nodes(subgraph, model, tensors, name)
+    try:
+        return Graph(
+            name=name,
+            tensors={tensor.name: tensor for tensor in tensors},
+            nodes=nodes,
+            inputs=tuple(tensor_names[i] for i in subgraph.inputs),
+            outputs=tuple(tensor_names[i] for i in subgraph.outputs),
+        )
+    except (ValueError, IndexError) as error:
+        raise _damaged(name, error) from error
+
+
+def _parse(content: bytes, name: str) -> tuple[Any, Any]:
+    if content[4:8] != FILE_IDENTIFIER:
+        raise ModelNotSupported(
+            f"this is no TFLite file: bytes 4 to 8 are {content[4:8]!r}, expected {FILE_IDENTIFIER!r}",
+            code="E_MODEL_DAMAGED",
+            where=name,
+            hint="give a file written by tf.lite.TFLiteConverter, or the Keras model itself",
+        )
+    try:
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
+        (subgraph,) = model.subgraphs
+    except MALFORMED as error:
+        raise _damaged(name, error) from error
+    return subgraph, model
+
+
+def _damaged(name: str, error: Exception) -> ModelNotSupported:
+    return ModelNotSupported(
+        f"the TFLite file is damaged or of an unknown form ({error})",
+        code="E_MODEL_DAMAGED",
+        where=name,
+        hint="convert the model again; files with several subgraphs (control flow) are not supported",
+    )
+
+
+def _refuse_border(subgraph: Any, names: Sequence[str], name: str) -> None:
+    """One input, one output, static shapes: what the harness can feed and read."""
+    counts = (len(subgraph.inputs), len(subgraph.outputs))
+    if counts != (1, 1):
+        raise ModelNotSupported(
+            f"the model has {counts[0]} inputs and {counts[1]} outputs, expected one of each",
+            code="E_MODEL_INPUTS",
+            where=name,
+            details=[f"input {names[i]}" for i in subgraph.inputs]
+            + [f"output {names[i]}" for i in subgraph.outputs],
+            hint="split the model, or concatenate its inputs into one tensor",
+        )
+    dynamic = [
+        f"{tensor_name}: {list(tensor.shapeSignature)}"
+        for tensor, tensor_name in zip(subgraph.tensors, names, strict=True)
+        if tensor.shapeSignature is not None and any(size < 0 for size in tensor.shapeSignature)
+    ]
+    # A converter that saw a batch of None marks every activation; the batch of one stands in `shape`.
+    only_batch = all(
+        size >= 0 or axis == 0
+        for tensor in subgraph.tensors
+        if tensor.shapeSignature is not None
+        for axis, size in enumerate(tensor.shapeSignature)
+    )
+    if dynamic and not only_batch:
+        raise ModelNotSupported(
+            "the model has dynamic shapes, expected every dimension to be known",
+            code="E_SHAPE_DYNAMIC",
+            where=name,
+            details=dynamic,
+            hint="convert it with a fixed shape: keras.Input(batch_shape=(1, ...))",
+        )
+
+
+def _read_tensor(tensor: Any, name: str, model: Any) -> Tensor:
+    dtype = TYPE_NAMES[tensor.type]
+    shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
+    quantization = None
+    held = tensor.quantization
+    if held is not None and held.scale is not None and len(held.scale):
+        zeros = held.zeroPoint if held.zeroPoint is not None else [0] * len(held.scale)
+        quantization = Quantization(
+            scale=tuple(float(scale) for scale in held.scale),
+            zero_point=tuple(int(zero) for zero in zeros),
+            axis=int(held.quantizedDimension),
+        )
+    content = model.buffers[tensor.buffer].data
+    data = None
+    if content is not None and len(content) and _numpy_name(dtype):
+        data = np.frombuffer(bytes(content), dtype=np.dtype(dtype).newbyteorder("<")).astype(dtype)
+        data = data.reshape(shape)
+        data.setflags(write=False)
+    return Tensor(name=name, shape=shape, dtype=dtype, quantization=quantization, data=data)
+
+
+def _read_nodes(subgraph: Any, model: Any, tensors: Sequence[Tensor], name: str) -> tuple[Node, ...]:
+    problems: list[str] = []
+    nodes: list[Node] = []
+    prefix = _common_prefix(tensor.name for tensor in tensors if not tensor.is_constant)
+    outputs = [tensors[operator.outputs[0]] for operator in subgraph.operators]
+    names = unique_names(layer_name(output.name, prefix) or f"layer_{i}" for i, output in enumerate(outputs))
+    for operator, output, node_name in zip(subgraph.operators, outputs, names, strict=True):
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "?")
+        if kind == "CUSTOM":
+            kind = f"CUSTOM {_text(code.customCode)}"
+        operands = tuple(tensors[i] if i >= 0 else None for i in operator.inputs)
+        kind_of_operator = BY_TFLITE_NAME.get(kind)
+        if kind_of_operator is None:
+            problems.append(f"{node_name}: operator {kind} is not supported")
+            continue
+        if len(operator.outputs) != 1:
+            problems.append(f"{node_name}: {kind} with {len(operator.outputs)} outputs, expected one")
+            continue
+        op, reasons = _read_operator(kind_of_operator, operator.builtinOptions, operands, output)
+        problems += [f"{node_name}: {kind}: {reason}" for reason in reasons]
+        if op is not None:
+            nodes.append(
+                Node(node_name, op, tuple(t.name if t is not None else "" for t in operands), output.name)
+            )
+    if problems:
+        known = ", ".join(sorted(operator.tflite_name for operator in OPERATORS))
+        raise ModelNotSupported(
+            f"{len(problems)} of the model's {len(subgraph.operators)} layers cannot be carried",
+            code="E_OP_UNSUPPORTED",
+            where=name,
+            details=problems,
+            hint=f"replace these layers; supported operators: {known}",
+        )
+    return tuple(nodes)
+
+
+def _read_operator(
+    kind: type[Operator], options: Any, operands: Sequence[Tensor | None], output: Tensor
+) -> tuple[Operator | None, list[str]]:
+    """The operator, or why there is none: attributes of a strange file can be anything."""
+    try:
+        op = kind.read(options, operands, output)
+        reasons = op.problems(operands, output)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        return None, [f"its attributes or operands are malformed ({error})"]
+    return op, reasons
+
+
+def layer_name(tensor: str, prefix: str = "") -> str:
+    """What a person would call the layer that writes this tensor.
+
+    The converter names a fused result `model/conv2d_1/Relu;model/conv2d_1/BiasAdd;...`: the first
+    path, without the model's own name and without TensorFlow's operation at its end.
+    """
+    path = tensor.split(";")[0].removeprefix(prefix).split("/")
+    parts = [part for part in path if part]
+    while len(parts) > 1 and (parts[-1][:1].isupper() or parts[-1] in {"add", "mul"}):
+        parts.pop()
+    return parts[-1].split(":")[0] if parts else ""
+
+
+def _common_prefix(names: Iterable[str]) -> str:
+    """The model's name, where most tensors are called `<model>/...`."""
+    heads = Counter(name.split("/")[0] for name in names if "/" in name)
+    return f"{heads.most_common(1)[0][0]}/" if heads else ""
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """The names, each followed by a number where it has been taken."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in taken:
+            candidate = f"{name}_{number}"
+            number += 1
+        taken.add(candidate)
+        result.append(candidate)
+    return result
+
+
+def _text(raw: Any) -> str:
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw or "")
+
+
+def _numpy_name(dtype: str) -> bool:
+    try:
+        np.dtype(dtype)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,181 @@
+"""Fill the templates."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from pipeline.boards import Board, target_files
+from pipeline.lower import Call, Constant, Place, Program, place_bytes
+from pipeline.registry import data_folder
+
+DIGEST_FILE = "model/digest.c"
+COLUMNS = 100
+C_TYPES = {"float32": "float", "float64": "double"}
+
+
+@dataclass(frozen=True)
+class SourceTree:
+    """Generated files as a value: relative path to text. The same input gives the same bytes."""
+
+    files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over all files but the one that holds them, for the image to carry."""
+        hashed = hashlib.sha256()
+        for path in sorted(set(self.files) - {DIGEST_FILE}):
+            hashed.update(f"{path}\0{self.files[path]}\0".encode())
+        return hashed.hexdigest()[:16]
+
+
+def render_sources(program: Program, board: Board) -> SourceTree:
+    """Everything that the compiler needs for this program on this board, in memory."""
+    templates = data_folder("firmware_templates")
+    environment = _environment(templates)
+    headers = sorted({f"kernels/{call.library}/{call.kernel}.h" for call in program.calls})
+    generated = {
+        f"model/{program.name}.h": "model/model.h.j2",
+        f"model/{program.name}.c": "model/model.c.j2",
+        f"model/{program.name}_weights.h": "model/weights.h.j2",
+        f"model/{program.name}_weights.c": "model/weights.c.j2",
+        "model/deployed.c": "model/deployed.c.j2",
+    }
+    files = {
+        path: environment.get_template(template).render(program=program, headers=headers)
+        for path, template in generated.items()
+    }
+    for path, (template, variables) in target_files(board).items():
+        files[path] = environment.get_template(template).render(variables)
+    files |= _copied(program, board, templates)
+    digest = SourceTree(files).digest
+    files[DIGEST_FILE] = environment.get_template("model/digest.c.j2").render(digest=digest)
+    return SourceTree(dict(sorted(files.items())))
+
+
+def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:
+    """Plain C that is taken as it is: the kernels in use with the headers they include, harness, HAL."""
+    wanted = [f"kernels/{call.library}/{call.kernel}.c" for call in program.calls]
+    wanted += [
+        f"harness/{path.name}"
+        for path in sorted((templates / "harness").iterdir())
+        if path.suffix in {".c", ".h", ".S"}
+    ]
+    sources = {}
+    while wanted:
+        path = wanted.pop()
+        if path in sources:
+            continue
+        sources[path] = (templates / path).read_text(encoding="utf-8")
+        folder = Path(path).parent
+        wanted += [
+            (folder / name).as_posix()
+            for name in re.findall(r'^#include "([^"/]+)"', sources[path], re.MULTILINE)
+            if (templates / folder / name).is_file()
+        ]
+    soc = data_folder("board") / "soc"
+    for name in (f"{board.soc}.c", *(path.name for path in sorted(soc.glob("*.h")))):
+        sources[f"board/soc/{name}"] = (soc / name).read_text(encoding="utf-8")
+    return sources
+
+
+def _environment(folder: Path) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  (C, not HTML; text from outside passes the filter `comment`)
+    )
+    environment.filters |= {
+        "c_float": c_float,
+        "c_type": c_type,
+        "c_value": _c_value,
+        "comment": comment,
+        "extent": _extent,
+        "extent_of_constant": _extent_of_constant,
+        "place_bytes": place_bytes,
+        "pointer": _pointer,
+        "route": _route,
+        "rows": _rows,
+        "where": _where,
+    }
+    return environment
+
+
+def comment(text: str) -> str:
+    """Text from outside, safe inside a C comment."""
+    printable = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
+    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
+
+
+def c_type(dtype: str) -> str:
+    """numpy's name of a type as C's: int8 is int8_t, float32 is float."""
+    return C_TYPES.get(dtype, f"{dtype}_t")
+
+
+def c_float(value: float) -> str:
+    """A float32 as a C literal that reads back as the same bits."""
+    text = f"{np.float32(value):.9g}"
+    return f"{text}f" if re.search(r"[.en]", text) else f"{text}.0f"
+
+
+def c_int(value: int) -> str:
+    """An int as a C literal; the lowest int32 has none of its own."""
+    return "(-2147483647 - 1)" if value == -(2**31) else str(int(value))
+
+
+def _c_value(value: int | float | Constant | None, program: Program) -> str:
+    if value is None:
+        return "0"
+    if isinstance(value, Constant):
+        return f"{program.name}_{value.name}"
+    return c_float(value) if isinstance(value, float) else c_int(value)
+
+
+def _where(place: Place, program: Program) -> str:
+    return f"{program.name}_{place.constant}" if place.constant else f"{program.name}_arena + {place.offset}"
+
+
+def _pointer(place: Place, program: Program, constant: bool) -> str:
+    if place.constant:
+        return _where(place, program)
+    qualifier = "const " if constant else ""
+    # The arena is aligned and so is every offset in it; void * says so to the compiler.
+    return f"({qualifier}{c_type(place.dtype)} *)({qualifier}void *)({_where(place, program)})"
+
+
+def _extent(place: Place) -> str:
+    return c_type(place.dtype) + "".join(f"[{size}]" for size in place.shape)
+
+
+def _extent_of_constant(constant: Constant) -> str:
+    return c_type(constant.data.dtype.name) + "".join(f"[{size}]" for size in constant.data.shape)
+
+
+def _route(call: Call) -> str:
+    arena = [str(place.offset) for place in call.reads if place.constant is None]
+    return f"{', '.join(arena)} -> {call.writes.offset}"
+
+
+def _rows(data: np.ndarray) -> str:
+    return "\n".join(_lines(data))
+
+
+def _lines(data: np.ndarray) -> Iterator[str]:
+    """The values in rows of about COLUMNS characters, each column as wide as the widest value."""
+    literal: Any = c_float if data.dtype.kind == "f" else c_int
+    texts = [literal(value) for value in data.reshape(-1).tolist()]
+    width = max(map(len, texts), default=1)
+    per_row = max(1, COLUMNS // (width + 2))
+    for start in range(0, len(texts), per_row):
+        row = ", ".join(text.rjust(width) for text in texts[start : start + per_row])
+        yield f"    {row},"

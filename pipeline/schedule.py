@@ -1,0 +1,51 @@
+"""Choose the order of the layers and the kernel of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.graph import Graph, Node
+from pipeline.kernels import LIBRARIES, KernelCost, Library
+from pipeline.operators.reshape import Reshape
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What runs as one: the nodes it does, the library it takes, and what that is predicted to cost."""
+
+    nodes: tuple[Node, ...]
+    library: str
+    cost: KernelCost
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps in order; `aliases` maps a tensor to the one whose bytes it shares without any work."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    aliases: Mapping[str, str]
+
+
+def schedule_layers(graph: Graph, libraries: Sequence[Library] = LIBRARIES) -> Schedule:
+    """Run the layers in the file's order, each on the library that is predicted to be fastest.
+
+    A RESHAPE is no step: its output is its input under another shape.
+    """
+    steps = []
+    aliases: dict[str, str] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Reshape):
+            source = node.inputs[0]
+            aliases[node.output] = aliases.get(source, source)
+            continue
+        operands, output = graph.operands(node), graph.tensors[node.output]
+        costs = [
+            (library.cost(node.op, operands, output), library.name)
+            for library in libraries
+            if library.accepts(node.op, operands, output)
+        ]
+        cost, library = min(costs, key=lambda choice: choice[0].instructions)
+        steps.append(Step((node,), library, cost))
+    return Schedule(graph, tuple(steps), aliases)

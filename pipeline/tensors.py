@@ -1,0 +1,73 @@
+"""Tensors: the values that flow along the edges of the graph."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """real = scale * (integer - zero_point), per tensor or per index along `axis`.
+
+    Source: TFLite 8-bit quantization specification. Scales are float32 values held as Python
+    floats; one entry means per tensor.
+    """
+
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+    axis: int = 0
+
+    @property
+    def per_channel(self) -> bool:
+        return len(self.scale) > 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A named array: an activation, or a constant when it carries data.
+
+    `dtype` is numpy's name for it (`int8`, `int32`, `float32`, ...); `data`, if any, has exactly
+    this shape and dtype. Activations are NHWC with N = 1, as in TFLite.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    quantization: Quantization | None = None
+    data: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None and (self.data.shape != self.shape or self.data.dtype.name != self.dtype):
+            raise ValueError(
+                f"{self.name}: data {self.data.dtype}{self.data.shape}, declared {self.dtype}{self.shape}"
+            )
+
+    @property
+    def is_constant(self) -> bool:
+        return self.data is not None
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def scale(self) -> float:
+        """The per-tensor scale."""
+        return self._single().scale[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The per-tensor zero point."""
+        return self._single().zero_point[0]
+
+    def _single(self) -> Quantization:
+        if self.quantization is None or self.quantization.per_channel:
+            raise ValueError(f"{self.name} has no per-tensor quantization")
+        return self.quantization
