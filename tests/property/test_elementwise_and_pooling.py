@@ -12,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tflite_builder import Spec
 
+from pipeline.operators import BY_TFLITE_NAME
+from pipeline.tensors import Tensor
+
 ACTIVATIONS = (0, 1, 2, 3)
 SAME, VALID = 0, 1
 
@@ -25,7 +28,8 @@ def poolings(draw: Any) -> dict[str, Any]:
     size = tuple(draw(st.integers(least[i], least[i] + 7)) for i in (0, 1))
     channels = draw(st.integers(1, 6))
     out = [
-        -(-size[i] // stride[i]) if padding == SAME else (size[i] - window[i]) // stride[i] + 1 for i in (0, 1)
+        -(-size[i] // stride[i]) if padding == SAME else (size[i] - window[i]) // stride[i] + 1
+        for i in (0, 1)
     ]
     options = schema.Pool2DOptionsT()
     options.padding = padding
@@ -59,9 +63,11 @@ def pairs(draw: Any, options: Any, same_scale: bool = False) -> dict[str, Any]:
     if rank == 4:
         shape = (1, *shape[1:])
     kind = draw(st.sampled_from(["same", "scalar", "channel", "any"]))
-    other = {"same": shape, "scalar": draw(st.sampled_from([(), (1,), (1,) * rank])), "channel": shape[-1:]}.get(
-        kind, tuple(size if draw(st.booleans()) else 1 for size in shape)
-    )
+    other = {
+        "same": shape,
+        "scalar": draw(st.sampled_from([(), (1,), (1,) * rank])),
+        "channel": shape[-1:],
+    }.get(kind, tuple(size if draw(st.booleans()) else 1 for size in shape))
     shapes = [shape, other]
     output = tuple(np.broadcast_shapes(*shapes))
     if draw(st.booleans()):
@@ -102,7 +108,9 @@ def test_add(kernels: Kernels, data: st.DataObject) -> None:
 def test_mul(kernels: Kernels, data: st.DataObject) -> None:
     case = data.draw(pairs(schema.MulOptionsT()))
     room, a, b = case.pop("room"), *case["inputs"]
-    case["output"] = fit(case["output"], room * a.scale * b.scale * data.draw(st.sampled_from([4, 64, 100, 4096])))
+    case["output"] = fit(
+        case["output"], room * a.scale * b.scale * data.draw(st.sampled_from([4, 64, 100, 4096]))
+    )
     check(kernels, "MUL", **case)
 
 
@@ -154,3 +162,141 @@ def test_reshape(kernels: Kernels, data: st.DataObject) -> None:
         Spec(new, scale=scale, zero_point=zero),
         [data.draw(integers_like((1, *sizes)))],
     )
+
+
+@given(data=st.data())
+def test_mean(kernels: Kernels, data: st.DataObject) -> None:
+    rank = data.draw(st.integers(1, 4))
+    shape = tuple(1 if rank == 4 and i == 0 else data.draw(st.integers(1, 7)) for i in range(rank))
+    first = data.draw(st.integers(0, rank - 1))
+    axes = list(range(first, data.draw(st.integers(first, rank - 1)) + 1))
+    signed = np.array([axis - rank if data.draw(st.booleans()) else axis for axis in axes], np.int32)
+    options = schema.ReducerOptionsT()
+    options.keepDims = data.draw(st.booleans())
+    if options.keepDims:
+        reduced = tuple(1 if i in axes else size for i, size in enumerate(shape))
+    else:
+        reduced = tuple(size for i, size in enumerate(shape) if i not in axes)
+    scale = data.draw(factors())
+    ratio = data.draw(st.sampled_from([1.0, 1.0, 0.5, 0.01, 3.0, 0.7]))
+    check(
+        kernels,
+        "MEAN",
+        options,
+        [
+            Spec(shape, scale=scale, zero_point=data.draw(zero_points())),
+            Spec((len(axes),), "int32", data=signed),
+        ],
+        Spec(reduced, scale=float(np.float32(scale * ratio)), zero_point=data.draw(zero_points())),
+        [data.draw(integers_like(shape))],
+    )
+
+
+@st.composite
+def paddings(draw: Any) -> tuple[tuple[int, ...], np.ndarray, tuple[int, ...]]:
+    rank = draw(st.integers(1, 4))
+    batch = rank == 4
+    shape = tuple(1 if batch and i == 0 else draw(st.integers(1, 5)) for i in range(rank))
+    pads = [
+        (0, 0) if batch and i == 0 else (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+        for i in range(rank)
+    ]
+    dtype = draw(st.sampled_from([np.int32, np.int64]))
+    return shape, np.array(pads, dtype), tuple(size + sum(pads[i]) for i, size in enumerate(shape))
+
+
+@given(data=st.data())
+def test_pad(kernels: Kernels, data: st.DataObject) -> None:
+    shape, pads, padded = data.draw(paddings())
+    scale, zero = data.draw(factors()), data.draw(zero_points())
+    inputs = [Spec(shape, scale=scale, zero_point=zero), Spec(pads.shape, pads.dtype.name, data=pads)]
+    output = Spec(padded, scale=scale, zero_point=zero)
+    arrays = [data.draw(integers_like(shape))]
+    check(kernels, "PAD", schema.PadOptionsT(), inputs, output, arrays)
+    value = Spec(
+        (1,), scale=scale, zero_point=zero, data=np.array([data.draw(st.integers(-128, 127))], np.int8)
+    )
+    check(kernels, "PADV2", schema.PadV2OptionsT(), [*inputs, value], output, arrays)
+
+
+@given(data=st.data(), name=st.sampled_from(["RELU", "RELU6", "RELU_N1_TO_1"]))
+def test_relu(kernels: Kernels, data: st.DataObject, name: str) -> None:
+    shape = data.draw(st.sampled_from([(1, 3, 4, 5), (1, 50), (37,)]))
+    scale = data.draw(factors())
+    same = data.draw(st.booleans())
+    ratio = 1.0 if same else data.draw(st.floats(0.01, 20.0))
+    zero = data.draw(zero_points())
+    check(
+        kernels,
+        name,
+        None,
+        [Spec(shape, scale=scale, zero_point=zero)],
+        Spec(
+            shape,
+            scale=float(np.float32(scale * ratio)),
+            zero_point=zero if same else data.draw(zero_points()),
+        ),
+        [data.draw(integers_like(shape))],
+    )
+
+
+@given(data=st.data(), types=st.tuples(*[st.sampled_from(["int8", "uint8"])] * 2))
+def test_quantize_integers(kernels: Kernels, data: st.DataObject, types: tuple[str, str]) -> None:
+    scale = data.draw(factors())
+    ratio = 1.0 if data.draw(st.booleans()) else data.draw(st.floats(0.01, 20.0))
+    check(
+        kernels,
+        "QUANTIZE",
+        schema.QuantizeOptionsT(),
+        [Spec((1, 60), types[0], scale, data.draw(zero_points(types[0])))],
+        Spec((1, 60), types[1], float(np.float32(scale * ratio)), data.draw(zero_points(types[1]))),
+        [data.draw(integers_like((1, 60), types[0]))],
+    )
+
+
+@given(data=st.data())
+def test_quantize_floats(kernels: Kernels, data: st.DataObject) -> None:
+    scale = np.float32(data.draw(factors()))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    # On and next to the ties, spread over the range, and far outside it.
+    ties = (random.integers(-300, 300, 40) + 0.5).astype(np.float32) * scale
+    values = np.concatenate(
+        [
+            ties,
+            np.nextafter(ties, -np.inf),
+            np.nextafter(ties, np.inf),
+            random.normal(0, 80, 40) * scale,
+            [1e6 * scale, -1e6 * scale, 0.0],
+        ]
+    ).astype(np.float32)
+    check(
+        kernels,
+        "QUANTIZE",
+        schema.QuantizeOptionsT(),
+        [Spec(values.shape, "float32")],
+        Spec(values.shape, scale=float(scale), zero_point=data.draw(zero_points())),
+        [values],
+    )
+
+
+@given(data=st.data())
+def test_dequantize(kernels: Kernels, data: st.DataObject) -> None:
+    scale = data.draw(factors(1e-6, 1e6))
+    check(
+        kernels,
+        "DEQUANTIZE",
+        schema.DequantizeOptionsT(),
+        [Spec((1, 256), scale=scale, zero_point=data.draw(zero_points()))],
+        Spec((1, 256), "float32"),
+        [np.arange(-128, 128, dtype=np.int8).reshape(1, 256)],
+    )
+
+
+def test_quantize_saturates_what_is_no_number(kernels: Kernels) -> None:
+    """TFLite leaves infinities and not-a-number undefined; here they have one meaning, in both forms."""
+    op = BY_TFLITE_NAME["QUANTIZE"].read(None, [Tensor("x", (4,), "float32")], Tensor("y", (4,), "int8"))
+    x = np.array([np.nan, np.inf, -np.inf, 3e38], np.float32)
+    parameters = {"count": 4, "zero": 5, "scale": 0.5}
+    wanted = np.array([-128, 127, -128, 127], np.int8)
+    np.testing.assert_array_equal(op.reference(parameters, x), wanted)
+    np.testing.assert_array_equal(kernels.run("quantize", parameters, [x], wanted), wanted)

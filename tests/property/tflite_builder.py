@@ -31,6 +31,9 @@ TYPES = {
 }
 
 
+VERSIONS = {"RESHAPE": 1, "RELU_N1_TO_1": 1, "RELU": 2, "RELU6": 2, "PAD": 2, "PADV2": 2}
+
+
 def build(
     operator: str, options: Any, inputs: list[Spec | None], output: Spec, options_type: str | None = None
 ) -> bytes:
@@ -40,7 +43,7 @@ def build(
     code = schema.OperatorCodeT()
     code.builtinCode = getattr(schema.BuiltinOperator, operator)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-    code.version = 1 if operator == "RESHAPE" else 3
+    code.version = VERSIONS.get(operator, 3)
     model.operatorCodes = [code]
     model.buffers = [schema.BufferT()]
     graph = schema.SubGraphT()
