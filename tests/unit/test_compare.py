@@ -84,6 +84,21 @@ def test_several_outputs_and_wider_types_are_split_by_their_places():
     assert (found.first.measured, found.first.expected) == (-69_995, -70_000)
 
 
+def test_the_first_difference_of_several_outputs_is_the_earliest_sample():
+    one, two = Place("a", (1, 2), "int8", 0), Place("b", (1, 1), "int8", 4)
+    program = replace(samples.PROGRAM, outputs=(one, two))
+    wrong = EXPECTED.copy()
+    wrong[1, 2] += 1
+    wrong[2, 0] += 1
+    for early, tensor in ((wrong, "b"), (wrong[::-1], "a")):
+        expected = EXPECTED if early is wrong else EXPECTED[::-1]
+        found = compare_outputs(
+            np.ascontiguousarray(early).view(np.uint8), expected, reference="it", program=program
+        )
+        assert found.first is not None
+        assert (found.first.sample, found.first.tensor) == (1, tensor)
+
+
 def test_layers_move_the_first_difference_to_its_cause():
     found = samples.differing().inputs["outputs"]
     assert (found.differing_elements, found.largest_difference) == (1, 2)
@@ -175,6 +190,13 @@ def test_other_units_are_never_held_against_instructions(source, hz, unit, secon
     assert rows["time"].differences == ()
     if seconds and source is not Source.CYCLES:
         assert any(word in rows["time"].measured.source for word in ("estimated", "nothing of a board"))
+
+
+def test_a_simulator_with_a_clock_still_measures_no_time():
+    measured = samples.measurement(counter_hz=1_000_000_000)
+    rows = {row.key: row for row in compare_figures(samples.PREDICTION, samples.LINKED, measured)}
+    assert rows["time"].measured is None
+    assert "no time is claimed" in rows["time"].remark
 
 
 def test_figures_of_a_build_without_prediction_or_run():

@@ -110,7 +110,8 @@ def test_cycles_give_time_and_instructions_do_not():
     assert cycles is not None
     assert cycles.seconds == pytest.approx(525_400 / 120e6)
     assert cycles.same_image
-    instructions = make_report(**samples.FULL.inputs).measured
+    simulated = samples.measurement(counter_hz=1_000_000_000)
+    instructions = make_report(**samples.FULL.but(measurement=simulated).inputs).measured
     assert instructions is not None
     assert instructions.seconds is None
     assert instructions.outside_layers == 400
@@ -378,6 +379,8 @@ def test_bars_are_to_scale():
     assert charts.parts is not None
     assert sum(s.width for s in charts.parts.segments) == pytest.approx(100)
     assert charts.parts.segments[0].width == pytest.approx(100 * 14_872 / 24_000)
+    ends = [0.0, *(s.x + s.width for s in charts.parts.segments)]
+    assert [s.x for s in charts.parts.segments] == pytest.approx(ends[:-1])
     assert charts.code is not None
     assert charts.code.used_bytes == 9_128
     widths = [bar.width for row in charts.layers for bar in row.bars if bar.kind == "macs"]
