@@ -101,7 +101,7 @@ def _refuse_border(subgraph: Any, names: Sequence[str], name: str) -> None:
             hint="split the model, or concatenate its inputs into one tensor",
         )
     dynamic = [
-        f"{tensor_name}: {list(tensor.shapeSignature)}"
+        f"{tensor_name}: {[int(size) for size in tensor.shapeSignature]}"
         for tensor, tensor_name in zip(subgraph.tensors, names, strict=True)
         if tensor.shapeSignature is not None and any(size < 0 for size in tensor.shapeSignature)
     ]

@@ -1,0 +1,78 @@
+"""Passes change no output bit: a rewritten graph gives the integers of TFLite's reference kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.passes import PASSES, apply_passes
+from pipeline.read_tflite import read_tflite
+from tests.tflite_chains import clamped_convolution
+
+
+def by_tflite(tflite, x):
+    interpreter = Interpreter(
+        model_content=tflite, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def by_graph(graph, x):
+    """Run a graph by the operators' own numpy references."""
+    values = {graph.inputs[0]: x}
+    for node in graph.nodes:
+        operands, output = graph.operands(node), graph.tensors[node.output]
+        arrays = [
+            values[node.inputs[i]] if operands[i].data is None else operands[i].data
+            for i in node.op.operands(operands)
+        ]
+        values[node.output] = node.op.reference(node.op.parameters(operands, output), *arrays)
+    return values[graph.outputs[0]]
+
+
+clamps = st.lists(st.sampled_from(["MAXIMUM", "MINIMUM", "RELU", "RELU6"]), max_size=3).map(tuple)
+pools = st.sampled_from([None, (2, 2), (3, 3), (2, 1), (3, 2)])
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.integers(3, 8),
+    channels=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    clamps=clamps,
+    pool=pools,
+    zero_point=st.sampled_from([-128, -5, 0, 90]),
+    tap=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_fusing_changes_no_bit(seed, size, channels, clamps, pool, zero_point, tap):
+    rng = np.random.default_rng(seed)
+    tflite = clamped_convolution(rng, size, channels, clamps, pool, zero_point, tap)
+    x = rng.integers(-128, 128, (1, size, size, channels[0])).astype(np.int8)
+    graph, _ = apply_passes(read_tflite(tflite, "chain"))
+    np.testing.assert_array_equal(by_graph(graph, x), by_tflite(tflite, x))
+
+
+def test_clamps_and_tiling_pool_become_one_node():
+    tflite = clamped_convolution(np.random.default_rng(0), 8, (3, 4), ("MAXIMUM", "RELU"), (2, 2))
+    graph, applied = apply_passes(read_tflite(tflite, "chain"))
+    assert [node.op.tflite_name for node in graph.nodes] == ["CONV_2D"]
+    assert {a.name: a.removed_nodes for a in applied} == {"fuse clamps": 2, "fuse pooling": 1}
+    assert graph.tensors[graph.outputs[0]].shape == (1, 4, 4, 4)
+
+
+@pytest.mark.parametrize(("pool", "tap"), [((2, 1), False), ((3, 2), False), (None, True)])
+def test_what_overlaps_or_is_read_twice_is_left_alone(pool, tap):
+    tflite = clamped_convolution(np.random.default_rng(1), 7, (2, 3), ("MAXIMUM",) if tap else (), pool, tap=tap)
+    graph = read_tflite(tflite, "chain")
+    rewritten, _ = apply_passes(graph)
+    assert len(rewritten.nodes) == len(graph.nodes)
+
+
+def test_every_pass_says_what_it_saves():
+    assert all(rewrite.name and rewrite.saves for rewrite in PASSES)

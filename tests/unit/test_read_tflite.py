@@ -1,0 +1,103 @@
+"""Reading TFLite files: names a person knows, and every obstacle in one error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from pipeline.errors import ModelNotSupported
+from pipeline.read_tflite import layer_name, read_tflite
+from tests.tflite_chains import Chain, clamped_convolution, convolution_options
+
+
+@pytest.fixture
+def good():
+    return clamped_convolution(np.random.default_rng(0), 6, (2, 3), ("RELU",), (2, 2))
+
+
+def test_a_good_file_becomes_a_graph(good):
+    graph = read_tflite(good, "chain")
+    assert [node.op.tflite_name for node in graph.nodes] == ["CONV_2D", "RELU", "MAX_POOL_2D"]
+    assert [node.name for node in graph.nodes] == ["conv", "clamp_0", "pool"]
+    assert graph.tensors["w"].quantization.per_channel
+    assert graph.macs(graph.nodes[0]) == 6 * 6 * 3 * 3 * 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("tensor", "name"),
+    [
+        ("net/conv2d_1/Relu;net/conv2d_1/BiasAdd;net/conv2d_1/Conv2D", "conv2d_1"),
+        ("net/conv2d_1/Relu", "conv2d_1"),
+        ("Identity", "Identity"),
+        ("StatefulPartitionedCall:0", "StatefulPartitionedCall"),
+        ("net/block/dense/MatMul;net/block/dense/BiasAdd", "dense"),
+    ],
+)
+def test_layers_are_called_as_in_the_model(tensor, name):
+    assert layer_name(tensor, "net/") == name
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\0\0\0\0TFL3" + b"\xff" * 64])
+def test_what_is_no_tflite_file_is_refused(content):
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(content, "x")
+    assert caught.value.code == "E_MODEL_DAMAGED"
+
+
+def test_a_cut_file_is_refused(good):
+    for end in range(8, len(good) - 1, max(1, len(good) // 40)):
+        try:
+            read_tflite(good[:end], "x")
+        except ModelNotSupported as error:
+            assert error.code in {"E_MODEL_DAMAGED", "E_OP_UNSUPPORTED", "E_MODEL_NOT_INT8", "E_MODEL_INPUTS"}
+
+
+def test_all_unsupported_layers_are_named_at_once():
+    chain = Chain()
+    x = chain.tensor("in", (1, 4, 4, 2), scale=0.1)
+    y = chain.tensor("net/strange/Op", (1, 4, 4, 2), scale=0.1)
+    z = chain.tensor("net/other/Op", (1, 4, 4, 2), scale=0.1)
+    w = chain.tensor("w", (2, 3, 3, 2), "float32", data=np.ones((2, 3, 3, 2)))
+    out = chain.tensor("net/conv/Conv2D", (1, 4, 4, 2), scale=0.1)
+    chain.operator("SIN", [x], y)
+    chain.operator("CUSTOM", [y], z, custom="MyOp")
+    chain.operator("CONV_2D", [z, w], out, convolution_options())
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(chain.finish([x], [out]), "m")
+    assert caught.value.code == "E_OP_UNSUPPORTED"
+    text = "\n".join(caught.value.details)
+    assert "strange: operator SIN is not supported" in text
+    assert "other: operator CUSTOM MyOp is not supported" in text
+    assert "conv: CONV_2D: its weights w is float32" in text
+
+
+def test_a_float_file_is_refused_with_the_way_out():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, 4), "float32") for name in ("x", "y"))
+    chain.operator("RELU", [x], y)
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(chain.finish([x], [y]), "m")
+    assert caught.value.code == "E_MODEL_NOT_INT8"
+    assert "give the Keras model" in caught.value.hint
+
+
+def test_two_inputs_are_refused_by_name():
+    chain = Chain()
+    a, b, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("left", "right", "sum"))
+    chain.operator("ADD", [a, b], y, schema.AddOptionsT())
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(chain.finish([a, b], [y]), "m")
+    assert caught.value.code == "E_MODEL_INPUTS"
+    assert caught.value.details[:2] == ("input left", "input right")
+
+
+def test_dynamic_shapes_are_refused():
+    chain = Chain()
+    x = chain.tensor("x", (1, 1, 1, 2), scale=0.1, signature=[1, -1, -1, 2])
+    y = chain.tensor("y", (1, 1, 1, 2), scale=0.1)
+    chain.operator("RELU", [x], y)
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(chain.finish([x], [y]), "m")
+    assert caught.value.code == "E_SHAPE_DYNAMIC"
+    assert "x: [1, -1, -1, 2]" in caught.value.details
