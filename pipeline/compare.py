@@ -176,7 +176,7 @@ def compare_outputs(
     layer_dumps: LayerOutputs | None = None,
     expected_layers: LayerOutputs | None = None,
     program: Program,
-    layers_source: str = "host build of the same source",
+    layers_source: str = "the host build of the same source",
 ) -> OutputComparison:
     """Compare outputs element by element, in the dtype of the program's outputs.
 
@@ -216,16 +216,16 @@ def compare_outputs(
     layers, in_layers = _compare_layers(layer_dumps or {}, expected_layers or {}, program, layers_source)
     remark = ""
     if first and in_layers:
-        remark = f"Seen in the {layers_source}; the layers before this one equal the reference."
+        remark = f"Seen in {layers_source}; the layers before this one equal the reference."
         first = in_layers
     elif first and layers:
         remark = (
-            f"Every layer of the {layers_source} equals the reference, "
-            "so the difference arises on the target alone: suspect its compiler flags, memory or transfer."
+            f"Every layer of {layers_source} equals the reference, though the outputs did not: "
+            "suspect what that run does not share, such as the transfer, memory or compiler flags."
         )
     elif in_layers:
         remark = (
-            f"The outputs are equal, yet a layer of the {layers_source} differs on the way: "
+            f"The outputs are equal, yet a layer of {layers_source} differs on the way: "
             f"layer {in_layers.layer} ({in_layers.layer_name})."
         )
         first = in_layers

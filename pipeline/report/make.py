@@ -48,7 +48,6 @@ def make_report(
     `firmware` is the image linked for `board`. `run_firmware` and `run_board` are the image that ran
     and its board, where they are others of the same core.
     """
-    ran = run_firmware or firmware
     agreement = quantized.agreement if quantized else None
     comparison = Comparison(outputs, compare_figures(prediction, firmware, measurement))
     judged = verdict(
@@ -82,7 +81,9 @@ def make_report(
         predicted=_predicted(prediction) if prediction else None,
         linked=_image(firmware) if firmware else None,
         run_image=_image(other) if other else None,
-        measured=_measured(measurement, ran_on.title, ran is firmware) if measurement else None,
+        measured=_measured(measurement, ran_on.title, firmware is not None and other is None)
+        if measurement
+        else None,
         outputs=_outputs(outputs) if outputs else None,
         figures=tuple(_figure(row) for row in comparison.figures),
         layers=_layers(program, prediction, measurement),
@@ -129,7 +130,7 @@ def _notes(
         image = f"Flash and RAM are those of the image linked for {board.title}. " if firmware else ""
         notes.append(
             f"{image}Outputs, counts and stack are from a second image of the same generated model, "
-            f"linked for {ran_on.title}{_core(board, ran_on)} and run by the runner `{measurement.runner}`. "
+            f"linked for {ran_on.title}{_core(board, ran_on)} and run by {measurement.runner}. "
             f"Nothing in this report was measured on {board.title}."
         )
     if measurement and measurement.source is Source.INSTRUCTIONS:

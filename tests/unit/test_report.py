@@ -348,7 +348,7 @@ def test_many_classes_become_a_list_of_mistakes():
 def test_the_page_names_the_first_difference():
     text = visible(make_report(**samples.differing().inputs))
     assert "1 differs, in 1 sample." in text
-    assert re.search(r"element 17, at \(0, 0, 1, 1\) host build of the same source −7 reference 0", text)
+    assert re.search(r"element 17, at \(0, 0, 1, 1\) the host build of the same source −7 reference 0", text)
 
 
 def test_the_arena_chart_draws_in_place_hand_overs_without_overlap():
@@ -419,7 +419,7 @@ def test_markdown_tables_are_well_formed(report):
 def test_markdown_says_the_verdict_first():
     text = report_markdown(make_report(**samples.differing().inputs))
     assert text.split("\n")[2].startswith("**Fail.** The target does not compute")
-    assert "element 17 at (0, 0, 1, 1): host build of the same source has −7, the reference 0." in text
+    assert "element 17 at (0, 0, 1, 1): the host build of the same source has −7, the reference 0." in text
 
 
 # The terminal
