@@ -9,8 +9,10 @@ of the result still depend on the machine, since the order of float additions do
 from __future__ import annotations
 
 import argparse
-import math
+import json
+import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,30 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from architecture import build_network  # noqa: E402  (this folder is no package)
+from architecture import CLASSES, INPUT_SHAPE, build_network  # noqa: E402  (this folder is no package)
+
+from pipeline.errors import PipelineError  # noqa: E402
+from pipeline.load.cifar10 import is_cifar10_folder, read_cifar10_training  # noqa: E402
+from pipeline.load.frameworks import import_keras  # noqa: E402
+from pipeline.load.sources import read_source  # noqa: E402
 
 SEED = 20
+
+
+def training_images(source: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 (N, 32, 32, 3) and labels (N,): of a file or folder, else as Keras downloads them."""
+    if source is None:
+        (images, labels), _ = import_keras().datasets.cifar10.load_data()
+        return images, labels.reshape(-1)
+    if source.is_dir() and is_cifar10_folder(source):
+        return read_cifar10_training(source)
+    raw = read_source(source, INPUT_SHAPE)
+    images = raw.x if raw.calibration is None else raw.calibration
+    if raw.labels is None or images.shape[1:] != INPUT_SHAPE or images.dtype != np.uint8:
+        raise SystemExit(f"{source}: expected uint8 images (N, 32, 32, 3) with labels")
+    if len(raw.labels) != len(images):
+        raise SystemExit(f"{source}: holds a test set as well; give a file of the training set, as x and y")
+    return images, raw.labels.reshape(-1)
 
 
 def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -43,10 +66,10 @@ def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def batches(images: np.ndarray, labels: np.ndarray, batch: int, seed: int) -> Any:
-    """Augmented, shuffled training batches as a Keras data set; batch `i` of epoch `e` is always the same."""
-    import keras
+    """Augmented, shuffled training batches; batch `i` of epoch `e` is always the same."""
+    keras = import_keras()
 
-    class Batches(keras.utils.PyDataset):
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__(workers=1)
             self.epoch = 0
@@ -69,10 +92,12 @@ def batches(images: np.ndarray, labels: np.ndarray, batch: int, seed: int) -> An
 
 def train(
     images: np.ndarray, labels: np.ndarray, epochs: int, batch: int, seed: int, bfloat16: bool
-) -> Any:
-    """Train on uint8 images (N, 32, 32, 3) and labels (N,); returns the network without Dropout, in float32."""
-    import keras
+) -> tuple[Any, dict[str, list[float]]]:
+    """Train on uint8 images (N, 32, 32, 3) and labels (N,).
 
+    Returns the network without Dropout, in float32, and the loss and accuracy after each epoch.
+    """
+    keras = import_keras()
     keras.utils.set_random_seed(seed)
     if bfloat16:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -87,33 +112,64 @@ def train(
         metrics=["accuracy"],
         jit_compile=False,
     )
-    one_hot = np.eye(10, dtype=np.float32)[labels]
-    interactive = sys.stdout.isatty()
-    network.fit(
-        batches(images, one_hot, batch, seed), epochs=epochs, verbose=1 if interactive else 2
+    one_hot = np.eye(len(CLASSES), dtype=np.float32)[labels]
+    record = network.fit(
+        batches(images, one_hot, batch, seed), epochs=epochs, verbose=1 if sys.stdout.isatty() else 2
     )
     keras.mixed_precision.set_global_policy("float32")
     plain = build_network()
     plain.set_weights(network.get_weights())
-    return plain
+    return plain, record.history
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, help="training images: a file or folder (default: the Keras download)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="training images: .npz with x and y, or cifar-10-batches-py (default: the Keras download)",
+    )
     parser.add_argument("--epochs", type=int, default=36)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16 (faster where the CPU has it)")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="compute in bfloat16 (faster where the CPU has it)"
+    )
     parser.add_argument("-o", "--output", type=Path, default=HERE / "cifar10_cnn.keras")
     arguments = parser.parse_args()
 
-    with np.load(arguments.data) as archive:
-        images, labels = archive["x"], archive["y"].reshape(-1)
-    network = train(images, labels, arguments.epochs, arguments.batch, arguments.seed, arguments.bfloat16)
+    try:
+        images, labels = training_images(arguments.data)
+    except PipelineError as error:
+        raise SystemExit(str(error)) from error
+    start = time.monotonic()
+    network, history = train(
+        images, labels, arguments.epochs, arguments.batch, arguments.seed, arguments.bfloat16
+    )
     network.save(arguments.output)
-    print(f"wrote {arguments.output}")
+    keras = import_keras()
+    record = {
+        "command": shlex.join(["python", "models/cifar10_cnn/train.py", *_plain(sys.argv[1:])]),
+        "images": len(images),
+        "epochs": arguments.epochs,
+        "batch": arguments.batch,
+        "seed": arguments.seed,
+        "bfloat16": arguments.bfloat16,
+        "minutes": round((time.monotonic() - start) / 60),
+        "keras": keras.__version__,
+        "training_accuracy": [round(value, 4) for value in history["accuracy"]],
+        "training_loss": [round(value, 4) for value in history["loss"]],
+    }
+    arguments.output.with_name("training.json").write_text(json.dumps(record, indent=2) + "\n")
+    print(f"wrote {arguments.output} and training.json")
     return 0
+
+
+def _plain(arguments: list[str]) -> list[str]:
+    """Paths without their folders, which mean nothing on another machine."""
+    return [Path(word).name if "/" in word else word for word in arguments]
 
 
 if __name__ == "__main__":

@@ -65,6 +65,13 @@ def read_cifar10_folder(folder: Path, origin: str) -> Raw:
     return Raw(x, labels, CLASSES, origin, str(batches), calibration=calibration)
 
 
+def read_cifar10_training(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """All 50,000 training images, uint8 (N, 32, 32, 3), and their labels, int64 (N,)."""
+    batches = _batches(folder) or folder
+    parts = [_read_batch(batches / f"data_batch_{number}") for number in range(1, 6)]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([labels for _, labels in parts])
+
+
 def _batches(folder: Path) -> Path | None:
     for candidate in (folder, folder / "cifar-10-batches-py"):
         if (candidate / "test_batch").is_file():

@@ -21,15 +21,16 @@ Progress = Callable[[str, int, int], None]
 def captured_stderr() -> Iterator[Callable[[], str]]:
     """Hold back what C++ code writes to file descriptor 2; yields a function that returns it.
 
-    TensorFlow's converter and runtime log there directly, past Python's `sys.stderr`.
+    TensorFlow's converter and runtime log there directly, past Python's `sys.stderr`. What Python
+    writes to `sys.stderr` meanwhile, a progress bar say, still arrives.
     """
-    sys.stderr.flush()
     try:
+        sys.stderr.flush()
         saved = os.dup(2)
-    except OSError:  # a process without stderr
+    except (OSError, AttributeError):  # a process without stderr
         yield lambda: ""
         return
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as held, _python_stderr_to(saved):
         os.dup2(held.fileno(), 2)
 
         def read() -> str:
@@ -41,6 +42,27 @@ def captured_stderr() -> Iterator[Callable[[], str]]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+@contextmanager
+def _python_stderr_to(descriptor: int) -> Iterator[None]:
+    """Let `sys.stderr`, where it is file descriptor 2, write to this descriptor instead."""
+    before = sys.stderr
+    try:
+        same = before.fileno() == 2
+    except (OSError, AttributeError, ValueError):  # replaced by something without a descriptor
+        same = False
+    if not same:
+        yield
+        return
+    with open(
+        descriptor, "w", buffering=1, encoding=before.encoding, errors="replace", closefd=False
+    ) as file:
+        sys.stderr = file
+        try:
+            yield
+        finally:
+            sys.stderr = before
 
 
 def import_tensorflow() -> Any:

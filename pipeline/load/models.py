@@ -76,7 +76,7 @@ def _load_tflite(path: Path, content: bytes) -> TfliteModel:
     if content[4:8] != TFLITE_MAGIC:
         raise damaged(path, f"this is no TFLite file: {what_it_is(content)}", "convert the model again")
     try:
-        model = schema.ModelT.InitFromPackedBuf(content, 0)  # type: ignore[no-untyped-call]
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
         (subgraph,) = model.subgraphs
         tensor = subgraph.tensors[subgraph.inputs[0]]
         shape = tuple(int(size) for size in tensor.shape)

@@ -84,7 +84,8 @@ class Samples:
     def to_calibrate(self, count: int = CALIBRATION_SAMPLES) -> np.ndarray:
         """At most `count` samples for calibration, evenly spaced, always the same ones."""
         pool = self.x if self.calibration is None else self.calibration
-        return pool[spread(len(pool), count)]
+        chosen: np.ndarray = pool[spread(len(pool), count)]
+        return chosen
 
 
 def spread(length: int, count: int) -> np.ndarray:

@@ -102,7 +102,8 @@ def _calls(graph: Any, found: dict[int, Counter[int]]) -> dict[int, Counter[int]
     """For every graph, inner ones included, by id: how often it calls each layer."""
     if id(graph) in found:
         return found
-    found[id(graph)] = calls = Counter()
+    calls: Counter[int] = Counter()
+    found[id(graph)] = calls
     for node in _nodes(graph):
         layer = operation_of(node)
         calls[id(layer)] += 1
@@ -233,7 +234,8 @@ def clamp_ends(
 
 
 def _bounded(ends: np.ndarray) -> np.ndarray:
-    return np.clip(ends, -UNBOUNDED, UNBOUNDED).astype(np.float32)
+    clipped: np.ndarray = np.clip(ends, -UNBOUNDED, UNBOUNDED)
+    return clipped.astype(np.float32)
 
 
 def _scaled(layer: Any, a: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
@@ -305,7 +307,7 @@ def _paths(graph: Any, prefix: str, found: dict[int, str]) -> dict[int, str]:
 
 
 def _clamp_layer(keras: Any, tensorflow: Any) -> Any:
-    class ChannelClamp(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    class ChannelClamp(keras.layers.Layer):  # type: ignore[misc]
         """max(x, lower), then min(x, upper), by channel; either may be absent."""
 
         def __init__(self, lower: np.ndarray | None, upper: np.ndarray | None, name: str) -> None:
@@ -313,7 +315,7 @@ def _clamp_layer(keras: Any, tensorflow: Any) -> Any:
             self.lower = lower
             self.upper = upper
 
-        def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:  # noqa: ARG002 (batch norm is called so)
+        def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
             if self.lower is not None:
                 x = tensorflow.maximum(x, self.lower)
             if self.upper is not None:

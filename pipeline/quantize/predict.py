@@ -21,7 +21,7 @@ def predict_float(model: FloatModel, x: np.ndarray, progress: Progress | None = 
 def run_float(
     live: Any, x: np.ndarray, *, one_by_one: bool = False, progress: Progress | None = None
 ) -> np.ndarray:
-    """Run a callable `live(x, training=False)` in batches, or sample by sample where its batch may be fixed."""
+    """Run `live(x, training=False)` in batches, or sample by sample where its batch may be fixed."""
     tensorflow = import_tensorflow()
     compiled = tensorflow.function(lambda batch: live(batch, training=False), reduce_retracing=True)
     step = 1 if one_by_one else FLOAT_BATCH
