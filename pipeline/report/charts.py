@@ -24,8 +24,19 @@ SYMBOLS_SHOWN = 16
 ARENA_HEIGHT = 300
 TICKS = 5
 
-FLASH_PARTS = ("weights", "model code", "kernels", "harness", "startup and HAL", "C library", "other")
-RAM_PARTS = ("arena", "stack", "other")
+# The order of parts in a bar and their colors in style.css: one color means one origin in flash and RAM.
+PARTS = {
+    "weights": "part0",
+    "arena": "part0",
+    "model code": "part1",
+    "model data": "part1",
+    "kernels": "part2",
+    "stack": "part2",
+    "harness": "part3",
+    "startup and HAL": "part4",
+    "C library": "part5",
+    "other": "part6",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +91,17 @@ class Segment:
     """Of the image's, not of the bar's."""
 
 
-def _segments(parts: dict[str, int], order: Sequence[str], scale_bytes: int) -> tuple[Segment, ...]:
+def _segments(parts: dict[str, int], scale_bytes: int) -> tuple[Segment, ...]:
     total, x, made = sum(parts.values()) or 1, 0.0, []
-    names = [*(n for n in order if n in parts), *sorted(n for n in parts if n not in order)]
+    names = [*(n for n in PARTS if n in parts), *sorted(n for n in parts if n not in PARTS)]
     for name in names:
         if parts[name]:
             width = 100 * parts[name] / (scale_bytes or 1)
-            made.append(Segment(name, _kind(name, order), x, width, parts[name], parts[name] / total))
+            made.append(
+                Segment(name, PARTS.get(name, PARTS["other"]), x, width, parts[name], parts[name] / total)
+            )
             x += width
     return tuple(made)
-
-
-def _kind(name: str, order: Sequence[str]) -> str:
-    return f"part{order.index(name)}" if name in order else f"part{len(order) - 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +121,20 @@ class SizeBar:
 def flash_bar(image: Image, scale_bytes: int = 0) -> SizeBar:
     """The image's flash by part; the bar is `scale_bytes` long, or as long as the image."""
     scale = max(scale_bytes, image.flash_bytes)
-    return SizeBar("Flash", image.flash_bytes, scale, _segments(image.flash_parts, FLASH_PARTS, scale))
+    return SizeBar("Flash", image.flash_bytes, scale, _segments(image.flash_parts, scale))
 
 
 def ram_bar(image: Image, scale_bytes: int = 0) -> SizeBar:
     """The image's RAM by part."""
     scale = max(scale_bytes, image.ram_bytes)
-    return SizeBar("RAM", image.ram_bytes, scale, _segments(image.ram_parts, RAM_PARTS, scale))
+    return SizeBar("RAM", image.ram_bytes, scale, _segments(image.ram_parts, scale))
 
 
 def code_bar(image: Image) -> SizeBar:
     """Flash without the weights, enlarged: beside them the code would be a line."""
     parts = {name: size for name, size in image.flash_parts.items() if name != "weights"}
     used = sum(parts.values())
-    return SizeBar("Code", used, used, _segments(parts, FLASH_PARTS, used))
+    return SizeBar("Code", used, used, _segments(parts, used))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +149,20 @@ class SymbolBar:
     share: float
 
 
-def symbol_bars(image: Image, *, weights: bool) -> tuple[SymbolBar, ...]:
-    """The largest symbols in flash: the constants of the model, or everything else."""
+def symbol_bars(image: Image, *, weights: bool, prefix: str) -> tuple[SymbolBar, ...]:
+    """The largest symbols in flash, `prefix` left out: the constants of the model, or everything else."""
     stored = [
         s for s in image.symbols if "flash" in s.region and (s.part == "weights") is weights and s.bytes
     ]
     top = max((s.bytes for s in stored), default=1)
-    return tuple(_symbol(s, top, image.flash_bytes) for s in stored[:SYMBOLS_SHOWN])
+    return tuple(_symbol(s, top, image.flash_bytes, prefix) for s in stored[:SYMBOLS_SHOWN])
 
 
-def _symbol(symbol: SymbolSize, top: int, flash_bytes: int) -> SymbolBar:
+def _symbol(symbol: SymbolSize, top: int, flash_bytes: int, prefix: str) -> SymbolBar:
     return SymbolBar(
-        symbol.name,
+        symbol.name.removeprefix(prefix),
         symbol.part,
-        _kind(symbol.part, FLASH_PARTS),
+        PARTS.get(symbol.part, PARTS["other"]),
         LONGEST_SYMBOL_BAR * symbol.bytes / top,
         symbol.bytes,
         symbol.bytes / flash_bytes if flash_bytes else 0.0,
@@ -165,6 +174,8 @@ class Box:
     """A tensor's rectangle: x and width in percent, y and height in pixels from the top."""
 
     tensor: ArenaTensor
+    label: str
+    """The layer that writes it: names of tensors are long in TFLite files."""
     x: float
     width: float
     y: float
@@ -226,6 +237,7 @@ def arena_chart(arena: Arena, layers: Sequence[Layer]) -> ArenaChart:
         boxes.append(
             Box(
                 tensor,
+                tensor.tensor if tensor.written_by is None else layers[tensor.written_by].name,
                 x=left * column,
                 width=max(right - left, 0.25) * column,
                 y=ARENA_HEIGHT - tensor.offset * scale - max(tensor.bytes * scale, THINNEST_BOX),
@@ -321,6 +333,7 @@ class Charts:
 def draw(report: Report) -> Charts:
     """Lay out every chart of a report."""
     image = report.linked
+    prefix = f"{report.model.name}_"
     ranges = report.quantization.ranges if report.quantization else ()
     return Charts(
         totals=totals(report),
@@ -332,6 +345,6 @@ def draw(report: Report) -> Charts:
         ram=ram_bar(image, report.board.ram_bytes) if image else None,
         parts=flash_bar(image) if image else None,
         code=code_bar(image) if image else None,
-        weight_symbols=symbol_bars(image, weights=True) if image else (),
-        code_symbols=symbol_bars(image, weights=False) if image else (),
+        weight_symbols=symbol_bars(image, weights=True, prefix=prefix) if image else (),
+        code_symbols=symbol_bars(image, weights=False, prefix=prefix) if image else (),
     )

@@ -357,6 +357,7 @@ def _arena(program: Program) -> schema.Arena:
     inputs = {place.tensor for place in program.inputs}
     outputs = {place.tensor for place in program.outputs}
     moved = {place.tensor for call in program.calls for place in (*call.reads, call.writes)}
+    writers = {call.writes.tensor: step for step, call in enumerate(program.calls)}
     boxes: dict[tuple[int, int, int, int], list[Place]] = {}
     for key, place in places.items():
         extent = (min(lives[key]), max(lives[key]), key[1], place_bytes(place))
@@ -373,6 +374,7 @@ def _arena(program: Program) -> schema.Arena:
                 offset=offset,
                 first=first,
                 last=last,
+                written_by=next((writers[p.tensor] for p in alike if p.tensor in writers), None),
                 aliases=tuple(place.tensor for place in alike[1:]),
                 role=_role(names, inputs, outputs, moved),
             )

@@ -249,6 +249,7 @@ class ArenaTensor(Part):
     offset: Count = said("Bytes from the start of the arena.")
     first: Count = said("First layer during which it holds its bytes.")
     last: Count = said("Last layer, inclusive.")
+    written_by: Count | None = perhaps("Layer whose output it is; null for an input and for scratch.")
     aliases: tuple[str, ...] = said("Further names of the same bytes (a RESHAPE costs nothing).")
     role: Literal["input", "output", "activation", "scratch"] = said("What it is.")
 

@@ -157,11 +157,8 @@ def _environment(kind: str) -> jinja2.Environment:
     environment.filters["cell"] = markdown_text
     environment.filters["mistakes"] = _mistakes
     environment.filters["shades"] = _shades
-    environment.globals.update(plural=words.plural, MATRIX_CLASSES=MATRIX_CLASSES, PARTS=_PARTS)
+    environment.globals.update(plural=words.plural, MATRIX_CLASSES=MATRIX_CLASSES)
     return environment
-
-
-_PARTS = {name: f"part{i}" for i, name in enumerate(charts.FLASH_PARTS)}
 
 
 @cache

@@ -83,15 +83,17 @@ def test_layers_by_hand():
 
 def test_the_arena_over_time():
     arena = make_report(**samples.FULL.inputs).arena
-    found = {t.tensor: (t.offset, t.bytes, t.first, t.last, t.role, t.aliases) for t in arena.tensors}
+    found = {
+        t.tensor: (t.offset, t.bytes, t.first, t.last, t.role, t.written_by, t.aliases) for t in arena.tensors
+    }
     assert found == {
-        "serving_default_input:0": (0, 768, 0, 0, "input", ()),
-        "conv2d": (2_048, 2_048, 0, 1, "activation", ()),
-        "conv2d_1": (1_024, 1_024, 1, 2, "activation", ()),
-        "add": (1_024, 1_024, 2, 3, "activation", ("flatten",)),
-        "dense": (0, 12, 3, 4, "activation", ()),
-        "dense_1": (16, 3, 4, 5, "activation", ()),
-        "softmax": (16, 3, 5, 5, "output", ()),
+        "serving_default_input:0": (0, 768, 0, 0, "input", None, ()),
+        "conv2d": (2_048, 2_048, 0, 1, "activation", 0, ()),
+        "conv2d_1": (1_024, 1_024, 1, 2, "activation", 1, ()),
+        "add": (1_024, 1_024, 2, 3, "activation", 2, ("flatten",)),
+        "dense": (0, 12, 3, 4, "activation", 3, ()),
+        "dense_1": (16, 3, 4, 5, "activation", 4, ()),
+        "softmax": (16, 3, 5, 5, "output", 5, ()),
     }
     assert (arena.peak_layer, arena.peak_live_bytes) == (1, 3_072)
 
