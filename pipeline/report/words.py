@@ -82,6 +82,13 @@ def figure(value: int | float, unit: str) -> str:
     return f"{value:,} B" if unit == "bytes" else f"{value:,}"
 
 
+def listed(value: str | int | float | Sequence[str]) -> str:
+    """A value of the provenance: several words in a row like a command, several phrases with semicolons."""
+    if isinstance(value, str | int | float):
+        return str(value)
+    return ("; " if any(" " in item for item in value) else " ").join(value)
+
+
 def plural(value: int, one: str, many: str = "") -> str:
     """1 sample, 10 samples"""
     return f"{value:,} {one if value == 1 else many or one + 's'}"

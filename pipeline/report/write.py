@@ -152,6 +152,7 @@ def _environment(kind: str) -> jinja2.Environment:
         "integer",
         "shape",
         "figure",
+        "listed",
     ):
         environment.filters[name] = getattr(words, name)
     environment.filters["cell"] = markdown_text
