@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.build import Firmware
 from pipeline.lower import Place, Program, place_bytes
 from pipeline.measure import Measurement, Source
-from pipeline.metrics import Agreement, Classification
+
+if TYPE_CHECKING:
+    from pipeline.build import Firmware
+    from pipeline.metrics import Agreement, Classification
 
 # (sample, layer) -> that layer's output for that sample: its own dtype, or raw bytes as uint8.
 LayerOutputs = Mapping[tuple[int, int], np.ndarray]

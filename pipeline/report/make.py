@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.analyze import HostAnalysis, RegionFit
-from pipeline.build import Firmware
 from pipeline.compare import (
     COUNTS,
     BoardFacts,
@@ -22,9 +20,13 @@ from pipeline.compare import (
 )
 from pipeline.lower import Call, Place, Program, place_bytes
 from pipeline.measure import Measurement, Source
-from pipeline.metrics import Classification
-from pipeline.quantize import QuantizedModel
 from pipeline.report import schema
+
+if TYPE_CHECKING:  # names of types only: reading a report again needs none of these rooms
+    from pipeline.analyze import HostAnalysis, RegionFit
+    from pipeline.build import Firmware
+    from pipeline.metrics import Classification
+    from pipeline.quantize import QuantizedModel
 
 
 def make_report(
