@@ -120,10 +120,11 @@ def _install_environment() -> int:
     if STAMP.exists() and STAMP.read_text() == wanted and python.exists():
         return 0
     _say(f"making the virtual environment {VENV.name}/ (TensorFlow is large: a few minutes the first time)")
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     steps = [
         [sys.executable, "-m", "venv", str(VENV)],
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}[dev]"],
-    ]  # fmt: skip
+        [*pip, "install", "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}[dev]"],
+    ]
     if python.exists():
         del steps[0]
     for step in steps:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.exceptions import Abort, TyperException
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.exceptions import Abort, TyperException
 
 from pipeline import __version__
 from pipeline.errors import PipelineError, UsageError
@@ -43,7 +43,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False)
+# Into a file or a pipe, tables are as wide as they want to be.
+WIDE = 160
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False)
 
 
@@ -69,6 +71,10 @@ Board = Annotated[str | None, typer.Option("--board", "-b", help="a name of `stm
 Samples = Annotated[
     Path | None,
     typer.Option("--samples", help="calibration and test samples: .npz, .npy, or a folder of images"),
+]
+Preprocess = Annotated[
+    str | None,
+    typer.Option("--preprocess", help="what the model's input is of a file's values: scale=1/255,offset=0"),
 ]
 Config = Annotated[
     Path | None, typer.Option("--config", help="settings; default ./deploy.toml where it exists")
@@ -106,7 +112,7 @@ def main() -> int:
             raise
         err.print(
             f"[bold red]error[/] E_BUG: {escape(type(error).__name__)}: {escape(str(error))}\n"
-            "  This is a bug in stm32-deploy. Please report it with the output of the same command and --debug.",
+            "  This is a bug in stm32-deploy. Please report it with what the same command says with --debug.",
             soft_wrap=True,
         )
         return BUG_EXIT_CODE
@@ -186,6 +192,7 @@ def analyze(
 def quantize(
     model: Model = None,
     samples: Samples = None,
+    preprocess: Preprocess = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="the .tflite file to write")] = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -194,7 +201,9 @@ def quantize(
     from pipeline.deploy import quantize_file
 
     with _progress() as progress:
-        path, quantized = quantize_file(_settings(config, model=model, samples=samples), output, progress)
+        path, quantized = quantize_file(
+            _settings(config, model=model, samples=samples, preprocess=preprocess), output, progress
+        )
     if format_ is Format.JSON:
         _print_json(
             {
@@ -225,6 +234,7 @@ def generate(
     model: Model = None,
     board: Board = None,
     samples: Samples = None,
+    preprocess: Preprocess = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -232,7 +242,9 @@ def generate(
     """Write the C sources of a model for a board."""
     from pipeline.deploy import generate_sources
 
-    settings = _settings(config, model=model, board=board, samples=samples, output=output)
+    settings = _settings(
+        config, model=model, board=board, samples=samples, preprocess=preprocess, output=output
+    )
     with _progress() as progress:
         folder, generated = generate_sources(settings, progress)
     program, tree = generated.program, generated.tree
@@ -259,6 +271,7 @@ def build(
     model: Model = None,
     board: Board = None,
     samples: Samples = None,
+    preprocess: Preprocess = None,
     optimize: Optimize = None,
     output: Output = None,
     config: Config = None,
@@ -267,7 +280,15 @@ def build(
     """Compile and link the image for a board, and say what takes flash and RAM."""
     from pipeline.deploy import build_image
 
-    settings = _settings(config, model=model, board=board, samples=samples, optimize=optimize, output=output)
+    settings = _settings(
+        config,
+        model=model,
+        board=board,
+        samples=samples,
+        preprocess=preprocess,
+        optimize=optimize,
+        output=output,
+    )
     with _progress() as progress:
         _, firmware = build_image(settings, progress)
     figures = {
@@ -302,6 +323,7 @@ def run(
     board: Board = None,
     runner: Runner = None,
     samples: Samples = None,
+    preprocess: Preprocess = None,
     optimize: Optimize = None,
     inferences: Inferences = None,
     output: Output = None,
@@ -312,8 +334,8 @@ def run(
     from pipeline.deploy import run_image
 
     settings = _settings(
-        config, model=model, board=board, runner=runner, samples=samples, optimize=optimize,
-        inferences=inferences, output=output,
+        config, model=model, board=board, runner=runner, samples=samples, preprocess=preprocess,
+        optimize=optimize, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         executed = run_image(settings, progress)
@@ -357,6 +379,7 @@ def deploy(
     board: Board = None,
     runner: Runner = None,
     samples: Samples = None,
+    preprocess: Preprocess = None,
     optimize: Optimize = None,
     inferences: Inferences = None,
     output: Output = None,
@@ -368,8 +391,8 @@ def deploy(
     from pipeline.report import summarize
 
     settings = _settings(
-        config, model=model, board=board, runner=runner, samples=samples, optimize=optimize,
-        inferences=inferences, output=output,
+        config, model=model, board=board, runner=runner, samples=samples, preprocess=preprocess,
+        optimize=optimize, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files = deploy_model(settings, progress)
@@ -405,7 +428,7 @@ def report(
 @app.command()
 def boards(format_: AsFormat = Format.TEXT) -> None:
     """The boards this tool knows: core, clock, flash, RAM, and how each can be run."""
-    from pipeline.boards import list_boards
+    from pipeline.boards import list_boards, simulator_for
 
     known = list_boards()
     if format_ is Format.JSON:
@@ -431,10 +454,10 @@ def boards(format_: AsFormat = Format.TEXT) -> None:
         table.add_row(
             board.name,
             board.cpu,
-            f"{board.hclk_hz / 1e6:g} MHz" if board.hclk_hz else "",
-            f"{board.flash_bytes // 1024:,} KiB" if board.flash_bytes else "",
-            f"{board.ram_bytes // 1024:,} KiB" if board.ram_bytes else "",
-            ", ".join(board.run),
+            "" if board.cpu == "native" else f"{board.hclk_hz / 1e6:g} MHz",
+            "" if board.cpu == "native" else f"{board.flash_bytes // 1024:,} KiB",
+            "" if board.cpu == "native" else f"{board.ram_bytes // 1024:,} KiB",
+            ", ".join(board.run) or f"{simulator_for(board).name} in its place",
         )
     out.print(table)
 
@@ -469,10 +492,13 @@ def bench(
     write: Annotated[
         Path | None, typer.Option("--write", help="the Markdown file to keep the table in")
     ] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="print the kernels' cost table as fitted on these models")
+    ] = False,
     format_: AsFormat = Format.TEXT,
 ) -> None:
-    """Instructions, RAM and flash of the benchmark models in the simulator, reproducible to the instruction."""
-    from pipeline.bench import bench_models, markdown_table
+    """Instructions, RAM and flash of the benchmark models, reproducible to the instruction."""
+    from pipeline.bench import bench_models, fit_text, markdown_table
 
     with _progress() as progress:
         rows = bench_models(models, write, progress)
@@ -480,6 +506,8 @@ def bench(
         _print_json([asdict(row) for row in rows])
     else:
         out.print(markdown_table(rows), soft_wrap=True)
+    if fit:
+        err.print(fit_text(rows), soft_wrap=True)
 
 
 @app.command()
@@ -533,8 +561,8 @@ def _print_analysis(analysis: HostAnalysis) -> None:
     out.print(table)
     totals, fit = analysis.totals, analysis.fit
     out.print(
-        f"{escape(analysis.model)} ({analysis.kind}): {totals.macc:,} MACC, {totals.parameters:,} parameters, "
-        f"weights {totals.weights_bytes:,} B, activations {totals.activations_bytes:,} B"
+        f"{escape(analysis.model)} ({analysis.kind}): {totals.macc:,} MACC, "
+        f"{totals.parameters:,} parameters, weights {totals.weights_bytes:,} B, activations {totals.activations_bytes:,} B"
     )
     out.print(f"time at one MACC a cycle, {analysis.clock_hz / 1e6:g} MHz: {totals.estimated_seconds:.7f} s")
     for kind, region in (("flash", fit.flash), ("RAM", fit.ram)):

@@ -302,7 +302,9 @@ def refuse_what_cannot_fit(prediction: Prediction, board: Board, program: Progra
         fitting = [
             other.name
             for other in list_boards()
-            if other.flash_bytes >= prediction.flash_bytes and other.ram_bytes >= prediction.ram_bytes
+            if other.is_simulated == board.is_simulated
+            and other.flash_bytes >= prediction.flash_bytes
+            and other.ram_bytes >= prediction.ram_bytes
         ]
         if kind == "flash":
             largest = sorted(((call.weights_bytes, call.name) for call in program.calls), reverse=True)

@@ -14,7 +14,7 @@ STAGE = "reference kernels of TFLite"
 
 
 def quantize_inputs(tflite: bytes, x: np.ndarray) -> np.ndarray:
-    """The raw bytes (N, bytes of the input) uint8 of real inputs (N, ...), as the model's input holds them."""
+    """Raw bytes (N, bytes of the input) uint8 of real inputs (N, ...), as the model's input holds them."""
     detail = make_interpreter(tflite, reference=True).get_input_details()[0]
     return np.stack([_bytes(sample) for sample in quantize_input(x, detail)])
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pipeline.kernels.base import KernelCost
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
 
-# Instructions per multiply-accumulate and per output element on Cortex-M4 at -O2, and per call:
-# least squares over the layers of the benchmark models counted in QEMU (docs/benchmarks.md).
-INSTRUCTIONS: dict[str, tuple[float, float]] = {}
-DEFAULT = (0.0, 20.0)
-CALL_INSTRUCTIONS = 60
+# What the instructions of a layer are counted by, and the instructions of each on Cortex-M4 at -O2:
+# multiply-accumulates, starts of the innermost loop, results that are scaled and stored, elements
+# that are read. `stm32-deploy bench --fit` prints this table from the layers that it has measured.
+FEATURES = ("macs", "loops", "results", "reads")
+INSTRUCTIONS: dict[str, tuple[float, ...]] = {}
+# For operators that no benchmark model has: about what one scaled and stored element takes.
+INSTRUCTIONS_PER_RESULT = 40.0
+INSTRUCTIONS_PER_READ = 8.0
+
+# Flash of each kernel with its constants at -O2 on Cortex-M4, of a call with its parameters, and of
+# all that an image holds besides: harness, HAL, startup, model descriptor (arm-none-eabi-gcc 12.2).
+CODE_BYTES: dict[str, int] = {}
+DEFAULT_CODE_BYTES = 600
+BYTES_PER_CALL = 120
+BASE_BYTES = 6000
 
 
 class Portable:
@@ -24,17 +35,26 @@ class Portable:
         return True
 
     def cost(self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor) -> KernelCost:
-        per_mac, per_element = INSTRUCTIONS.get(op.tflite_name, DEFAULT)
-        macs = op.macs(inputs, output)
-        return KernelCost(round(per_mac * macs + per_element * output.elements + CALL_INSTRUCTIONS))
+        counts = count_features(op, inputs, output)
+        per_feature = INSTRUCTIONS.get(op.tflite_name, (0, 0, INSTRUCTIONS_PER_RESULT, INSTRUCTIONS_PER_READ))
+        return KernelCost(round(sum(a * b for a, b in zip(counts, per_feature, strict=True))))
 
 
-# Flash of each kernel with its constants at -O2 on Cortex-M4, of a call with its parameters, and of
-# all that an image holds besides: harness, HAL, startup, model descriptor (arm-none-eabi-gcc 12.2).
-CODE_BYTES: dict[str, int] = {}
-DEFAULT_CODE_BYTES = 600
-BYTES_PER_CALL = 120
-BASE_BYTES = 6000
+def count_features(
+    op: Operator, inputs: Sequence[Tensor | None], output: Tensor
+) -> tuple[int, int, int, int]:
+    """How many of each of FEATURES a layer has."""
+    macs = op.macs(inputs, output)
+    pool = getattr(op, "pool", None) or (1, 1)
+    results = output.elements * math.prod(pool)
+    reads = inputs[0].elements if inputs[0] is not None else 0
+    if not macs:
+        window = getattr(op, "window", None)
+        return 0, 0, results, results * math.prod(window) if window else reads
+    weights = inputs[1]
+    assert weights is not None
+    depth = 1 if op.tflite_name == "DEPTHWISE_CONV_2D" else weights.shape[-1]
+    return macs, macs // depth, results, 0
 
 
 def predicted_code_bytes(kernels: Sequence[str]) -> int:

@@ -1,0 +1,249 @@
+"""The command line: every bad input ends in one clear error, its exit code, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from pipeline import cli
+from tests.conftest import ROOT
+from tests.tflite_chains import Chain, clamped_convolution
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty folder: (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["stm32-deploy", *map(str, arguments)])
+        code = cli.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "good.tflite"
+    path.write_bytes(clamped_convolution(np.random.default_rng(0), 6, (2, 3), ("RELU",), (2, 2)))
+    return path
+
+
+def tflite_file(tmp_path, build):
+    chain = Chain()
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build(chain))
+    return path
+
+
+def unsupported(chain):
+    x, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("x", "net/strange/Op"))
+    chain.operator("SIN", [x], y)
+    return chain.finish([x], [y])
+
+
+def in_float(chain):
+    x, y = (chain.tensor(name, (1, 4), "float32") for name in ("x", "y"))
+    chain.operator("RELU", [x], y)
+    return chain.finish([x], [y])
+
+
+def two_inputs(chain):
+    a, b, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("left", "right", "sum"))
+    chain.operator("ADD", [a, b], y, schema.AddOptionsT())
+    return chain.finish([a, b], [y])
+
+
+def dynamic(chain):
+    x = chain.tensor("x", (1, 1, 4), scale=0.1, signature=[1, -1, 4])
+    y = chain.tensor("y", (1, 1, 4), scale=0.1)
+    chain.operator("RELU", [x], y)
+    return chain.finish([x], [y])
+
+
+@pytest.mark.parametrize(
+    ("build", "code"),
+    [
+        (unsupported, "E_OP_UNSUPPORTED"),
+        (in_float, "E_MODEL_NOT_INT8"),
+        (two_inputs, "E_MODEL_INPUTS"),
+        (dynamic, "E_SHAPE_DYNAMIC"),
+        (lambda chain: b"nothing of the kind", "E_MODEL_DAMAGED"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["analyze", "generate", "deploy"])
+def test_models_that_cannot_be_carried(run, tmp_path, build, code, verb):
+    path = tflite_file(tmp_path, build)
+    exit_code, _, err = run(verb, path)
+    assert (exit_code, code in err, "try:" in err) == (3, True, True), err
+    assert list(tmp_path.iterdir()) == [path], "something was written"
+
+
+def test_a_missing_model_names_the_nearest_file(run, good):
+    code, _, err = run("deploy", good.with_name("god.tflite"))
+    assert code == 2
+    assert "E_MODEL_MISSING" in err
+    assert "good.tflite" in err
+
+
+def test_a_text_file_called_keras(run, tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_text("this is no model\n")
+    code, _, err = run("deploy", path)
+    assert (code, "E_MODEL_DAMAGED" in err) == (3, True), err
+
+
+def test_no_model_at_all(run):
+    code, _, err = run("deploy")
+    assert (code, "E_MODEL_MISSING" in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("array", "code"),
+    [
+        (np.full((4, 6, 6, 2), np.nan, np.float32), "E_SAMPLES_NAN"),
+        (np.zeros((4, 6, 5, 2), np.float32), "E_SAMPLES_SHAPE"),
+        (np.array(["a", "b"]), "E_SAMPLES"),
+    ],
+)
+def test_samples_that_cannot_be_right(run, good, tmp_path, array, code):
+    np.save(tmp_path / "samples.npy", array)
+    exit_code, _, err = run("deploy", good, "--samples", tmp_path / "samples.npy")
+    assert (exit_code, code in err) == (2, True), err
+
+
+def test_an_unknown_board_names_the_nearest(run, good):
+    code, _, err = run("deploy", good, "--board", "nucleo_l4r5z")
+    assert code == 2
+    assert "E_BOARD_UNKNOWN" in err
+    assert "nucleo_l4r5zi" in err
+
+
+def test_an_unknown_runner(run, good):
+    code, _, err = run("run", good, "--board", "qemu_mps2_an386", "--runner", "qemo")
+    assert (code, "E_RUNNER" in err, "qemu" in err) == (2, True, True), err
+
+
+@pytest.mark.parametrize(
+    ("hidden", "code"), [("arm-none-eabi-gcc", "E_TOOLCHAIN_MISSING"), ("qemu-system-arm", "E_QEMU_MISSING")]
+)
+def test_a_missing_tool_is_named_before_any_work(run, good, tmp_path, monkeypatch, hidden, code):
+    import shutil
+
+    which = shutil.which
+    monkeypatch.setattr(
+        shutil, "which", lambda name, *a, **k: None if hidden in str(name) else which(name, *a, **k)
+    )
+    exit_code, _, err = run("deploy", good, "--board", "qemu_mps2_an386")
+    assert (exit_code, code in err, "apt install" in err) == (4, True, True), err
+    assert list(tmp_path.iterdir()) == [good]
+
+
+def test_a_model_too_large_is_refused_before_the_compiler_runs(run, tmp_path):
+    chain = Chain()
+    rows, columns = 2048, 1400
+    x = chain.tensor("x", (1, columns), scale=0.1)
+    w = chain.tensor("w", (rows, columns), scale=0.01, data=np.ones((rows, columns)))
+    y = chain.tensor("net/big/MatMul", (1, rows), scale=0.1)
+    chain.operator("FULLY_CONNECTED", [x, w], y, schema.FullyConnectedOptionsT())
+    path = tmp_path / "big.tflite"
+    path.write_bytes(chain.finish([x], [y]))
+    code, _, err = run("build", path, "--board", "nucleo_l4r5zi")
+    assert (code, "E_DOES_NOT_FIT" in err, "big: 2,8" in err) == (4, True, True), err
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "word"),
+    [
+        ("bord = 'x'", "E_CONFIG_KEY", "did you mean `board`"),
+        ("inferences = 0", "E_CONFIG_VALUE", "inferences"),
+        ("optimize = 'speed'", "E_CONFIG_VALUE", "optimize"),
+        ("board = ", "E_CONFIG_SYNTAX", "TOML"),
+    ],
+)
+def test_mistakes_in_deploy_toml(run, good, tmp_path, text, code, word):
+    (tmp_path / "deploy.toml").write_text(text)
+    exit_code, _, err = run("generate", good)
+    assert (exit_code, code in err, word in err) == (2, True, True), err
+
+
+def test_options_win_over_deploy_toml(run, good, tmp_path):
+    (tmp_path / "deploy.toml").write_text('model = "good.tflite"\nboard = "no_such_board"\n')
+    code, out, err = run("generate", "--board", "host", "--format", "json", "-o", tmp_path / "made")
+    assert code == 0, err
+    assert json.loads(out)["layers"] == 1
+    assert (tmp_path / "made" / "src" / "model" / "good.c").is_file()
+
+
+def test_an_unknown_option_is_a_usage_error(run):
+    code, _, err = run("deploy", "--bord", "x")
+    assert (code, "E_USAGE" in err) == (2, True), err
+
+
+def test_a_bug_is_called_one(run, good, monkeypatch):
+    from pipeline import deploy
+
+    def broken(settings):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(deploy, "analyze_model", broken)
+    code, _, err = run("analyze", good)
+    assert (code, "E_BUG" in err, "--debug" in err) == (70, True, True), err
+
+
+def test_analysis_as_json(run, good):
+    code, out, _ = run("analyze", good, "--board", "nucleo_l4r5zi", "--format", "json")
+    figures = json.loads(out)
+    assert code == 0
+    assert figures["totals"]["macc"] >= 6 * 6 * 3 * 3 * 2 * 3
+    assert figures["fit"]["flash"]["fits"] is True
+    assert {"name", "macc", "parameters", "weights_bytes", "weights_share"} <= figures["layers"][0].keys()
+
+
+def test_boards_and_doctor_as_json(run):
+    code, out, _ = run("boards", "--format", "json")
+    assert code == 0
+    assert {"host", "nucleo_l4r5zi", "qemu_mps2_an386"} <= {board["name"] for board in json.loads(out)}
+    _, out, _ = run("doctor", "--format", "json")
+    assert {"name", "found", "how"} <= json.loads(out)[0].keys()
+
+
+@pytest.mark.parametrize("verb", ["boards", "doctor", "analyze"])
+def test_verbs_without_keras_do_not_import_tensorflow(verb, good):
+    program = (
+        "import sys; from pipeline import cli; sys.argv[1:] = sys.argv[2:]; cli.main(); "
+        "print([m for m in sys.modules if m.split('.')[0] in ('tensorflow', 'keras', 'tf_keras')])"
+    )
+    model = [str(good)] if verb == "analyze" else []
+    done = subprocess.run(
+        [sys.executable, "-c", program, "", verb, *model],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_generated_bytes_do_not_depend_on_when_or_where(run, good, tmp_path):
+    for folder in ("one", "two"):
+        assert run("generate", good, "--board", "nucleo_l4r5zi", "-o", tmp_path / folder)[0] == 0
+    one, two = (
+        {
+            p.relative_to(tmp_path / f): p.read_bytes()
+            for p in sorted((tmp_path / f).rglob("*"))
+            if p.is_file()
+        }
+        for f in ("one", "two")
+    )
+    assert one == two
+    assert not any(str(tmp_path).encode() in content for content in one.values())
