@@ -43,7 +43,7 @@ def make_images(network: Any, images: int, steps: int, seed: int) -> np.ndarray:
     import keras
 
     norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    probe = keras.Model(network.inputs, [*(norm.input for norm in norms), network.output])
+    probe = keras.Model(network.input, [*(norm.input for norm in norms), network.output])
     wanted = [(norm.moving_mean.numpy(), np.sqrt(norm.moving_variance.numpy())) for norm in norms]
     labels = np.arange(images) % len(CLASSES)
     noise = np.random.default_rng(seed).uniform(0, 1, (images, *INPUT_SHAPE)).astype(np.float32)

@@ -27,7 +27,7 @@ def refuse_implausible(model: FloatModel, x: np.ndarray, where: str) -> None:
         return
     keras = import_keras() if model.api == "keras" else import_legacy_keras()
     with captured_stderr():
-        head = keras.Model(model.live.inputs, norm.input)
+        head = keras.Model(model.live.input, norm.input)
 
         def spread_ratio(factor: float) -> float:
             seen = np.asarray(head(x * np.float32(factor), training=False), np.float64)

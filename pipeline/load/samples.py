@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +104,8 @@ def declare_preprocessing(text: str) -> Preprocessing:
         key, _, value = (piece.strip() for piece in part.partition("="))
         try:
             if key in {"scale", "offset"}:
-                number = float(Fraction(value)) if "/" in value else float(value)
+                above, _, below = value.partition("/")
+                number = float(above) / float(below or 1)
                 if not math.isfinite(number) or (key == "scale" and number == 0):
                     raise ValueError
                 found = replace(found, scale=number) if key == "scale" else replace(found, offset=number)

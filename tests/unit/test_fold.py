@@ -13,7 +13,7 @@ from pipeline.quantize.fold import clamp_ends, fold_normalizations
 pytestmark = pytest.mark.tensorflow
 
 
-@pytest.mark.parametrize("low, high", [(0.0, np.inf), (0.0, 6.0), (-np.inf, np.inf), (-1.0, 1.0)])
+@pytest.mark.parametrize(("low", "high"), [(0.0, np.inf), (0.0, 6.0), (-np.inf, np.inf), (-1.0, 1.0)])
 def test_a_clamp_moves_to_the_other_side_of_the_batch_norm(low, high):
     rng = np.random.default_rng(1)
     z = rng.normal(0, 8, (1000, 6))
@@ -148,7 +148,7 @@ def saved_model(k, net, folder: Path, suffix: str) -> tuple[Path, int]:
     return path, folds
 
 
-@pytest.mark.parametrize("api, suffix", [("keras", ".keras"), ("tf_keras", ".h5")])
+@pytest.mark.parametrize(("api", "suffix"), [("keras", ".keras"), ("tf_keras", ".h5")])
 @pytest.mark.parametrize("net", NETS, ids=lambda net: net.__name__)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_folded_net_predicts_what_keras_predicts(net, api, suffix, tmp_path):
