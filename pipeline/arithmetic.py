@@ -68,10 +68,15 @@ def rescale(x: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray | int
     return divide_by_power_of_two(doubling_high_product(np.asarray(x, np.int64) << left, multiplier), right)
 
 
-def rescale_once(x: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray | int) -> np.ndarray:
-    """x * multiplier * 2**(shift - 31), rounded once, ties away from zero. |x| < 2**31, shift <= 30."""
-    total = 31 - np.asarray(shift, np.int64)
-    product = np.asarray(x, np.int64) * np.asarray(multiplier, np.int64)
+def rescale_once(
+    x: np.ndarray, multiplier: np.ndarray | int, residue: np.ndarray | int, shift: np.ndarray | int
+) -> np.ndarray:
+    """x * (multiplier + residue / 2**32) * 2**(shift - 31), rounded once, ties away from zero.
+
+    |x| < 2**30 and shift <= 30.
+    """
+    x, total = np.asarray(x, np.int64), 31 - np.asarray(shift, np.int64)
+    product = x * np.asarray(multiplier, np.int64) + (x * np.asarray(residue, np.int64) >> 32)
     rounded: np.ndarray = (product + (np.int64(1) << (total - 1)) - (product < 0)) >> total
     return rounded
 
@@ -84,26 +89,30 @@ def round_product(x: np.ndarray, real: np.ndarray | float) -> np.ndarray:
     return rounded.astype(np.int64)
 
 
-def single_rounding_multiplier(real: float, smallest: int, largest: int) -> tuple[int, int] | None:
-    """(multiplier, shift) for which rescale_once(x) == round_product(x, real) for every int32 x.
+def single_rounding_multiplier(real: float, smallest: int, largest: int) -> tuple[int, int, int] | None:
+    """(multiplier, residue, shift) for which rescale_once(x) == round_product(x, real), all |x| < 2**30.
 
     Only results from `smallest` to `largest` have to agree; beyond, both lie on the same side, since
     both are monotonic. That leaves one step of x for each result, and each step is compared exactly.
-    The nearest 31-bit factor hardly ever fails; its neighbours are tried after it. None if all fail.
+    A factor of 31 bits does for nearly every layer, its residue of 32 further bits for the others. None
+    for (nearly) exact ratios of small integers, whose many ties float64 rounds now up, now down.
     """
-    nearest, shift = quantize_multiplier(real)
-    if nearest == 0 or shift > 30:
-        return (0, 0) if nearest == 0 else None
+    multiplier, shift = quantize_multiplier(real)
+    if multiplier == 0:
+        return 0, 0, 0
+    if shift > 30:
+        return None
     results = np.arange(smallest, largest + 2, dtype=np.int64)
     steps = np.floor((results - 0.5) / real)
-    steps = steps[np.abs(steps) < 2**31 - 4].astype(np.int64)
+    steps = steps[np.abs(steps) < LARGEST_ACCUMULATOR].astype(np.int64)
     x = (steps[:, np.newaxis] + np.arange(-2, 4)).ravel()
     wanted = np.clip(round_product(x, real), smallest - 1, largest + 1)
-    for multiplier in (nearest, nearest + 1, nearest - 1, nearest + 2, nearest - 2):
-        if multiplier < 2**31:
-            got = np.clip(rescale_once(x, multiplier, shift), smallest - 1, largest + 1)
-            if np.array_equal(got, wanted):
-                return multiplier, shift
+    residue = int(math.ldexp(math.ldexp(real, 31 - shift) - multiplier, 32))
+    # One unit in float64's last place more or less: where it rounds a product onto a tie.
+    for candidate in (0, residue, residue + 2**10, residue - 2**10):
+        got = np.clip(rescale_once(x, multiplier, candidate, shift), smallest - 1, largest + 1)
+        if abs(candidate) < 2**31 and np.array_equal(got, wanted):
+            return multiplier, candidate, shift
     return None
 
 

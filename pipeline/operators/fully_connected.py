@@ -72,8 +72,8 @@ class FullyConnected(Operator):
         if not found:
             pairs = self._multipliers(x, w, output)
             if None in pairs:
-                return ["its scales have no multiplier of 31 bits that rounds as float64 does"]
-            found += accumulates(x, constant(w), bias, np.array([pair[1] for pair in pairs if pair]))
+                return ["its scales are exact ratios for which no integers round as float64 does"]
+            found += accumulates(x, constant(w), bias, np.array([pair[2] for pair in pairs if pair]))
         return found
 
     def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
@@ -109,7 +109,8 @@ class FullyConnected(Operator):
             "scale_step": int(len(pairs) > 1),
             "bias": bias.astype(np.int32),
             "multiplier": np.array([pair[0] for pair in pairs], np.int32),
-            "shift": np.array([pair[1] for pair in pairs], np.int8),
+            "residue": np.array([pair[1] for pair in pairs], np.int32) if any(p[1] for p in pairs) else None,
+            "shift": np.array([pair[2] for pair in pairs], np.int8),
         }
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
@@ -117,14 +118,16 @@ class FullyConnected(Operator):
         # float64 holds these products and sums exactly.
         rows = x.reshape(integer(p, "rows"), -1).astype(np.float64)
         sums = (rows @ w.T.astype(np.float64)).astype(np.int64) + array(p, "bias")
-        y = rescale_once(sums, array(p, "multiplier"), array(p, "shift")) + integer(p, "output_zero")
+        residue = array(p, "residue") if p["residue"] is not None else 0
+        y = rescale_once(sums, array(p, "multiplier"), residue, array(p, "shift"))
+        y = y + integer(p, "output_zero")
         stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum")).astype(np.int8)
         return stored.reshape((*x.shape[:-1], -1)) if self.keep_num_dims else stored
 
     @staticmethod
-    def _multipliers(x: Tensor, weights: Tensor, output: Tensor) -> list[tuple[int, int] | None]:
+    def _multipliers(x: Tensor, weights: Tensor, output: Tensor) -> list[tuple[int, int, int] | None]:
         scales = weights.quantization.scale if weights.quantization is not None else ()
-        made: dict[float, tuple[int, int] | None] = {}
+        made: dict[float, tuple[int, int, int] | None] = {}
         for scale in scales:
             real = x.scale * scale / output.scale
             if real not in made:

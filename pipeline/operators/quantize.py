@@ -52,7 +52,8 @@ class Quantize(Operator):
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
         zero, scale = integer(p, "zero"), p["scale"]
-        quotient = arrays[0] / np.float32(scale)
+        with np.errstate(over="ignore", invalid="ignore"):
+            quotient = arrays[0] / np.float32(scale)
         # Far beyond int8, and within what float32 holds exactly.
         quotient = np.clip(np.nan_to_num(quotient, nan=-1024.0), -1024.0, 1024.0)
         whole = np.trunc(quotient)

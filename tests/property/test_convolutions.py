@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from ai_edge_litert import schema_py_generated as schema
 from c_kernels import Kernels
 from cases import check, factors, integers_like, zero_points
 from hypothesis import given
 from hypothesis import strategies as st
 from tflite_builder import Spec
+
+from pipeline.operators import BY_TFLITE_NAME
+from pipeline.tensors import Quantization, Tensor
 
 ACTIVATIONS = (0, 1, 2, 3)
 SAME, VALID = 0, 1
@@ -139,3 +143,57 @@ def dense(draw: Any) -> dict[str, Any]:
 @given(case=dense())
 def test_fully_connected(kernels: Kernels, case: dict[str, Any]) -> None:
     check(kernels, "FULLY_CONNECTED", **case)
+
+
+@pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+@given(data=st.data())
+def test_sums_on_and_beside_the_ties(kernels: Kernels, name: str, data: st.DataObject) -> None:
+    """Sums that lie at a half of the output's scale or one off, set by the bias; all inputs are real 0."""
+    outputs = 200
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    x_scale, w_scale = data.draw(factors(1e-3, 0.5)), data.draw(factors(1e-3, 0.5))
+    scale = float(np.float32(x_scale * w_scale / data.draw(factors(2e-5, 0.9))))
+    scales: Any = w_scale
+    if data.draw(st.booleans()):
+        scales = tuple(float(np.float32(w_scale * f)) for f in random.uniform(0.5, 1.0, outputs))
+    real = x_scale * np.array(scales) / scale
+    halves = random.integers(-130, 130, outputs) + 0.5
+    bias = (np.round(halves / real) + random.integers(-1, 2, outputs)).astype(np.int32)
+    if name == "FULLY_CONNECTED":
+        options: Any = schema.FullyConnectedOptionsT()
+        shapes, axis = ((1, 1), (outputs, 1), (1, outputs)), 0
+    else:
+        depthwise = name == "DEPTHWISE_CONV_2D"
+        options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+        options.strideH = options.strideW = 1
+        options.depthMultiplier = outputs
+        shapes = ((1, 1, 1, 1), (1, 1, 1, outputs) if depthwise else (outputs, 1, 1, 1), (1, 1, 1, outputs))
+        axis = 3 if depthwise else 0
+    zero = data.draw(zero_points())
+    inputs = [
+        Spec(shapes[0], scale=x_scale, zero_point=zero),
+        Spec(shapes[1], scale=scales, axis=axis, data=np.ones(shapes[1], np.int8)),
+        Spec((outputs,), "int32", x_scale * w_scale, data=bias),
+    ]
+    output = Spec(shapes[2], scale=scale, zero_point=data.draw(st.sampled_from([0, -3, 5])))
+    check(kernels, name, options, inputs, output, [np.full(shapes[0], zero, np.int8)])
+
+
+def test_a_convolution_without_bias_has_a_bias_of_zero(kernels: Kernels) -> None:
+    """TFLite refuses it, other converters may not."""
+    options = schema.Conv2DOptionsT()
+    options.strideH = options.strideW = 1
+    x = Tensor("x", (1, 4, 4, 3), "int8", Quantization((0.1,), (3,)))
+    data = np.arange(5 * 9 * 3, dtype=np.int64).astype(np.int8).reshape(5, 3, 3, 3)
+    w = Tensor("w", data.shape, "int8", Quantization((0.02,), (0,)), data)
+    y = Tensor("y", (1, 4, 4, 5), "int8", Quantization((0.5,), (-7,)))
+    zeros = Tensor("b", (5,), "int32", None, np.zeros(5, np.int32))
+    op = BY_TFLITE_NAME["CONV_2D"].read(options, [x, w], y)
+    image = np.arange(-24, 24, dtype=np.int8).reshape(1, 4, 4, 3)
+    wanted = op.reference(op.parameters([x, w, zeros], y), image, data)
+    for inputs in ([x, w], [x, w, None]):
+        assert op.problems(inputs, y) == []
+        parameters = op.parameters(inputs, y)
+        assert parameters["bias"] is None
+        np.testing.assert_array_equal(op.reference(parameters, image, data), wanted)
+        np.testing.assert_array_equal(kernels.run("conv_2d", parameters, [image, data], wanted), wanted)

@@ -44,11 +44,11 @@ static inline int32_t rescale(int32_t x, int32_t multiplier, int32_t shift)
     return shift < 0 ? divide_by_power_of_two(product, -shift) : product;
 }
 
-/* x * multiplier * 2^(shift - 31), rounded once, ties away from zero; shift <= 30. */
-static inline int32_t rescale_once(int32_t x, int32_t multiplier, int32_t shift)
+/* x * (multiplier + residue / 2^32) * 2^(shift - 31), rounded once, ties away from zero; shift <= 30. */
+static inline int32_t rescale_once(int32_t x, int32_t multiplier, int32_t residue, int32_t shift)
 {
     int32_t total = 31 - shift;
-    int64_t product = (int64_t)x * multiplier;
+    int64_t product = (int64_t)x * multiplier + (((int64_t)x * residue) >> 32);
 
     return (int32_t)((product + ((int64_t)1 << (total - 1)) - (product < 0)) >> total);
 }

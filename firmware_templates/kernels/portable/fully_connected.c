@@ -46,9 +46,10 @@ void fully_connected_portable(const struct fully_connected *p, const int8_t *x, 
                 add_products_1(x, w + output * p->inputs, p->inputs, sum);
             for (int32_t k = 0; k < width; k++, output++) {
                 int32_t s = output * p->scale_step;
-                int32_t scaled = rescale_once(sum[k] + p->bias[output], p->multiplier[s], p->shift[s]);
+                int32_t residue = p->residue ? p->residue[s] : 0;
+                int32_t total = rescale_once(sum[k] + p->bias[output], p->multiplier[s], residue, p->shift[s]);
 
-                *y++ = (int8_t)clamp(scaled + p->output_zero, p->minimum, p->maximum);
+                *y++ = (int8_t)clamp(total + p->output_zero, p->minimum, p->maximum);
             }
         }
     }
