@@ -532,6 +532,20 @@ def _symbol_table(image: ELFFile) -> SymbolTableSection:
     return table
 
 
+def function_at(elf: Path, address: int) -> str | None:
+    """The function that holds an address of the image, with the offset into it, or None."""
+    from elftools.elf.elffile import ELFFile
+
+    if not elf.is_file():
+        return None
+    with elf.open("rb") as file:
+        for symbol in _symbol_table(ELFFile(file)).iter_symbols():
+            start = int(symbol["st_value"]) & ~1
+            if symbol["st_info"]["type"] == "STT_FUNC" and start <= address < start + symbol["st_size"]:
+                return f"{symbol.name} + {address - start}"
+    return None
+
+
 def _object_symbols(objects: Path, compiled: Iterable[Path]) -> Iterator[Symbol]:
     """Every function and object of the object files, before the linker leaves out what nobody needs."""
     from elftools.elf.elffile import ELFFile

@@ -26,6 +26,7 @@ void hal_init(void)
 {
     UART_BAUDDIV = BOARD_HCLK_HZ / BOARD_BAUD;
     UART_CTRL = 3u;                 /* transmit and receive */
+    (void)UART_DATA;                /* no byte is from before; QEMU looks for input again only after a read */
 
     /* Both count down and wrap; the slow one extends the 32 bits of the fast one to 40. */
     DUALTIMER_LOAD = 0xFFFFFFFFu;

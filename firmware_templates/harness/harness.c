@@ -22,10 +22,35 @@ static uint32_t command_length;
 static bool command_too_long;
 static uint32_t input_position, input_expected;
 static uint32_t read_cost;                      /* counts between two reads with nothing in between */
+static uint32_t stack_peak;                     /* bytes in use at the worst moment of the last inferences */
 
 static void refuse(const char *why)
 {
     console_line("e-[", why, "]");
+}
+
+/* ---- stack -------------------------------------------------------------------------------------- */
+
+/* Everything below this function's frame, with some words to spare. */
+__attribute__((noinline)) static void paint_stack(void)
+{
+    const struct hal_facts *facts = hal_facts();
+    volatile uint32_t *end = (volatile uint32_t *)__builtin_frame_address(0) - 4;
+
+    if (facts->stack_low != NULL)
+        for (volatile uint32_t *word = facts->stack_low; word < end; word++)
+            *word = PAINT;
+}
+
+/* Bytes of stack that were in use since it was painted; 0 where it is not known. */
+static uint32_t stack_used(void)
+{
+    const struct hal_facts *facts = hal_facts();
+    const uint32_t *word = facts->stack_low;
+
+    while (word != facts->stack_high && *word == PAINT)
+        word++;
+    return (uint32_t)(facts->stack_high - word) * 4u;
 }
 
 /* ---- inference ---------------------------------------------------------------------------------- */
@@ -61,12 +86,18 @@ static uint64_t without_read_cost(uint64_t counts)
 /* One inference of the stored input, in counts. */
 static uint64_t time_inference(void)
 {
-    uint64_t start;
+    uint64_t start, counts;
+    uint32_t used;
 
     load_input();
+    paint_stack();
     start = hal_counter();
     run_layers(deployed_model->layer_count);
-    return without_read_cost(hal_counter() - start);
+    counts = hal_counter() - start;
+    used = stack_used();
+    if (used > stack_peak)
+        stack_peak = used;
+    return without_read_cost(counts);
 }
 
 static void calibrate(void)
@@ -79,30 +110,6 @@ static void calibrate(void)
         if (cost < read_cost)
             read_cost = cost;
     }
-}
-
-/* ---- stack -------------------------------------------------------------------------------------- */
-
-/* Everything below the caller's frame, with room to spare for this function's own. */
-__attribute__((noinline)) static void paint_stack(void)
-{
-    const struct hal_facts *facts = hal_facts();
-    volatile uint32_t *end = (volatile uint32_t *)__builtin_frame_address(0) - 16;
-
-    if (facts->stack_low != NULL)
-        for (volatile uint32_t *word = facts->stack_low; word < end; word++)
-            *word = PAINT;
-}
-
-/* Bytes of stack that were in use at the worst moment since it was painted; 0 where it is not known. */
-static uint32_t stack_used(void)
-{
-    const struct hal_facts *facts = hal_facts();
-    const uint32_t *word = facts->stack_low;
-
-    while (word != facts->stack_high && *word == PAINT)
-        word++;
-    return (uint32_t)(facts->stack_high - word) * 4u;
 }
 
 /* ---- replies ------------------------------------------------------------------------------------ */
@@ -248,7 +255,7 @@ static void command_infer(uint32_t runs, uint32_t warmups)
     uint64_t begin, total = 0;
 
     console_number("m-warmup-start-", warmups, "");
-    paint_stack();
+    stack_peak = 0;
     while (warmups-- != 0)
         time_inference();
     console_line("m-warmup-done", "", "");
@@ -266,7 +273,7 @@ static void command_infer(uint32_t runs, uint32_t warmups)
     console_line("m-infer-done", "", "");
     if (console_checked()) {
         send_input_crc();
-        console_number("m-stack-[", stack_used(), "]");
+        console_number("m-stack-[", stack_peak, "]");
     }
     send_outputs();
 }

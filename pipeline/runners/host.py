@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar
@@ -13,7 +12,7 @@ from pipeline.boards import Board
 from pipeline.build import Firmware, Progress
 from pipeline.errors import TargetFailed, UsageError
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
-from pipeline.runners.process import CONNECT_TIMEOUT_S, Child, open_socket
+from pipeline.runners.process import Child, open_socket, port_busy, wait_for_words
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
 
 
@@ -60,17 +59,10 @@ class Host(Runner):
 
 def _told_port(child: Child) -> int:
     """The image says on which port it listens."""
-    deadline = time.monotonic() + CONNECT_TIMEOUT_S
-    while time.monotonic() < deadline:
-        for line in child.output:
-            if line.startswith("port "):
-                return int(line.removeprefix("port "))
-        if child.ended(0.01) is not None:
-            if any("Address already in use" in line for line in child.errors):
-                raise TargetFailed(
-                    "the TCP port asked for is in use by another program",
-                    code="E_PORT_BUSY",
-                    hint="leave the port out to have a free one chosen, or name another",
-                )
-            raise child.failure()
-    raise TargetFailed(f"{child.name} does not say on which port it listens", code="E_TARGET_SILENT")
+    try:
+        wait_for_words(child, "port ")
+    except TargetFailed as error:
+        if any("Address already in use" in line for line in child.errors):
+            raise port_busy("the TCP port that was asked for") from error
+        raise
+    return int(next(line for line in child.output if line.startswith("port ")).removeprefix("port "))

@@ -15,6 +15,7 @@ from pipeline.runners.protocol import Port
 
 CONNECT_TIMEOUT_S = 10.0
 END_TIMEOUT_S = 3.0
+POLL_S = 0.02
 ERROR_LINES = 12
 
 
@@ -84,9 +85,32 @@ class Child:
         return TargetFailed(
             f"{self.name} {what} in the middle of the conversation",
             code="E_SIMULATOR_EXITED",
-            hint="its last words may tell why",
-            details=self.errors[-ERROR_LINES:] or ("it wrote nothing to its error channel",),
+            hint="what it said may tell why",
+            details=self.errors[:ERROR_LINES] or ("it wrote nothing to its error channel",),
         )
+
+
+def port_busy(what: str) -> TargetFailed:
+    """`what` names the port."""
+    return TargetFailed(
+        f"{what} is in use by another program",
+        code="E_PORT_BUSY",
+        hint="leave the port out to have a free one chosen, or name another",
+    )
+
+
+def wait_for_words(child: Child, words: str) -> None:
+    """Until the child has written these words: before that, the port may be another program's."""
+    deadline = time.monotonic() + CONNECT_TIMEOUT_S
+    while not any(words in line for line in (*child.output, *child.errors)):
+        if child.ended(POLL_S) is not None:
+            raise child.failure()
+        if time.monotonic() > deadline:
+            raise TargetFailed(
+                f"{child.name} is not ready within {CONNECT_TIMEOUT_S:g} s",
+                code="E_TARGET_SILENT",
+                details=child.errors[:ERROR_LINES],
+            )
 
 
 @contextmanager
@@ -108,9 +132,9 @@ def open_socket(child: Child, number: int) -> Iterator[Port]:
                 raise TargetFailed(
                     f"{child.name} does not open port {number} within {CONNECT_TIMEOUT_S:g} s",
                     code="E_TARGET_SILENT",
-                    details=child.errors[-ERROR_LINES:],
+                    details=child.errors[:ERROR_LINES],
                 ) from None
-            time.sleep(0.02)
+            time.sleep(POLL_S)
     try:
         yield port
     finally:

@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pipeline.build import Firmware, Progress
+from pipeline.build import Firmware, Progress, function_at
 from pipeline.errors import TargetFailed
 from pipeline.runners.base import Source, Stimulus, Transcript
 
@@ -414,8 +414,35 @@ def converse(
     progress: Progress | None = None,
 ) -> Transcript:
     """Hold the whole conversation over an open port. Raises TargetFailed; never hangs."""
+    try:
+        return _hold(
+            Target(port, limits or Limits(), clock), firmware, stimulus, counting, runner, clock, progress
+        )
+    except TargetFailed as error:
+        if error.code == "E_TARGET_FAULT":
+            error.details += _places(firmware, error.details[0])
+        raise
+
+
+def _places(firmware: Firmware, registers: str) -> tuple[str, ...]:
+    """Which functions the addresses in a fault's record lie in."""
+    found = {
+        name: function_at(firmware.elf, int(value, 16) & ~1)
+        for name, value in re.findall(r"\b(pc|lr)=([0-9a-f]{8})", registers)
+    }
+    return tuple(f"{name} lies in {function}" for name, function in found.items() if function)
+
+
+def _hold(
+    target: Target,
+    firmware: Firmware,
+    stimulus: Stimulus,
+    counting: Counting,
+    runner: str,
+    clock: Callable[[], float],
+    progress: Progress | None,
+) -> Transcript:
     begin = clock()
-    target = Target(port, limits or Limits(), clock)
     identity = target.identity()
     _check_identity(identity, firmware, stimulus, counting)
     samples = [row.tobytes() for row in stimulus.inputs]

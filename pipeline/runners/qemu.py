@@ -13,7 +13,7 @@ from pipeline.boards import Board
 from pipeline.build import Firmware, Progress, first_line
 from pipeline.errors import BuildFailed, TargetFailed, UsageError
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
-from pipeline.runners.process import Child, open_socket
+from pipeline.runners.process import Child, open_socket, port_busy, wait_for_words
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
 
 PROGRAM = "qemu-system-arm"
@@ -53,6 +53,7 @@ class Qemu(Runner):
             number = self.port or _free_port()
             child = Child(_command(path, str(settings["machine"]), shift, number, firmware))
             try:
+                wait_for_words(child, "waiting for connection")
                 with open_socket(child, number) as port:
                     return converse(
                         port,
@@ -68,7 +69,7 @@ class Qemu(Runner):
             except TargetFailed as error:
                 if not _port_was_busy(child):
                     raise
-                last = _busy(number)
+                last = port_busy(f"TCP port {number}")
                 if self.port:
                     raise last from error
             finally:
@@ -116,11 +117,3 @@ def _free_port() -> int:
 
 def _port_was_busy(child: Child) -> bool:
     return child.ended(0.5) is not None and any("Address already in use" in line for line in child.errors)
-
-
-def _busy(number: int) -> TargetFailed:
-    return TargetFailed(
-        f"TCP port {number} is in use by another program",
-        code="E_PORT_BUSY",
-        hint="leave the port out to have a free one chosen, or name another",
-    )
