@@ -463,6 +463,21 @@ def boards(format_: AsFormat = Format.TEXT) -> None:
 
 
 @app.command()
+def operators(format_: AsFormat = Format.TEXT) -> None:
+    """The TFLite operators that are supported, and their limits."""
+    from pipeline.operators import OPERATORS
+
+    known = sorted(OPERATORS, key=lambda operator: operator.tflite_name)
+    if format_ is Format.JSON:
+        _print_json([{"operator": op.tflite_name, "supported": op.supported} for op in known])
+        return
+    table = Table("operator", "supported")
+    for operator in known:
+        table.add_row(operator.tflite_name, escape(operator.supported))
+    out.print(table)
+
+
+@app.command()
 def doctor(format_: AsFormat = Format.TEXT) -> int:
     """What is installed, what is missing, and how to get it."""
     from pipeline.build import tools_status

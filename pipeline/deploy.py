@@ -412,6 +412,7 @@ def provenance(
     path = model_path(settings)
     return {
         "tool": f"stm32-deploy {__version__}",
+        "command": command_line(settings),
         "model file": path.name,
         "model sha256": loaded.float_model.sha256 if loaded.float_model else loaded.quantized.sha256,
         "framework": loaded.float_model.framework if loaded.float_model else "given as int8 TFLite",
@@ -431,9 +432,25 @@ def provenance(
     }
 
 
+def command_line(settings: Settings) -> str:
+    """A command that makes the same report from the same files: every setting that is not the default."""
+    words = ["stm32-deploy deploy", model_path(settings).name, f"--board {settings.board}"]
+    if settings.runner:
+        words.append(f"--runner {settings.runner}")
+    if settings.samples:
+        words.append(f"--samples {settings.samples.name}")
+    if settings.preprocess:
+        words.append(f"--preprocess {settings.preprocess}")
+    if settings.optimize != Settings().optimize:
+        words.append(f"--optimize {settings.optimize}")
+    if settings.inferences != Settings().inferences:
+        words.append(f"--inferences {settings.inferences}")
+    return " ".join(words)
+
+
 def facts(board: Board) -> BoardFacts:
     """What a report says of a board."""
-    return BoardFacts(board.name, board.title, board.flash_bytes, board.ram_bytes, board.hclk_hz)
+    return BoardFacts(board.name, board.title, board.flash_bytes, board.ram_bytes, board.hclk_hz, board.core)
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -148,12 +148,9 @@ def _read_nodes(subgraph: Any, model: Any, tensors: Sequence[Tensor], name: str)
     nodes: list[Node] = []
     prefix = _common_prefix(tensor.name for tensor in tensors if not tensor.is_constant)
     outputs = [tensors[operator.outputs[0]] for operator in subgraph.operators]
-    names = unique_names(layer_name(output.name, prefix) or f"layer_{i}" for i, output in enumerate(outputs))
-    for operator, output, node_name in zip(subgraph.operators, outputs, names, strict=True):
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "?")
-        if kind == "CUSTOM":
-            kind = f"CUSTOM {_text(code.customCode)}"
+    kinds = [_kind(operator, model) for operator in subgraph.operators]
+    names = _node_names([layer_name(output.name, prefix) for output in outputs], kinds)
+    for operator, kind, output, node_name in zip(subgraph.operators, kinds, outputs, names, strict=True):
         operands = tuple(tensors[i] if i >= 0 else None for i in operator.inputs)
         kind_of_operator = BY_TFLITE_NAME.get(kind)
         if kind_of_operator is None:
@@ -180,6 +177,24 @@ def _read_nodes(subgraph: Any, model: Any, tensors: Sequence[Tensor], name: str)
     return tuple(nodes)
 
 
+def _kind(operator: Any, model: Any) -> str:
+    """The operator's name in the schema; of a custom one also its own."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    kind = OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "?")
+    return f"CUSTOM {_text(code.customCode)}" if kind == "CUSTOM" else kind
+
+
+def _node_names(layers: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    """A layer's first operator has its name, a further one also its own: `dense_2`, `dense_2_softmax`."""
+    seen: set[str] = set()
+    names = []
+    for index, (layer, kind) in enumerate(zip(layers, kinds, strict=True)):
+        name = layer or f"layer_{index}"
+        names.append(f"{name}_{kind.lower()}" if name in seen else name)
+        seen.add(name)
+    return unique_names(names)
+
+
 def _read_operator(
     kind: type[Operator], options: Any, operands: Sequence[Tensor | None], output: Tensor
 ) -> tuple[Operator | None, list[str]]:
@@ -195,20 +210,23 @@ def _read_operator(
 def layer_name(tensor: str, prefix: str = "") -> str:
     """What a person would call the layer that writes this tensor.
 
-    The converter names a fused result `model/conv2d_1/Relu;model/conv2d_1/BiasAdd;...`: the first
-    path, without the model's own name and without TensorFlow's operation at its end.
+    The converter names a fused result after all that went into it, such as
+    `net/relu/Relu;net/conv/BiasAdd;net/conv/Conv2D`: the path of its bias is the layer's own, else the
+    first one, without the model's name and without TensorFlow's operation at its end.
     """
-    path = tensor.split(";")[0].removeprefix(prefix).split("/")
-    parts = [part for part in path if part]
+    paths = tensor.split(";")
+    chosen = next((path for path in paths if path.endswith("/BiasAdd")), paths[0])
+    parts = [part for part in chosen.removeprefix(prefix).split("/") if part]
     while len(parts) > 1 and (parts[-1][:1].isupper() or parts[-1] in {"add", "mul"}):
         parts.pop()
     return parts[-1].split(":")[0] if parts else ""
 
 
 def _common_prefix(names: Iterable[str]) -> str:
-    """The model's name, where most tensors are called `<model>/...`."""
+    """The model's name, where nearly all tensors are called `<model>/...`."""
     heads = Counter(name.split("/")[0] for name in names if "/" in name)
-    return f"{heads.most_common(1)[0][0]}/" if heads else ""
+    head, count = heads.most_common(1)[0] if heads else ("", 0)
+    return f"{head}/" if count > heads.total() / 2 and heads.total() > 2 else ""
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

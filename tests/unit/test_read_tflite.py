@@ -29,6 +29,7 @@ def test_a_good_file_becomes_a_graph(good):
     [
         ("net/conv2d_1/Relu;net/conv2d_1/BiasAdd;net/conv2d_1/Conv2D", "conv2d_1"),
         ("net/conv2d_1/Relu", "conv2d_1"),
+        ("net/activation/Relu;net/norm/FusedBatchNormV3;net/conv2d/BiasAdd;net/conv2d_4/Conv2D", "conv2d"),
         ("Identity", "Identity"),
         ("StatefulPartitionedCall:0", "StatefulPartitionedCall"),
         ("net/block/dense/MatMul;net/block/dense/BiasAdd", "dense"),
@@ -38,6 +39,17 @@ def test_layers_are_called_as_in_the_model(tensor, name):
     assert layer_name(tensor, "net/") == name
 
 
+def test_a_second_operator_of_a_layer_is_told_apart():
+    chain = Chain()
+    x, y, z = (
+        chain.tensor(n, (1, 4), scale=0.1) for n in ("x", "dense/MatMul;dense/BiasAdd", "dense/Output")
+    )
+    chain.operator("RELU", [x], y)
+    chain.operator("RELU6", [y], z)
+    graph = read_tflite(chain.finish([x], [z]), "m")
+    assert [node.name for node in graph.nodes] == ["dense", "dense_relu6"]
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\0\0\0\0TFL3" + b"\xff" * 64])
 def test_what_is_no_tflite_file_is_refused(content):
     with pytest.raises(ModelNotSupported) as caught:
@@ -45,12 +57,14 @@ def test_what_is_no_tflite_file_is_refused(content):
     assert caught.value.code == "E_MODEL_DAMAGED"
 
 
-def test_a_cut_file_is_refused(good):
+def test_a_cut_file_is_refused_or_read_but_never_a_traceback(good):
+    refused = 0
     for end in range(8, len(good) - 1, max(1, len(good) // 40)):
         try:
             read_tflite(good[:end], "x")
-        except ModelNotSupported as error:
-            assert error.code in {"E_MODEL_DAMAGED", "E_OP_UNSUPPORTED", "E_MODEL_NOT_INT8", "E_MODEL_INPUTS"}
+        except ModelNotSupported:
+            refused += 1
+    assert refused > 20
 
 
 def test_all_unsupported_layers_are_named_at_once():
