@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.boards import Board, list_boards
 from pipeline.graph import Graph, Node
 from pipeline.load import FloatLayer, FloatModel
+from pipeline.tensors import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,9 @@ def _analysis(
             boards_that_fit=tuple(
                 other.name
                 for other in list_boards()
-                if flash_needed <= other.flash_bytes and ram_needed <= other.ram_bytes
+                if other.cpu != "native"
+                and flash_needed <= other.flash_bytes
+                and ram_needed <= other.ram_bytes
             ),
         ),
         conventions=conventions,
@@ -486,11 +489,12 @@ def _padding_before(layer: FloatLayer) -> int:
 INT8_CONVENTIONS = (
     "MACC: the multiply-accumulates of the TFLite operators' definitions, padding counted as work; bias, "
     "requantization, pooling and elementwise operators count 0 where they multiply nothing.",
-    "Parameters: the numbers of all constant operands. Weights bytes: those numbers as they are stored (int8 "
-    "weights, int32 biases) and the arrays of the kernels' parameters (multipliers and shifts per channel).",
+    "Parameters: the numbers of the quantized constants (weights, biases, clamps). Weights bytes: what is "
+    "stored for them: constant operands (int8) and the arrays of the kernels' parameters (int32 biases with "
+    "the zero point folded in, multipliers and shifts per channel, tables).",
     "A layer's activation bytes are those of its output. The total is the peak, over the execution order, of "
     "the tensors alive; an output that its operator may write over an input takes no bytes of its own when "
-    "that input is not read again. The planner's arena is at least this large.",
+    "that input is not read again. Scratch of kernels is not in it; the planned arena replaces it.",
     "Time: one MACC per cycle at the board's clock; a convention for comparing, not a measurement.",
 )
 
@@ -500,7 +504,8 @@ def analyze_graph(graph: Graph, board: Board) -> HostAnalysis:
     counted: set[str] = set()
     figures = []
     for node in graph.nodes:
-        constants = _constants(graph, node, counted)
+        constants = _new_constants(graph, node, counted)
+        operands = {node.inputs[index] for index in node.op.operands(graph.operands(node))}
         output = graph.tensors[node.output]
         figures.append(
             _Figures(
@@ -508,8 +513,9 @@ def analyze_graph(graph: Graph, board: Board) -> HostAnalysis:
                 kind=node.op.tflite_name,
                 output_shape=output.shape[1:],
                 macc=graph.macs(node),
-                parameters=sum(data.size for data in constants),
-                weights_bytes=sum(data.nbytes for data in constants) + _array_bytes(graph, node),
+                parameters=sum(tensor.elements for tensor in constants),
+                weights_bytes=sum(tensor.nbytes for tensor in constants if tensor.name in operands)
+                + _array_bytes(graph, node),
                 activation_bytes=output.nbytes,
             )
         )
@@ -532,16 +538,16 @@ def analyze_graph(graph: Graph, board: Board) -> HostAnalysis:
     )
 
 
-def _constants(graph: Graph, node: Node, counted: set[str]) -> list[np.ndarray]:
-    """The constant operands that the node's kernel reads and no earlier node did; marks them as counted."""
-    operands = graph.operands(node)
-    found = []
-    for index in node.op.operands(operands):
-        tensor = operands[index]
-        if tensor is not None and tensor.data is not None and tensor.name not in counted:
-            counted.add(tensor.name)
-            found.append(tensor.data)
-    return found
+def _new_constants(graph: Graph, node: Node, counted: set[str]) -> list[Tensor]:
+    """The quantized constants that this node reads and no earlier one did; marks them as counted."""
+    found = {
+        tensor.name: tensor
+        for tensor in graph.operands(node)
+        if tensor is not None and tensor.is_constant and tensor.quantization is not None
+    }
+    new = [tensor for name, tensor in found.items() if name not in counted]
+    counted |= found.keys()
+    return new
 
 
 def _array_bytes(graph: Graph, node: Node) -> int:

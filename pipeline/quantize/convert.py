@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,7 +126,9 @@ def _convert(model: FloatModel, rewritten: Rewritten, x: np.ndarray, progress: P
         converter.inference_input_type = tensorflow.int8
         converter.inference_output_type = tensorflow.int8
         try:
-            return bytes(converter.convert())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return bytes(converter.convert())
         except Exception as error:  # the converter raises ConverterError, ValueError and RuntimeError
             raise _not_convertible(model, error, chatter()) from error
 

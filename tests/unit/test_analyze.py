@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.analyze import analyze_float, float_activations, layer_macc
+from pipeline.analyze import analyze_float, analyze_graph, float_activations, layer_macc
 from pipeline.boards import load_board
 from pipeline.load import FloatLayer, FloatModel, load_model
+from pipeline.read_tflite import read_tflite
 
 MODELS = Path(__file__).parents[2] / "models" / "cifar10_cnn"
 
@@ -221,3 +222,33 @@ def test_a_residual_net_of_keras_2(shared):
     assert found.totals.parameters == 77_706
     # the first block's second convolution: the shortcut, its own input and output, its column
     assert found.totals.activations_bytes == 4 * (3 * 16 * 1024 + 144)
+
+
+def test_an_int8_residual_net(shared):
+    """The int8 ResNet8 of MLPerf Tiny; needs no TensorFlow."""
+    model = load_model(shared / "models" / "mlperf_tiny" / "pretrainedResnet_quant.tflite")
+    found = analyze_graph(read_tflite(model.content, model.name), load_board("nucleo_l4r5zi"))
+    assert found.kind == "int8"
+    products = [
+        442_368,
+        2_359_296,
+        2_359_296,
+        1_179_648,
+        2_359_296,
+        131_072,
+        1_179_648,
+        2_359_296,
+        131_072,
+        640,
+    ]
+    assert [one.macc for one in found.layers if one.macc] == products
+    assert found.totals.macc == sum(products)
+    assert found.totals.parameters == 77_706  # as the float analysis counts, batch norm folded
+    channels = 3 * 16 + 3 * 32 + 3 * 64 + 10
+    weights = 77_706 - channels
+    # a byte a weight; four for each bias and for each multiplier, and little else
+    assert weights + 8 * channels <= found.totals.weights_bytes <= weights + 12 * channels + 1024
+    # where the first block adds: shortcut, branch, and the input of the branch's last convolution
+    assert found.totals.activations_bytes == 3 * 16 * 1024
+    assert found.fit.flash.fits
+    assert "nucleo_l4r5zi" in found.fit.boards_that_fit
