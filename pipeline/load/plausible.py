@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.load.description import FloatModel
 from pipeline.load.frameworks import captured_stderr, import_keras, import_legacy_keras
+from pipeline.load.keras_model import functional_graph
 
 OFF_BY = 8.0
 """Spread of the batch norm's input over the stored one, or its inverse, that counts as a wrong scale."""
@@ -27,7 +28,7 @@ def refuse_implausible(model: FloatModel, x: np.ndarray, where: str) -> None:
         return
     keras = import_keras() if model.api == "keras" else import_legacy_keras()
     with captured_stderr():
-        head = keras.Model(model.live.input, norm.input)
+        head = keras.Model(functional_graph(model.live).input, norm.input)
 
         def spread_ratio(factor: float) -> float:
             seen = np.asarray(head(x * np.float32(factor), training=False), np.float64)

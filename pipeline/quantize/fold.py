@@ -284,9 +284,8 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
 
     source = keras.Input(model.input_shape, name=model.input_name, dtype="float32")
     with captured_stderr():
-        structure = model.live.input
-        single = structure if not isinstance(structure, (list, tuple, dict)) else None
-        inputs = source if single is not None else tensorflow.nest.map_structure(lambda _: source, structure)
+        # A functional model may take its one input in a list or under a name.
+        inputs = tensorflow.nest.map_structure(lambda _: source, functional_graph(model.live).input)
         live = keras.models.clone_model(model.live, input_tensors=inputs, clone_function=clone)
     for copy, weights in pending:
         if weights:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.errors import ModelNotSupported
 from pipeline.load import FloatModel, Progress
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
 
@@ -59,14 +60,21 @@ def make_interpreter(tflite: bytes, *, reference: bool, keep_all: bool = False) 
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
-    with captured_stderr():
-        interpreter = Interpreter(
-            model_content=tflite,
-            experimental_op_resolver_type=kind,
-            experimental_preserve_all_tensors=keep_all,
-            num_threads=1,
-        )
-        interpreter.allocate_tensors()
+    try:
+        with captured_stderr():
+            interpreter = Interpreter(
+                model_content=tflite,
+                experimental_op_resolver_type=kind,
+                experimental_preserve_all_tensors=keep_all,
+                num_threads=1,
+            )
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelNotSupported(
+            f"TFLite itself cannot run the model: {str(error).strip()}",
+            code="E_MODEL_DAMAGED",
+            hint="convert it again with a TensorFlow of this year or last year's",
+        ) from error
     return interpreter
 
 
