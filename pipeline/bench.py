@@ -135,9 +135,11 @@ def fit_costs(rows: tuple[BenchRow, ...]) -> dict[str, tuple[float, ...]]:
         counts = np.array([layer.features for layer in layers], float)
         measured = np.array([layer.instructions for layer in layers], float)
         relative = counts / measured[:, np.newaxis]
-        kept = [i for i in range(len(FEATURES)) if relative[:, i].any()]
-        # No more unknowns than different layers: the later features go first.
-        kept = kept[: len({layer.features for layer in layers})]
+        # A feature that these layers cannot tell from the ones before it is left out.
+        kept: list[int] = []
+        for i in range(len(FEATURES)):
+            if np.linalg.matrix_rank(counts[:, [*kept, i]]) > len(kept):
+                kept.append(i)
         while kept:
             solved, *_ = np.linalg.lstsq(relative[:, kept], np.ones(len(layers)), rcond=None)
             if (solved > 0).all():
@@ -152,9 +154,9 @@ def fit_costs(rows: tuple[BenchRow, ...]) -> dict[str, tuple[float, ...]]:
 def fit_text(rows: tuple[BenchRow, ...]) -> str:
     """The two tables of pipeline/kernels/portable.py, as these rows would have them."""
     kernels = sorted({pair for row in rows for pair in row.code})
-    lines = ["INSTRUCTIONS: dict[str, tuple[float, ...]] = {"]
+    lines = ["INSTRUCTIONS = {"]
     lines += [f'    "{operator}": {values},' for operator, values in fit_costs(rows).items()]
-    lines += ["}", "CODE_BYTES: dict[str, int] = {"]
+    lines += ["}", "CODE_BYTES = {"]
     lines += [f'    "{kernel}": {size},' for kernel, size in kernels]
     return "\n".join([*lines, "}"])
 

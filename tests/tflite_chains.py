@@ -1,4 +1,4 @@
-"""TFLite files of several operators in a row, built with the schema's object API and nothing of the pipeline."""
+"""TFLite files of several operators in a row, built with the schema's object API and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-TYPES = {"int8": schema.TensorType.INT8, "int32": schema.TensorType.INT32, "float32": schema.TensorType.FLOAT32}
+TYPES = {
+    "int8": schema.TensorType.INT8,
+    "int32": schema.TensorType.INT32,
+    "float32": schema.TensorType.FLOAT32,
+}
+
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 3, "RESHAPE": 1}
 
 
 class Chain:
@@ -51,12 +57,14 @@ class Chain:
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
-    def operator(self, kind: str, inputs: list[int], output: int, options: Any = None, custom: str = "") -> None:
+    def operator(
+        self, kind: str, inputs: list[int], output: int, options: Any = None, custom: str = ""
+    ) -> None:
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, kind)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
         code.customCode = custom or None
-        code.version = 3 if kind in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"} else 2
+        code.version = VERSIONS.get(kind, 2)
         self.model.operatorCodes.append(code)
         operator = schema.OperatorT()
         operator.opcodeIndex = len(self.model.operatorCodes) - 1

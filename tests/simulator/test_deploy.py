@@ -1,0 +1,196 @@
+"""End to end in the simulator: from a model file to a report, bit-exact, with the promised keys."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from pipeline import cli
+from pipeline.config import Settings
+from pipeline.deploy import deploy
+from pipeline.errors import TargetFailed
+from pipeline.render import DIGEST_FILE, SourceTree
+from tests.tflite_chains import Chain, clamped_convolution, convolution_options, pool_options
+
+pytestmark = [pytest.mark.simulator, pytest.mark.toolchain]
+
+
+def quiet(stage, done, total):
+    pass
+
+
+def deployed(model, folder, board="nucleo_l4r5zi", **settings):
+    report, files = deploy(Settings(model=model, board=board, output=folder, **settings), quiet)
+    assert all(file.is_file() for file in files)
+    return report, json.loads((folder / "report.json").read_text())
+
+
+def residual_network(rng):
+    """Two convolutions around a skip, then pooling, dense and softmax: most operators in one small model."""
+    chain = Chain()
+
+    def weights(name, shape, scale, bias_scale):
+        w = chain.tensor(f"{name}_w", shape, scale=scale, data=rng.integers(-127, 128, shape))
+        b = chain.tensor(
+            f"{name}_b", shape[:1], "int32", scale=bias_scale, data=rng.integers(-500, 500, shape[0])
+        )
+        return [w, b]
+
+    x = chain.tensor("image", (1, 8, 8, 3), scale=1 / 255, zero_point=-128)
+    a = chain.tensor("net/first/BiasAdd", (1, 8, 8, 8), scale=0.03, zero_point=-128)
+    chain.operator(
+        "CONV_2D", [x, *weights("first", (8, 3, 3, 3), 0.01, 0.01 / 255)], a, convolution_options(1, True, 1)
+    )
+    b = chain.tensor("net/second/BiasAdd", (1, 8, 8, 8), scale=0.05, zero_point=4)
+    chain.operator("CONV_2D", [a, *weights("second", (8, 3, 3, 8), 0.01, 0.0003)], b, convolution_options())
+    c = chain.tensor("net/sum/add", (1, 8, 8, 8), scale=0.06, zero_point=-20)
+    chain.operator("ADD", [a, b], c, schema.AddOptionsT())
+    d = chain.tensor("net/pool/AvgPool", (1, 2, 2, 8), scale=0.06, zero_point=-20)
+    chain.operator("AVERAGE_POOL_2D", [c], d, pool_options(4, 4))
+    e = chain.tensor("net/flatten/Reshape", (1, 32), scale=0.06, zero_point=-20)
+    shape = chain.tensor("shape", (2,), "int32", data=np.array([1, 32]))
+    chain.operator("RESHAPE", [d, shape], e, schema.ReshapeOptionsT())
+    f = chain.tensor("net/dense/BiasAdd", (1, 10), scale=0.1, zero_point=3)
+    chain.operator(
+        "FULLY_CONNECTED", [e, *weights("dense", (10, 32), 0.02, 0.0012)], f, schema.FullyConnectedOptionsT()
+    )
+    g = chain.tensor("net/dense/Softmax", (1, 10), scale=1 / 256, zero_point=-128)
+    options = schema.SoftmaxOptionsT()
+    options.beta = 1.0
+    chain.operator("SOFTMAX", [f], g, options)
+    return chain.finish([x], [g])
+
+
+@pytest.fixture
+def network(tmp_path):
+    path = tmp_path / "network.tflite"
+    path.write_bytes(residual_network(np.random.default_rng(0)))
+    return path
+
+
+def test_an_stm32_board_is_linked_and_its_core_simulated(network, tmp_path):
+    report, figures = deployed(network, tmp_path / "out")
+    assert report.verdict.level == "green"
+    assert figures["outputs"]["samples"] >= 10
+    assert figures["outputs"]["differing_elements"] == 0
+    assert figures["outputs"]["elements"] == figures["outputs"]["samples"] * 10
+    assert figures["measured"]["unit"] == "instructions"
+    assert figures["measured"]["board"] == "qemu_mps2_an386"
+    assert figures["linked"]["board"] == "nucleo_l4r5zi"
+    assert figures["measured"]["count"] > 100_000
+    assert figures["linked"]["flash_bytes"] > 4000
+    assert figures["linked"]["ram_bytes"] > figures["arena_bytes"] > 0
+    assert figures["predicted"]["flash_bytes"] > 0
+    assert figures["schema_version"] == 1
+
+
+def test_the_reshape_is_no_layer_and_softmax_works_in_place(network, tmp_path):
+    _, figures = deployed(network, tmp_path / "out", board="qemu_mps2_an386")
+    assert [layer["name"] for layer in figures["layers"]] == [
+        "first",
+        "second",
+        "sum",
+        "pool",
+        "dense",
+        "dense_softmax",
+    ]
+    # first and second of 512 bytes each: the sum is written over one of them
+    assert figures["arena_bytes"] == 2 * 8 * 8 * 8
+
+
+def test_the_same_counts_at_every_run(network, tmp_path):
+    counts = [
+        deployed(network, tmp_path / folder, board="qemu_mps2_an386", timed_runs=2)[1]["measured"]
+        for folder in ("one", "two")
+    ]
+    assert counts[0]["count"] == counts[1]["count"]
+    assert len(set(counts[0]["runs"])) == 1
+
+
+def test_every_part_of_the_report_is_the_same_at_every_run(network, tmp_path):
+    for folder in ("one", "two"):
+        deployed(network, tmp_path / folder)
+    for name in ("report.html", "report.md", "report.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.parametrize("optimize", ["time", "ram", "flash", "balanced"])
+def test_every_aim_is_bit_exact(network, tmp_path, optimize):
+    _, figures = deployed(network, tmp_path / "out", board="qemu_mps2_an386", optimize=optimize)
+    assert figures["outputs"]["differing_elements"] == 0
+
+
+def test_on_the_host_the_same_code_gives_the_same_integers(network, tmp_path):
+    _, figures = deployed(network, tmp_path / "out", board="host")
+    assert figures["outputs"]["differing_elements"] == 0
+    assert figures["measured"]["unit"] == "host nanoseconds"
+
+
+def test_a_wrong_kernel_is_found_and_its_layer_named(network, tmp_path, monkeypatch):
+    from pipeline import deploy as module
+
+    render = module.render_sources
+
+    def sabotaged(program, board):
+        tree = render(program, board)
+        source = tree.files["kernels/portable/add.c"]
+        broken = source.replace("p->output_zero", "p->output_zero + 1")
+        assert broken != source
+        changed = SourceTree({**tree.files, "kernels/portable/add.c": broken})
+        digest = tree.files[DIGEST_FILE].replace(tree.digest, changed.digest)
+        return SourceTree({**changed.files, DIGEST_FILE: digest})
+
+    monkeypatch.setattr(module, "render_sources", sabotaged)
+    report, figures = deployed(network, tmp_path / "out", board="host")
+    assert report.verdict.level == "red"
+    assert figures["outputs"]["differing_elements"] > 0
+    assert figures["outputs"]["first"]["layer_name"] == "sum"
+    assert figures["outputs"]["first"]["measured"] != figures["outputs"]["first"]["expected"]
+
+
+def test_an_image_of_other_sources_is_not_measured(network, tmp_path, monkeypatch):
+    from pipeline import deploy as module
+
+    render = module.render_sources
+
+    def changed(program, board):
+        tree = render(program, board)
+        return SourceTree({**tree.files, "harness/main.c": f"/* other */\n{tree.files['harness/main.c']}"})
+
+    monkeypatch.setattr(module, "render_sources", changed)
+    with pytest.raises(TargetFailed) as caught:
+        deployed(network, tmp_path / "out", board="host")
+    assert caught.value.code == "E_IMAGE_STALE"
+
+
+def test_the_command_ends_with_its_verdict(network, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys, "argv", ["stm32-deploy", "deploy", str(network), "-o", str(tmp_path / "o"), "--format", "json"]
+    )
+    assert cli.main() == 0
+    assert json.loads(capsys.readouterr().out)["outputs"]["differing_elements"] == 0
+    monkeypatch.setattr(sys, "argv", ["stm32-deploy", "report", str(tmp_path / "o")])
+    assert cli.main() == 0
+    assert "report.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pool", [None, (2, 2), (3, 1)])
+def test_clamped_and_pooled_convolutions(tmp_path, pool):
+    path = tmp_path / "chain.tflite"
+    path.write_bytes(clamped_convolution(np.random.default_rng(3), 9, (3, 7), ("MAXIMUM", "MINIMUM"), pool))
+    _, figures = deployed(path, tmp_path / "out", board="qemu_mps2_an386")
+    assert figures["outputs"]["differing_elements"] == 0
+
+
+@pytest.mark.parametrize("name", ["pretrainedResnet_quant", "kws_ref_model", "ad01_int8"])
+def test_trained_int8_models_are_bit_exact(shared, tmp_path, name):
+    _, figures = deployed(
+        shared / "models" / "mlperf_tiny" / f"{name}.tflite", tmp_path / "out", inferences=10
+    )
+    assert figures["outputs"]["samples"] == 10
+    assert figures["outputs"]["differing_elements"] == 0
+    assert figures["linked"]["flash_bytes"] - figures["linked"]["flash_parts"]["weights"] < 24 * 1024
