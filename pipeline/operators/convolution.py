@@ -112,7 +112,7 @@ def requantization(
         "output_zero": output.zero_point,
         "scale_step": int(len(multiplier) > 1),
         "clamp_step": int(len(minimum) > 1),
-        "bias": None if bias is None else constant(bias).reshape(-1),
+        "bias": np.zeros(output.shape[-1], np.int32) if bias is None else constant(bias).reshape(-1),
         "multiplier": multiplier,
         "shift": shift,
         "minimum": minimum,
@@ -122,9 +122,7 @@ def requantization(
 
 def store(p: Parameters, sums: np.ndarray) -> np.ndarray:
     """Requantized, clamped and pooled int8 output of int64 sums (height, width, channels)."""
-    bias = p["bias"]
-    if isinstance(bias, np.ndarray):
-        sums = sums + bias
+    sums = sums + array(p, "bias")
     scaled = rescale(sums, array(p, "multiplier"), array(p, "shift")) + integer(p, "output_zero")
     y: np.ndarray = np.clip(
         scaled, array(p, "minimum").astype(np.int64), array(p, "maximum").astype(np.int64)

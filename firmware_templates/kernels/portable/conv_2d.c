@@ -8,12 +8,12 @@
 #include "fixed_point.h"
 #include "window.h"
 
-/* What lies beneath one window: `rows` x `runs` stretches of `length` bytes, contiguous in x and in w. */
+/* What lies beneath one window: `rows` times `runs` stretches of `length` bytes, contiguous in x and in w. */
 struct patch {
     const int8_t *x;
     int32_t w; /* offset of the first weight within one filter */
-    int32_t rows, x_row, w_row;
-    int32_t runs, x_run, length;
+    int32_t rows, runs, length;
+    int32_t x_run, x_row, w_row; /* from the end of a stretch to the next; at the end of a row, in addition */
 };
 
 static struct patch patch_below(const struct conv_2d *p, const int8_t *x, int32_t row, int32_t column)
@@ -26,69 +26,97 @@ static struct patch patch_below(const struct conv_2d *p, const int8_t *x, int32_
         .x = x,
         .w = rows.first * w_width + columns.first * p->input_channels,
         .rows = rows.end - rows.first,
-        .x_row = p->dilation_y * x_width,
-        .w_row = w_width,
         .runs = columns.end - columns.first,
-        .x_run = p->dilation_x * p->input_channels,
         .length = p->input_channels,
+        .x_run = (p->dilation_x - 1) * p->input_channels,
     };
 
-    if (patch.rows <= 0 || patch.runs <= 0)
+    if (patch.rows <= 0 || patch.runs <= 0) {
         patch.rows = 0;
-    else
-        patch.x += (top + rows.first * p->dilation_y) * x_width +
-                   (left + columns.first * p->dilation_x) * p->input_channels;
-    if (p->dilation_x == 1) {
+        return patch;
+    }
+    patch.x += (top + rows.first * p->dilation_y) * x_width + (left + columns.first * p->dilation_x) * p->input_channels;
+    patch.x_row = p->dilation_y * x_width - patch.runs * p->dilation_x * p->input_channels;
+    patch.w_row = w_width - patch.runs * p->input_channels;
+    if (patch.x_run == 0) { /* the whole row is contiguous */
         patch.length *= patch.runs;
         patch.runs = 1;
     }
     return patch;
 }
 
-/* Adds the products of one patch with four filters, `filter` bytes apart. Each input byte is loaded once. */
-static void add_products_4(const struct patch *patch, const int8_t *w, int32_t filter, int32_t zero, int32_t sum[4])
+/* The larger of best[k] and the products of one patch with filter k of four, `filter` bytes apart. Each input
+ * byte is loaded once for the four. Kept out of line: its loop needs every register there is. */
+static __attribute__((noinline)) void largest_products_4(const struct patch *patch, const int8_t *w, int32_t filter,
+                                                         int32_t zero, int32_t best[4])
 {
-    int32_t sum0 = sum[0], sum1 = sum[1], sum2 = sum[2], sum3 = sum[3];
+    const int8_t *w0 = w + patch->w, *w1 = w0 + filter, *w2 = w1 + filter, *w3 = w2 + filter;
+    const int8_t *x = patch->x;
+    int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
 
-    for (int32_t row = 0; row < patch->rows; row++) {
-        const int8_t *w0 = w + patch->w + row * patch->w_row;
-        const int8_t *w1 = w0 + filter, *w2 = w1 + filter, *w3 = w2 + filter;
+    for (int32_t left = patch->rows * patch->runs, run = patch->runs; left > 0; left--) {
+        const int8_t *end = x + patch->length;
 
-        for (int32_t run = 0; run < patch->runs; run++) {
-            const int8_t *x = patch->x + row * patch->x_row + run * patch->x_run;
-            const int8_t *end = x + patch->length;
+        do {
+            int32_t value = *x++ - zero;
 
-            while (x < end) {
-                int32_t value = *x++ - zero;
-
-                sum0 += *w0++ * value;
-                sum1 += *w1++ * value;
-                sum2 += *w2++ * value;
-                sum3 += *w3++ * value;
-            }
+            sum0 += *w0++ * value;
+            sum1 += *w1++ * value;
+            sum2 += *w2++ * value;
+            sum3 += *w3++ * value;
+        } while (x != end);
+        x += patch->x_run;
+        if (--run == 0) {
+            run = patch->runs;
+            x += patch->x_row;
+            w0 += patch->w_row;
+            w1 += patch->w_row;
+            w2 += patch->w_row;
+            w3 += patch->w_row;
         }
     }
-    sum[0] = sum0;
-    sum[1] = sum1;
-    sum[2] = sum2;
-    sum[3] = sum3;
+    best[0] = larger(best[0], sum0);
+    best[1] = larger(best[1], sum1);
+    best[2] = larger(best[2], sum2);
+    best[3] = larger(best[3], sum3);
 }
 
-static void add_products_1(const struct patch *patch, const int8_t *w, int32_t zero, int32_t sum[1])
+static __attribute__((noinline)) void largest_products_1(const struct patch *patch, const int8_t *w, int32_t zero,
+                                                         int32_t best[1])
 {
-    int32_t total = sum[0];
+    const int8_t *x = patch->x;
+    int32_t sum = 0;
 
+    w += patch->w;
     for (int32_t row = 0; row < patch->rows; row++) {
-        const int8_t *w0 = w + patch->w + row * patch->w_row;
-
         for (int32_t run = 0; run < patch->runs; run++) {
-            const int8_t *x = patch->x + row * patch->x_row + run * patch->x_run;
-
             for (int32_t i = 0; i < patch->length; i++)
-                total += *w0++ * (x[i] - zero);
+                sum += *w++ * (*x++ - zero);
+            x += patch->x_run;
         }
+        x += patch->x_row;
+        w += patch->w_row;
     }
-    sum[0] = total;
+    best[0] = larger(best[0], sum);
+}
+
+/* Rescales, clamps and writes `count` sums from `channel` on. */
+static __attribute__((noinline)) void store(const struct conv_2d *p, const int32_t *sum, int32_t channel,
+                                            int32_t count, int8_t *restrict y)
+{
+    const int32_t *multiplier = p->multiplier + channel * p->scale_step;
+    const int8_t *shift = p->shift + channel * p->scale_step;
+    const int8_t *minimum = p->minimum + channel * p->clamp_step, *maximum = p->maximum + channel * p->clamp_step;
+
+    for (int32_t k = 0; k < count; k++) {
+        int32_t total = rescale(sum[k] + p->bias[channel + k], *multiplier, *shift) + p->output_zero;
+
+        y[k] = (int8_t)clamp(total, *minimum, *maximum);
+        multiplier += p->scale_step;
+        shift += p->scale_step;
+        minimum += p->clamp_step;
+        maximum += p->clamp_step;
+    }
 }
 
 void conv_2d_portable(const struct conv_2d *p, const int8_t *x, const int8_t *w, int8_t *y)
@@ -100,30 +128,21 @@ void conv_2d_portable(const struct conv_2d *p, const int8_t *x, const int8_t *w,
         for (int32_t column = 0; column < p->output_width; column++) {
             struct patch patch = patch_below(p, x, row, column);
 
-            for (int32_t channel = 0; channel < p->output_channels;) {
-                int32_t width = p->output_channels - channel >= 4 ? 4 : 1;
+            for (int32_t channel = 0, count; channel < p->output_channels; channel += count) {
                 int32_t best[4] = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
 
+                count = p->output_channels - channel >= 4 ? 4 : 1;
                 for (int32_t i = 0; i < pooled; i++) {
-                    int32_t sum[4] = {0, 0, 0, 0};
-
                     if (pooled > 1)
                         patch = patch_below(p, x, row * p->pool_height + i / p->pool_width,
                                             column * p->pool_width + i % p->pool_width);
-                    if (width == 4)
-                        add_products_4(&patch, w + channel * filter, filter, p->input_zero, sum);
+                    if (count == 4)
+                        largest_products_4(&patch, w + channel * filter, filter, p->input_zero, best);
                     else
-                        add_products_1(&patch, w + channel * filter, p->input_zero, sum);
-                    for (int32_t k = 0; k < 4; k++)
-                        best[k] = larger(best[k], sum[k]);
+                        largest_products_1(&patch, w + channel * filter, p->input_zero, best);
                 }
-                for (int32_t k = 0; k < width; k++, channel++) {
-                    int32_t s = channel * p->scale_step, c = channel * p->clamp_step;
-                    int32_t sum = best[k] + (p->bias ? p->bias[channel] : 0);
-
-                    sum = rescale(sum, p->multiplier[s], p->shift[s]) + p->output_zero;
-                    *y++ = (int8_t)clamp(sum, p->minimum[c], p->maximum[c]);
-                }
+                store(p, best, channel, count, y);
+                y += count;
             }
         }
     }

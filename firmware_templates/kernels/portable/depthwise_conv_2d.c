@@ -8,12 +8,13 @@
 #include "fixed_point.h"
 #include "window.h"
 
-/* What lies beneath one window; steps in bytes. */
+/* What lies beneath one window. */
 struct patch {
     const int8_t *x;
     int32_t w; /* offset of the first weight of channel 0 */
-    int32_t rows, x_row, w_row;
-    int32_t columns, x_column, w_column;
+    int32_t rows, columns;
+    int32_t x_column, w_column; /* from one tap to the next */
+    int32_t x_row, w_row;       /* in addition, from one row to the next */
 };
 
 static struct patch patch_below(const struct depthwise_conv_2d *p, const int8_t *x, int32_t row, int32_t column)
@@ -26,56 +27,84 @@ static struct patch patch_below(const struct depthwise_conv_2d *p, const int8_t 
         .x = x,
         .w = rows.first * w_width + columns.first * p->output_channels,
         .rows = rows.end - rows.first,
-        .x_row = p->dilation_y * x_width,
-        .w_row = w_width,
         .columns = columns.end - columns.first,
         .x_column = p->dilation_x * p->input_channels,
         .w_column = p->output_channels,
     };
 
-    if (patch.rows <= 0 || patch.columns <= 0)
+    if (patch.rows <= 0 || patch.columns <= 0) {
         patch.rows = 0;
-    else
-        patch.x += (top + rows.first * p->dilation_y) * x_width +
-                   (left + columns.first * p->dilation_x) * p->input_channels;
+        return patch;
+    }
+    patch.x += (top + rows.first * p->dilation_y) * x_width + (left + columns.first * p->dilation_x) * p->input_channels;
+    patch.x_row = p->dilation_y * x_width - patch.columns * patch.x_column;
+    patch.w_row = w_width - patch.columns * patch.w_column;
     return patch;
 }
 
-/* Four neighbouring channels of a depth multiplier of one. */
-static void add_products_4(const struct patch *patch, int32_t channel, const int8_t *w, int32_t zero, int32_t sum[4])
+/* The larger of best[k] and the products of one patch, for four neighbouring channels of a depth multiplier of
+ * one. Kept out of line: its loop needs every register there is. */
+static __attribute__((noinline)) void largest_products_4(const struct patch *patch, int32_t channel, const int8_t *w,
+                                                         int32_t zero, int32_t best[4])
 {
-    int32_t sum0 = sum[0], sum1 = sum[1], sum2 = sum[2], sum3 = sum[3];
+    int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+    const int8_t *x = patch->x + channel;
 
-    for (int32_t row = 0; row < patch->rows; row++) {
-        const int8_t *value = patch->x + row * patch->x_row + channel;
-        const int8_t *weight = w + patch->w + row * patch->w_row;
-
-        for (int32_t column = 0; column < patch->columns; column++) {
-            sum0 += weight[0] * (value[0] - zero);
-            sum1 += weight[1] * (value[1] - zero);
-            sum2 += weight[2] * (value[2] - zero);
-            sum3 += weight[3] * (value[3] - zero);
-            value += patch->x_column;
-            weight += patch->w_column;
+    w += patch->w;
+    for (int32_t left = patch->rows * patch->columns, column = patch->columns; left > 0; left--) {
+        sum0 += w[0] * (x[0] - zero);
+        sum1 += w[1] * (x[1] - zero);
+        sum2 += w[2] * (x[2] - zero);
+        sum3 += w[3] * (x[3] - zero);
+        x += patch->x_column;
+        w += patch->w_column;
+        if (--column == 0) {
+            column = patch->columns;
+            x += patch->x_row;
+            w += patch->w_row;
         }
     }
-    sum[0] = sum0;
-    sum[1] = sum1;
-    sum[2] = sum2;
-    sum[3] = sum3;
+    best[0] = larger(best[0], sum0);
+    best[1] = larger(best[1], sum1);
+    best[2] = larger(best[2], sum2);
+    best[3] = larger(best[3], sum3);
 }
 
-static void add_products_1(const struct patch *patch, int32_t channel, const int8_t *w, int32_t zero, int32_t sum[1])
+static __attribute__((noinline)) void largest_products_1(const struct patch *patch, int32_t channel, const int8_t *w,
+                                                         int32_t zero, int32_t best[1])
 {
-    for (int32_t row = 0; row < patch->rows; row++) {
-        const int8_t *value = patch->x + row * patch->x_row + channel;
-        const int8_t *weight = w + patch->w + row * patch->w_row;
+    int32_t sum = 0;
+    const int8_t *x = patch->x + channel;
 
+    w += patch->w;
+    for (int32_t row = 0; row < patch->rows; row++) {
         for (int32_t column = 0; column < patch->columns; column++) {
-            sum[0] += *weight * (*value - zero);
-            value += patch->x_column;
-            weight += patch->w_column;
+            sum += *w * (*x - zero);
+            x += patch->x_column;
+            w += patch->w_column;
         }
+        x += patch->x_row;
+        w += patch->w_row;
+    }
+    best[0] = larger(best[0], sum);
+}
+
+/* Rescales, clamps and writes `count` sums from `channel` on. */
+static __attribute__((noinline)) void store(const struct depthwise_conv_2d *p, const int32_t *sum, int32_t channel,
+                                            int32_t count, int8_t *restrict y)
+{
+    const int32_t *multiplier = p->multiplier + channel * p->scale_step;
+    const int8_t *shift = p->shift + channel * p->scale_step;
+    const int8_t *minimum = p->minimum + channel * p->clamp_step, *maximum = p->maximum + channel * p->clamp_step;
+
+    for (int32_t k = 0; k < count; k++) {
+        int32_t total = rescale(sum[k] + p->bias[channel + k], *multiplier, *shift) + p->output_zero;
+
+        y[k] = (int8_t)clamp(total, *minimum, *maximum);
+        multiplier += p->scale_step;
+        shift += p->scale_step;
+        minimum += p->clamp_step;
+        maximum += p->clamp_step;
     }
 }
 
@@ -88,30 +117,21 @@ void depthwise_conv_2d_portable(const struct depthwise_conv_2d *p, const int8_t 
         for (int32_t column = 0; column < p->output_width; column++) {
             struct patch patch = patch_below(p, x, row, column);
 
-            for (int32_t channel = 0; channel < p->output_channels;) {
-                int32_t width = multiplier == 1 && p->output_channels - channel >= 4 ? 4 : 1;
+            for (int32_t channel = 0, count; channel < p->output_channels; channel += count) {
                 int32_t best[4] = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
 
+                count = multiplier == 1 && p->output_channels - channel >= 4 ? 4 : 1;
                 for (int32_t i = 0; i < pooled; i++) {
-                    int32_t sum[4] = {0, 0, 0, 0};
-
                     if (pooled > 1)
                         patch = patch_below(p, x, row * p->pool_height + i / p->pool_width,
                                             column * p->pool_width + i % p->pool_width);
-                    if (width == 4)
-                        add_products_4(&patch, channel, w + channel, p->input_zero, sum);
+                    if (count == 4)
+                        largest_products_4(&patch, channel, w + channel, p->input_zero, best);
                     else
-                        add_products_1(&patch, channel / multiplier, w + channel, p->input_zero, sum);
-                    for (int32_t k = 0; k < 4; k++)
-                        best[k] = larger(best[k], sum[k]);
+                        largest_products_1(&patch, channel / multiplier, w + channel, p->input_zero, best);
                 }
-                for (int32_t k = 0; k < width; k++, channel++) {
-                    int32_t s = channel * p->scale_step, c = channel * p->clamp_step;
-                    int32_t sum = best[k] + (p->bias ? p->bias[channel] : 0);
-
-                    sum = rescale(sum, p->multiplier[s], p->shift[s]) + p->output_zero;
-                    *y++ = (int8_t)clamp(sum, p->minimum[c], p->maximum[c]);
-                }
+                store(p, best, channel, count, y);
+                y += count;
             }
         }
     }

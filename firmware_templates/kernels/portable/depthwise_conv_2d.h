@@ -14,7 +14,7 @@ struct depthwise_conv_2d {
     int32_t pool_height, pool_width; /* maximum of so many outputs; 1 and 1: none */
     int32_t input_zero, output_zero;
     int32_t scale_step, clamp_step;
-    const int32_t *bias; /* per channel, or null */
+    const int32_t *bias; /* per channel, always */
     const int32_t *multiplier;
     const int8_t *shift;
     const int8_t *minimum;

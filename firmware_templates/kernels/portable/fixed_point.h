@@ -33,7 +33,7 @@ static inline int32_t doubling_high_product(int32_t a, int32_t b)
 /* x / 2^exponent, ties rounded away from zero; 1 <= exponent <= 31. */
 static inline int32_t divide_by_power_of_two(int32_t x, int32_t exponent)
 {
-    return (x + (int32_t)(1u << (exponent - 1)) - (x < 0)) >> exponent;
+    return (((x - (x < 0)) >> (exponent - 1)) + 1) >> 1;
 }
 
 /* x * multiplier * 2^(shift - 31), rounded after the product and again after a shift to the right. */
