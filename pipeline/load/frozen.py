@@ -7,6 +7,7 @@ inputs are all constants are weights being prepared, the others are the layers.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +47,8 @@ def freeze(function: Any, input_shape: tuple[int, ...]) -> Any:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     spec = tensorflow.TensorSpec((1, *input_shape), tensorflow.float32, name="input")
-    with captured_stderr():
+    with captured_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras on inputs that it takes in a list or under a name
         concrete = tensorflow.function(function, input_signature=[spec]).get_concrete_function()
         return convert_variables_to_constants_v2(concrete)  # type: ignore[no-untyped-call]
 

@@ -188,6 +188,12 @@ def functional_graph(model: Any) -> Any:
     return graph if has_graph else None
 
 
+def has_fixed_batch(model: Any) -> bool:
+    """Whether it takes only batches of one size; so may the function of a SavedModel."""
+    graph = functional_graph(model)
+    return graph is None or graph.inputs[0].shape[0] is not None
+
+
 def _refuse_border(path: Path, graph: Any) -> None:
     counts = (len(graph.inputs), len(graph.outputs))
     if counts != (1, 1):

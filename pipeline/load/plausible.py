@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.load.description import FloatModel
 from pipeline.load.frameworks import captured_stderr, import_keras, import_legacy_keras
-from pipeline.load.keras_model import functional_graph
+from pipeline.load.keras_model import functional_graph, has_fixed_batch
 
 OFF_BY = 8.0
 """Spread of the batch norm's input over the stored one, or its inverse, that counts as a wrong scale."""
@@ -27,11 +28,13 @@ def refuse_implausible(model: FloatModel, x: np.ndarray, where: str) -> None:
     if norm is None:
         return
     keras = import_keras() if model.api == "keras" else import_legacy_keras()
-    with captured_stderr():
+    seen_samples = x[:1] if has_fixed_batch(model.live) else x
+    with captured_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras on inputs that it takes in a list or under a name
         head = keras.Model(functional_graph(model.live).input, norm.input)
 
         def spread_ratio(factor: float) -> float:
-            seen = np.asarray(head(x * np.float32(factor), training=False), np.float64)
+            seen = np.asarray(head(seen_samples * np.float32(factor), training=False), np.float64)
             spread = seen.reshape(-1, seen.shape[-1]).std(axis=0)
             stored = np.sqrt(np.asarray(norm.moving_variance, np.float64))
             alive = stored > 1e-6

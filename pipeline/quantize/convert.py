@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.errors import CheckFailed, ModelNotSupported, UsageError
 from pipeline.load import FloatModel, Progress, Samples
@@ -16,8 +17,15 @@ from pipeline.load.frameworks import captured_stderr, import_tensorflow
 from pipeline.load.frozen import freeze
 from pipeline.load.samples import spread
 from pipeline.metrics import compare_predictions
-from pipeline.quantize.fold import Rewritten, fold_normalizations
-from pipeline.quantize.predict import dequantize, make_interpreter, predict_int8, quantize_input, run_float
+from pipeline.quantize.fold import Rewritten, fold_normalizations, in_float32
+from pipeline.quantize.predict import (
+    dequantize,
+    make_interpreter,
+    predict_float,
+    predict_int8,
+    quantize_input,
+    run_float,
+)
 from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 
 CALIBRATION_SAMPLES = 500
@@ -25,6 +33,7 @@ CHECKED_SAMPLES = 64
 """On which the rewritten float model is held against the original, and whose ranges are reported."""
 COMPARED_SAMPLES = 200
 """On which float and int8 are held against each other."""
+DEAD_RANGE = 1e-5
 REWRITE_TOLERANCE = 1e-3
 """Of the largest output: float32 sums in another order stay below 1e-5, a wrong fold is far above."""
 
@@ -38,7 +47,8 @@ def quantize_model(
     The same model and samples give the same bytes.
 
     Raises CheckFailed E_REWRITE where a rewrite changes the function, UsageError E_SAMPLES_SHAPE,
-    and ModelNotSupported E_OP_UNSUPPORTED where TFLite has no int8 form of an operator.
+    and ModelNotSupported E_OP_UNSUPPORTED where TFLite has no int8 form of an operator, or
+    E_MODEL_DEAD where a layer's output never leaves zero.
     """
     if samples.x.shape[1:] != model.input_shape:
         raise UsageError(
@@ -52,10 +62,11 @@ def quantize_model(
     difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
     _report(progress, "folding batch norms", 1, 1)
     tflite = _convert(model, rewritten, chosen, progress)
+    _refuse_dead_layers(model, tflite)
     ranges = _measure_ranges(tflite, chosen[spread(len(chosen), CHECKED_SAMPLES)], progress)
     compared = samples.take(COMPARED_SAMPLES).x
     _, real = predict_int8(tflite, compared, progress=progress)
-    original = run_float(model.live, compared, one_by_one=model.api == "saved_model")
+    original = predict_float(model, compared)
     return QuantizedModel(
         name=model.name,
         tflite=tflite,
@@ -70,6 +81,25 @@ def quantize_model(
     )
 
 
+def _refuse_dead_layers(model: FloatModel, tflite: bytes) -> None:
+    """A layer that always gives (nearly) zero; TFLite's kernels abort the process on such scales."""
+    (subgraph,) = schema.ModelT.InitFromPackedBuf(tflite, 0).subgraphs
+    dead = []
+    for operator in subgraph.operators:
+        tensor = subgraph.tensors[operator.outputs[0]]
+        held = tensor.quantization
+        if held is not None and held.scale is not None and 255 * float(held.scale[0]) < DEAD_RANGE:
+            dead.append(tensor.name.decode(errors="replace").split(";")[0])
+    if dead:
+        raise ModelNotSupported(
+            f"{len(dead)} of the model's {len(subgraph.operators)} layers give nearly zero for every sample",
+            code="E_MODEL_DEAD",
+            where=model.path,
+            details=[f"{name}: stays within {DEAD_RANGE:g}" for name in dead[:5]],
+            hint="is the model trained, and are the samples prepared as its training data were?",
+        )
+
+
 def _report(progress: Progress | None, what: str, done: int, total: int) -> None:
     if progress:
         progress(what, done, total)
@@ -79,7 +109,7 @@ def _check_rewrite(model: FloatModel, rewritten: Rewritten, x: np.ndarray) -> fl
     """The largest difference of any output; refused where it is no rounding."""
     if not rewritten.folds:
         return 0.0
-    original, folded = run_float(model.live, x), run_float(rewritten.live, x)
+    original, folded = run_float(in_float32(model), x), run_float(rewritten.live, x)
     difference = float(np.abs(original - folded).max())
     largest = float(np.abs(original).max())
     if not difference <= REWRITE_TOLERANCE * max(largest, 1e-6):

@@ -81,6 +81,18 @@ def fold_normalizations(model: FloatModel) -> Rewritten:
     return Rewritten(_rebuild(model, keras, plan), tuple(plan.folds), plan.names)
 
 
+def in_float32(model: FloatModel) -> Any:
+    """The model as it is, but without reduced precision: what a rewrite is held against."""
+    if all(_computes_in_float32(layer) for layer in model.live.layers):
+        return model.live
+    keras = import_keras() if model.api == "keras" else import_legacy_keras()
+    return _rebuild(model, keras, _Plan())
+
+
+def _computes_in_float32(layer: Any) -> bool:
+    return getattr(layer, "compute_dtype", "float32") in {"float32", None}
+
+
 # --- what to fold --------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,24 +11,24 @@ import numpy as np
 from pipeline.errors import ModelNotSupported
 from pipeline.load import FloatModel, Progress
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
+from pipeline.load.keras_model import has_fixed_batch
 
 FLOAT_BATCH = 250
 
 
 def predict_float(model: FloatModel, x: np.ndarray, progress: Progress | None = None) -> np.ndarray:
     """float32 (N, *output_shape) of the float model for float32 (N, *input_shape)."""
-    return run_float(model.live, x, one_by_one=model.api == "saved_model", progress=progress)
+    return run_float(model.live, x, progress=progress)
 
 
-def run_float(
-    live: Any, x: np.ndarray, *, one_by_one: bool = False, progress: Progress | None = None
-) -> np.ndarray:
-    """Run `live(x, training=False)` in batches, or sample by sample where its batch may be fixed."""
+def run_float(live: Any, x: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
+    """Run `live(x, training=False)` in batches, or sample by sample where its batch is fixed."""
     tensorflow = import_tensorflow()
     compiled = tensorflow.function(lambda batch: live(batch, training=False), reduce_retracing=True)
-    step = 1 if one_by_one else FLOAT_BATCH
+    step = 1 if has_fixed_batch(live) else FLOAT_BATCH
     results = []
-    with captured_stderr():
+    with captured_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras on inputs that it takes in a list or under a name
         for start in range(0, len(x), step):
             results.append(np.asarray(compiled(tensorflow.constant(x[start : start + step])), np.float32))
             if progress:

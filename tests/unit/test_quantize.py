@@ -188,6 +188,78 @@ def test_an_operation_without_int8_form(tmp_path):
     assert any("Erfinv" in line for line in caught.value.details)
 
 
+def sequential(k):
+    """Keras 3 keeps the graph of a sequential model inside it."""
+    first = k.layers.Input((8, 8, 3)) if k.__name__ == "keras" else k.layers.InputLayer((8, 8, 3))
+    return k.Sequential([first, k.layers.RandomFlip(), *body(k)])
+
+
+def fixed_batch(k):
+    return functional(k, k.Input(batch_shape=(1, 8, 8, 3)))
+
+
+def reduced_precision(k):
+    k.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        return functional(k, k.Input((8, 8, 3)))
+    finally:
+        k.mixed_precision.set_global_policy("float32")
+
+
+def named_input(k):
+    x = k.Input((8, 8, 3), name="picture")
+    return k.Model({"picture": x}, functional(k, x).output)
+
+
+def body(k):
+    return [
+        k.layers.Conv2D(4, 3, padding="same", activation="relu"),
+        k.layers.BatchNormalization(),
+        k.layers.MaxPooling2D(),
+        k.layers.Flatten(),
+        k.layers.Dense(3, dtype="float32"),
+    ]
+
+
+def functional(k, x):
+    y = x
+    for layer in body(k):
+        y = layer(y)
+    return k.Model(x, y)
+
+
+@pytest.mark.parametrize(("api", "suffix"), [("keras", ".keras"), ("tf_keras", ".h5")])
+@pytest.mark.parametrize(
+    "form", [sequential, fixed_batch, reduced_precision, named_input], ids=lambda form: form.__name__
+)
+def test_forms_of_models(form, api, suffix, tmp_path):
+    k = pytest.importorskip(api)
+    path = tmp_path / f"net{suffix}"
+    form(k).save(path)
+    model = load_model(path)
+    x = np.random.default_rng(1).random((30, 8, 8, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    found = quantize_model(model, load_samples(model, tmp_path / "x.npy"))
+    assert len(found.calibration.rewrites) == 1
+    assert operators(found.tflite)[0] == ["CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED"]
+    spread = np.ptp(predict_float(model, x))
+    assert found.agreement.mean_absolute_difference < 0.03 * spread
+
+
+def test_a_model_whose_signal_dies_is_refused(tmp_path):
+    """TFLite's softmax aborts the whole process on a scale as small as this."""
+    keras = pytest.importorskip("keras")
+    x = keras.Input((6,))
+    model = keras.Model(x, keras.layers.Dense(3, activation="softmax")(keras.layers.Dense(4)(x)))
+    for layer in model.layers[1:]:
+        layer.set_weights([w * 1e-6 for w in layer.get_weights()])
+    path = tmp_path / "dead.keras"
+    model.save(path)
+    with pytest.raises(ModelNotSupported) as caught:
+        quantize_model(load_model(path), samples_of(np.random.default_rng(0).random((10, 6))))
+    assert caught.value.code == "E_MODEL_DEAD"
+
+
 def test_samples_of_another_shape(case):
     model, samples = case
     with pytest.raises(UsageError) as caught:
