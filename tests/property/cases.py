@@ -44,8 +44,9 @@ class Dice:
         return int(self.random.integers(low, high + 1))
 
     def length(self, low: int, high: int) -> int:
-        """A size of an axis, no more than low + size."""
-        return self.integer(low, min(high, low + self.size))
+        """A size of an axis, no more than low + size and more often near it."""
+        high = min(high, low + self.size)
+        return max(self.integer(low, high), self.integer(low, high))
 
     def between(self, low: float, high: float) -> float:
         return float(self.random.uniform(low, high))
@@ -75,7 +76,7 @@ class Dice:
         return self.random.integers(low, high + 1, shape).astype(dtype)
 
 
-DICE = st.builds(Dice, st.integers(0, 2**64 - 1), st.integers(1, 8))
+DICE = st.builds(Dice, st.integers(0, 2**64 - 1), st.integers(1, 12))
 
 
 def tensor_of(spec: Spec, name: str) -> Tensor:

@@ -14,7 +14,7 @@ COMMON = {
     "derandomize": True,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 }
-settings.register_profile("default-examples", max_examples=100, **COMMON)
+settings.register_profile("default-examples", max_examples=200, **COMMON)
 settings.register_profile("nightly", max_examples=3000, **{**COMMON, "derandomize": False})
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default-examples"))
 

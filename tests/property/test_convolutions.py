@@ -20,7 +20,7 @@ SAME, VALID = 0, 1
 
 
 def bias_of(dice: Dice, channels: int, spread: float) -> np.ndarray:
-    reach = dice.pick([0, int(spread) + 1, int(spread) + 1, int(spread) + 1, 2**24])
+    reach = int(spread * dice.pick([0.0, 1.0, 1.0, 1.0, 1000.0]))
     return dice.random.integers(-reach, reach + 1, channels).astype(np.int32)
 
 
@@ -28,15 +28,19 @@ def spread_of(x: np.ndarray, zero: int, w: np.ndarray, taps: int) -> float:
     """How far sums of so many products go, more or less."""
     shifted, weights = x.astype(float) - zero, w.astype(float)
     power = (shifted**2).mean() * (weights**2).mean()
-    return float(taps * abs(shifted.mean() * weights.mean()) + np.sqrt(taps * power) + 1)
+    return float(taps * abs(shifted.mean() * weights.mean()) + np.sqrt(taps * power) + 50)
 
 
-def output_scale(dice: Dice, product: float, spread: float) -> float:
-    """A scale at which sums of this spread fill the int8 range more or less, often one that makes ties."""
-    wanted = product * spread / dice.pick([60.0, 40.0, 90.0, 10.0, 400.0])
+def fitting_scales(dice: Dice, x_scale: float, spread: float) -> tuple[float, float]:
+    """(weights, output) scales at which sums of this spread fill the int8 range more or less.
+
+    The output's scale suits the bounds of RELU6; the ratio is often a power of two, which makes ties.
+    """
+    filled = dice.pick([60.0, 60.0, 40.0, 90.0, 10.0, 400.0]) / spread
     if dice.chance(0.4):
-        return float(product * 2.0 ** np.round(np.log2(wanted / product)))
-    return float(np.float32(wanted * dice.between(0.7, 1.4)))
+        filled = 2.0 ** np.round(np.log2(filled))
+    w_scale = float(np.float32(dice.between(0.005, 0.2) * filled / x_scale))
+    return w_scale, float(np.float32(x_scale * w_scale / filled))
 
 
 def channel_scales(dice: Dice, scale: float, channels: int) -> float | tuple[float, ...]:
@@ -59,9 +63,9 @@ def convolution(dice: Dice, depthwise: bool) -> dict[str, Any]:
     padding = dice.pick([SAME, VALID])
     reach = [(window[i] - 1) * dilation[i] + 1 for i in (0, 1)]
     least = reach if padding == VALID else [1, 1]
-    size = (dice.length(least[0], least[0] + 8), dice.length(least[1], least[1] + 8))
-    channels = dice.length(1, 9)
-    filters = channels * dice.pick([1, 1, 2, 3]) if depthwise else dice.length(1, 9)
+    size = (dice.length(least[0], least[0] + 10), dice.length(least[1], least[1] + 10))
+    channels = dice.length(1, 12)
+    filters = channels * dice.pick([1, 1, 2, 3]) if depthwise else dice.length(1, 12)
     shape = (1, *window, filters) if depthwise else (filters, *window, channels)
     out = [
         -(-size[i] // stride[i]) if padding == SAME else (size[i] - reach[i]) // stride[i] + 1 for i in (0, 1)
@@ -81,14 +85,14 @@ def convolution(dice: Dice, depthwise: bool) -> dict[str, Any]:
     zero, x = dice.zero_point(), dice.array((1, *size, channels))
     w = np.maximum(dice.array(shape), -127)
     spread = spread_of(x, zero, w, window[0] * window[1] * (1 if depthwise else channels))
-    x_scale, w_scale = dice.factor(1e-3), dice.factor(1e-3)
+    x_scale = dice.factor(1e-3)
+    w_scale, scale = fitting_scales(dice, x_scale, spread)
     # TFLite's convolutions insist on a bias.
     inputs = [
         Spec((1, *size, channels), scale=x_scale, zero_point=zero),
         Spec(shape, scale=channel_scales(dice, w_scale, filters), axis=3 if depthwise else 0, data=w),
         Spec((filters,), "int32", x_scale * w_scale, data=bias_of(dice, filters, spread)),
     ]
-    scale = output_scale(dice, x_scale * w_scale, spread)
     return {
         "options": options,
         "inputs": inputs,
@@ -117,14 +121,14 @@ def test_fully_connected(kernels: Kernels, dice: Dice) -> None:
     shape = (1, rows, depth) if options.keepNumDims else (rows, depth)
     zero, x, w = dice.zero_point(), dice.array(shape), dice.array((outputs, depth))
     spread = spread_of(x, zero, w, depth)
-    x_scale, w_scale = dice.factor(1e-3), dice.factor(1e-3)
+    x_scale = dice.factor(1e-3)
+    w_scale, scale = fitting_scales(dice, x_scale, spread)
     bias = Spec((outputs,), "int32", x_scale * w_scale, data=bias_of(dice, outputs, spread))
     inputs = [
         Spec(shape, scale=x_scale, zero_point=zero),
         Spec((outputs, depth), scale=channel_scales(dice, w_scale, outputs), data=w),
         dice.pick([bias, bias, None]),
     ]
-    scale = output_scale(dice, x_scale * w_scale, spread)
     output = Spec((*shape[:-1], outputs), scale=scale, zero_point=dice.zero_point())
     check(kernels, "FULLY_CONNECTED", options, inputs, output, [x])
 
