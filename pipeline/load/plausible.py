@@ -17,12 +17,13 @@ OFF_BY = 8.0
 USUAL_FACTORS = (255.0, 1 / 255, 127.5, 1 / 127.5, 128.0, 1 / 128)
 
 
-def refuse_implausible(model: FloatModel, x: np.ndarray, where: str) -> None:
+def refuse_implausible(model: FloatModel, x: np.ndarray, scale: float, where: str) -> None:
     """Raise UsageError E_SAMPLES_RANGE where the samples are scaled unlike the training's.
 
     A batch norm remembers the spread of its training inputs. Samples that lead to another order of
     magnitude there were prepared otherwise (0 to 255 for 0 to 1, most often); they would calibrate
-    every range wrongly, and nothing later would notice. Models without batch norm pass.
+    every range wrongly, and nothing later would notice. Models without batch norm pass. `scale` is what
+    the samples were multiplied by, for the hint.
     """
     norm = _first_norm(model)
     if norm is None:
@@ -51,7 +52,8 @@ def refuse_implausible(model: FloatModel, x: np.ndarray, where: str) -> None:
         f"the one that layer {norm.name} saw in training, expected about 1",
         code="E_SAMPLES_RANGE",
         where=where,
-        hint=f"the model was trained on inputs {better:.4g} times as large: declare --preprocess scale=...",
+        hint=f"the model was trained on inputs {better:.4g} times as large: "
+        f"--preprocess scale={scale * better:.6g}",
     )
 
 

@@ -158,7 +158,7 @@ def load_samples(
         calibration = _checked(model, pool, raw.where, chosen, preprocessing is not None)
     labels = None if raw.labels is None else _checked_labels(model, raw.labels, len(x), raw.where)
     if isinstance(model, FloatModel):
-        refuse_implausible(model, x[spread(len(x), 64)], raw.where)
+        refuse_implausible(model, x[spread(len(x), 64)], chosen.scale, raw.where)
     return Samples(
         x=x[keep],
         labels=None if labels is None else labels[keep],
@@ -209,7 +209,7 @@ def _find(
     raise UsageError(
         "there are no samples: none were named, and no offline set lies beside the model",
         code="E_SAMPLES_MISSING",
-        where=beside,
+        where=model.path,
         hint="name a file or folder of samples such as the model was trained on: --samples data.npz, "
         f"with x of shape (N, {', '.join(map(str, model.input_shape))})",
     )

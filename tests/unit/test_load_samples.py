@@ -458,4 +458,5 @@ def test_images_scaled_unlike_the_training_are_noticed(shared):
     error = refusal(model, data, limit=64)
     assert error.code == "E_SAMPLES_RANGE"
     assert "255 times" in error.hint
+    assert error.hint.endswith("scale=1")
     assert len(load_samples(model, data, limit=64, preprocessing=Preprocessing())) == 64
