@@ -93,13 +93,23 @@ def test_a_convolution_needs_input_output_and_column():
     assert activations(conv("a", "input", shape, (8, 8, 16)), shape=shape) == 4 * (256 + 1024 + 36)
 
 
+def pooled(name, source, shape):
+    return layer(
+        "MaxPooling2D", shape, (shape[0] // 2, shape[1] // 2, shape[2]), name=name, reads=(source,),
+        pool_size=(2, 2), strides=(2, 2),
+    )  # fmt: skip
+
+
 def test_a_pooled_convolution_never_stores_its_whole_output():
     shape = (8, 8, 4)
-    pool = layer(
-        "MaxPooling2D", (8, 8, 16), (4, 4, 16), name="p", reads=("a",), pool_size=(2, 2), strides=(2, 2)
-    )
-    # neither over the input, which is the model's own, nor at full size
-    assert activations(conv("a", "input", shape, (8, 8, 16)), pool, shape=shape) == 4 * (256 + 256 + 36)
+    layers = (conv("a", "input", shape, (8, 8, 16)), pooled("p", "a", (8, 8, 16)))
+    assert activations(*layers, shape=shape) == 4 * (256 + 256 + 36)
+
+
+def test_the_models_own_input_is_never_overwritten():
+    shape = (8, 8, 4)
+    layers = (conv("a", "input", shape, shape), pooled("p", "a", shape))
+    assert activations(*layers, shape=shape) == 4 * (256 + 64 + 36)
 
 
 def test_a_pooled_convolution_writes_over_its_own_input():
@@ -154,6 +164,15 @@ def test_batch_norm_folds_behind_a_linear_layer_only():
     assert (by_name["n"].macc, by_name["n"].parameters) == (0, 4)  # the bias that the convolution lacked
     assert (by_name["m"].macc, by_name["m"].parameters) == (2 * 256, 8)
     assert found.totals.parameters == 144 + 4 + 148 + 8
+
+
+def test_batch_norm_does_not_fold_where_others_read_the_layer_before():
+    shape = (8, 8, 4)
+    linear = conv("a", "input", shape, shape, use_bias=True, activation="linear", parameters=148)
+    norm = layer("BatchNormalization", shape, shape, name="n", reads=("a",), parameters=8)
+    both = layer("Add", (shape, shape), shape, name="add", reads=("a", "n"))
+    found = analyze_float(model_of(linear, norm, both, input_shape=shape), load_board("nucleo_l4r5zi"))
+    assert [(one.macc, one.parameters) for one in found.layers[1:]] == [(2 * 256, 8), (256, 0)]
 
 
 def check_reference(found):
