@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import zlib
 from fractions import Fraction
@@ -246,8 +247,6 @@ def test_an_input_that_changed_under_the_harness(target):
 
     def overwrite(data):
         if data.startswith(b"infer"):
-            import ctypes
-
             ctypes.c_uint8.in_dll(library, "deployed_input").value ^= 1
         return write(data)
 
@@ -255,6 +254,29 @@ def test_an_input_that_changed_under_the_harness(target):
     with pytest.raises(TargetFailed) as raised:
         converse(port, built, STIMULUS, COUNTING, runner="test", clock=clock)
     assert raised.value.code == "E_TARGET_INPUT"
+
+
+def test_a_chunk_that_is_not_held_as_it_was_sent_is_noticed_at_once(target):
+    library, _ = target
+    clock = Clock()
+    port = LibraryPort(library, clock)
+    write = port.write
+    sample = SAMPLES[0].tobytes()
+    chunks = []
+
+    def overwrite(data):
+        done = write(data)
+        if data.startswith(b"db ") and not data.startswith(b"db load"):
+            chunks.append(data)
+            if len(chunks) == 1:
+                ctypes.c_uint8.in_dll(library, "deployed_input").value ^= 1
+        return done
+
+    port.write = overwrite
+    tested = Target(port, Limits(), clock)
+    tested.load(sample, chunk_bytes=8)
+    assert len(chunks) == 2 + 3, "the second chunk's acknowledgement is wrong: all is sent again"
+    assert tested.infer(sample, 1, 0).output == small_layers(sample)[-1]
 
 
 def test_what_the_target_refuses_is_told(target):
