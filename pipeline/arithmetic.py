@@ -40,7 +40,8 @@ def quantize_multipliers(reals: Iterable[float]) -> tuple[np.ndarray, np.ndarray
     if len(set(pairs)) == 1:
         pairs = pairs[:1]
     multipliers, shifts = zip(*pairs, strict=True)
-    return np.array(multipliers, np.int32), np.array(shifts, np.int8)
+    # A shift beyond 31 fits no accumulator, which the operators refuse.
+    return np.array(multipliers, np.int32), np.minimum(shifts, 31).astype(np.int8)
 
 
 def doubling_high_product(a: np.ndarray | int, b: np.ndarray | int) -> np.ndarray:

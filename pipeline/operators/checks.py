@@ -160,7 +160,7 @@ def accumulates(
     sums = np.abs(weights.astype(np.int64)).sum(axis=1) * reach
     if bias is not None:
         sums = sums + np.abs(constant(bias).reshape(-1).astype(np.int64))
-    scaled = sums << np.maximum(np.asarray(shifts, np.int64), 0)
+    scaled = sums << np.clip(np.asarray(shifts, np.int64), 0, 31)
     if (scaled >= LARGEST_ACCUMULATOR).any():
         return [f"its accumulators can reach {int(scaled.max())}, which leaves 32 bits no room for rounding"]
     return []

@@ -41,7 +41,7 @@ class Pad(Operator):
         if not paddings.is_constant:
             return [f"its paddings {paddings.name} are not constant"]
         found = [*quantized("input", x), *quantized("output", output), *same_quantization(x, output)]
-        if len(self.pads) != len(x.shape) or min(min(pair) for pair in self.pads) < 0:
+        if len(self.pads) != len(x.shape) or any(min(pair) < 0 for pair in self.pads):
             found.append(f"its paddings {self.pads} do not fit its input {list(x.shape)}")
         elif len(x.shape) > RANK or (len(x.shape) == RANK and (x.shape[0] != 1 or any(self.pads[0]))):
             found.append(f"its input {list(x.shape)} has a batch, or more than {RANK} axes")

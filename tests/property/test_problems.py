@@ -1,0 +1,194 @@
+"""What no operator can carry is named in one line each, and nothing raises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import DICE, Dice
+from hypothesis import given
+
+from pipeline.operators import BY_TFLITE_NAME, OPERATORS, Operator
+from pipeline.operators.add import Add
+from pipeline.operators.average_pool_2d import AveragePool2D
+from pipeline.operators.base import Activation
+from pipeline.operators.conv_2d import Conv2D
+from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
+from pipeline.operators.dequantize import Dequantize
+from pipeline.operators.fully_connected import FullyConnected
+from pipeline.operators.max_pool_2d import MaxPool2D
+from pipeline.operators.maximum import Maximum
+from pipeline.operators.mean import Mean
+from pipeline.operators.minimum import Minimum
+from pipeline.operators.mul import Mul
+from pipeline.operators.pad import Pad, PadV2
+from pipeline.operators.quantize import Quantize, Requantize
+from pipeline.operators.relu import Relu
+from pipeline.operators.relu6 import Relu6
+from pipeline.operators.relu_n1_to_1 import ReluN1To1
+from pipeline.operators.reshape import Reshape
+from pipeline.operators.softmax import Softmax
+from pipeline.tensors import Quantization, Tensor
+
+Q = Quantization((0.1,), (3,))
+
+
+def tensor(
+    name: str, *shape: int, dtype: str = "int8", data: bool = False, q: Quantization | None = Q
+) -> Tensor:
+    return Tensor(name, shape, dtype, q, np.ones(shape, dtype) if data else None)
+
+
+def weights(*shape: int, scale: tuple[float, ...] = (0.1,), zero: int = 0, axis: int = 0) -> Tensor:
+    return tensor("w", *shape, data=True, q=Quantization(scale, (zero,) * len(scale), axis))
+
+
+X = tensor("x", 1, 8, 8, 4)
+Y = tensor("y", 1, 8, 8, 6)
+W = weights(6, 1, 1, 4)
+BIAS = tensor("b", 6, dtype="int32", data=True, q=None)
+D = weights(1, 3, 3, 4, axis=3)
+DY = tensor("y", 1, 6, 6, 4)
+AXES = Tensor("axes", (2,), "int32", None, np.array([1, 2], np.int32))
+
+GOOD: list[tuple[Operator, list[Tensor | None], Tensor]] = [
+    (Conv2D(), [X, W, BIAS], Y),
+    (DepthwiseConv2D(), [X, D, None], DY),
+    (FullyConnected(), [tensor("x", 1, 4), weights(6, 4), BIAS], tensor("y", 1, 6)),
+    (MaxPool2D(), [X], tensor("y", 1, 4, 4, 4)),
+    (AveragePool2D(), [X], tensor("y", 1, 4, 4, 4)),
+    (Add(), [X, X], X),
+    (Mul(), [X, tensor("c", 4, data=True)], X),
+    (Maximum(), [X, tensor("c", 4, data=True)], X),
+    (Minimum(), [X, tensor("c", data=True)], X),
+    (Mean((1, 2)), [X, AXES], tensor("y", 1, 4)),
+    (Reshape((1, 256)), [X], tensor("y", 1, 256)),
+    (Softmax(), [X], tensor("y", 1, 8, 8, 4, q=Quantization((1 / 256,), (-128,)))),
+    (Pad(((0, 0), (1, 1), (0, 0), (0, 0))), [X, AXES], tensor("y", 1, 10, 8, 4)),
+    (
+        PadV2(((0, 0), (1, 1), (0, 0), (0, 0))),
+        [X, AXES, tensor("v", 1, data=True)],
+        tensor("y", 1, 10, 8, 4),
+    ),
+    (Relu(), [X], X),
+    (Relu6(), [X], X),
+    (ReluN1To1(), [X], X),
+    (Quantize(), [tensor("x", 4, dtype="float32", q=None)], tensor("y", 4)),
+    (Requantize(), [tensor("x", 4, dtype="uint8")], tensor("y", 4)),
+    (Dequantize(), [X], tensor("y", 1, 8, 8, 4, dtype="float32", q=None)),
+]
+
+CONV, DEPTHWISE, DENSE, POOL = GOOD[0][0], GOOD[1][0], GOOD[2][0], GOOD[3][0]
+BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
+    (CONV, [None, W], Y, "input is missing"),
+    (CONV, [X], Y, "weights is missing"),
+    (CONV, [replace(X, dtype="int16"), W], Y, "is int16, expected int8"),
+    (CONV, [replace(X, quantization=None), W], Y, "no quantization"),
+    (CONV, [replace(X, quantization=Quantization((0.0,), (0,))), W], Y, "scale that is not positive"),
+    (
+        CONV,
+        [replace(X, quantization=Quantization((0.1, 0.1), (0, 0))), W],
+        Y,
+        "per channel, expected per tensor",
+    ),
+    (CONV, [replace(X, quantization=Quantization((0.1,), (200,))), W], Y, "zero point 200"),
+    (CONV, [replace(X, shape=(8, 8, 4)), W], Y, "expected 4 axes"),
+    (CONV, [replace(X, shape=(2, 8, 8, 4)), W], Y, "batch of 2"),
+    (CONV, [X, replace(W, data=None)], Y, "not constant"),
+    (CONV, [X, weights(6, 1, 1, 2)], Y, "groups"),
+    (CONV, [X, weights(6, 1, 1, 4, zero=1)], Y, "zero point other than 0"),
+    (CONV, [X, weights(6, 1, 1, 4, scale=(0.1, 0.2))], Y, "2 scales along axis 0, expected 6"),
+    (CONV, [X, W, replace(BIAS, data=None)], Y, "bias b is computed"),
+    (CONV, [X, weights(6, 9, 1, 4)], Y, "larger than its input"),
+    (CONV, [X, W], tensor("y", 1, 8, 8, 7), "expected [1, 8, 8, 6]"),
+    (replace(CONV, stride=(0, 1)), [X, W], Y, "not positive"),
+    (replace(CONV, activation=Activation.TANH), [X, W], Y, "activation TANH"),
+    (replace(CONV, floor=(0, 0)), [X, W], Y, "floor has 2 values"),
+    (replace(CONV, pool=(9, 1)), [X, W], Y, "has the shape"),
+    (
+        CONV,
+        [X, weights(6, 1, 1, 4), Tensor("b", (6,), "int32", None, np.full(6, 2**30, np.int32))],
+        Y,
+        "32 bits",
+    ),
+    (
+        CONV,
+        [replace(X, quantization=Quantization((1e30,), (0,))), weights(6, 1, 1, 4, scale=(1e30,))],
+        Y,
+        "32 bits",
+    ),
+    (Pad(()), [tensor("x"), AXES], tensor("y", 1), "has the shape"),
+    (DEPTHWISE, [X, weights(1, 3, 3, 5, axis=3)], DY, "do not fit an input of 4 channels"),
+    (DENSE, [tensor("x", 1, 5), weights(6, 4)], tensor("y", 1, 6), "rows of 4"),
+    (DENSE, [tensor("x", 1, 4), weights(6, 4)], tensor("y", 6), "expected [1, 6]"),
+    (POOL, [X], replace(Y, shape=(1, 4, 4, 4), quantization=Quantization((0.2,), (3,))), "differ in scale"),
+    (POOL, [X], tensor("y", 1, 4, 4, 5), "expected [1, 4, 4, 4]"),
+    (Add(), [X, tensor("z", 1, 8, 8, 3)], X, "cannot be broadcast"),
+    (Add(), [X, X], tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,))), "too small"),
+    (Mul(), [X, X], tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,))), "too small"),
+    (Maximum(), [X, tensor("z", 1, 8, 8, 4, q=Quantization((0.2,), (3,)))], X, "differ in scale"),
+    (Mean((1, 2)), [X, replace(AXES, data=None)], tensor("y", 1, 4), "not constant"),
+    (Mean((1, 3)), [X, AXES], tensor("y", 1, 8), "no neighbours"),
+    (Mean((7,)), [X, AXES], tensor("y", 1, 8), "do not fit"),
+    (Reshape((1, 255)), [X], tensor("y", 1, 255), "cannot take the shape"),
+    (Reshape((1, 256)), [X, replace(AXES, data=None)], tensor("y", 1, 256), "not constant"),
+    (Softmax(), [X], tensor("y", 1, 8, 8, 4), "expected 1/256 and -128"),
+    (Softmax(-1.0), [X], GOOD[11][2], "beta"),
+    (Softmax(), [tensor("x", 1, 4096)], replace(GOOD[11][2], shape=(1, 4096)), "1 to 4095"),
+    (Pad(((0, 0),)), [X, AXES], X, "do not fit"),
+    (Pad(((1, 0), (0, 0), (0, 0), (0, 0))), [X, AXES], tensor("y", 2, 8, 8, 4), "batch"),
+    (Pad(((0, 0), (-1, 0), (0, 0), (0, 0))), [X, AXES], tensor("y", 1, 7, 8, 4), "do not fit"),
+    (PadV2(GOOD[12][0].pads), [X, AXES, tensor("v", 1)], GOOD[12][2], "one constant int8"),  # type: ignore[attr-defined]
+    (Relu(), [X], tensor("y", 1, 8, 8, 4, q=Quantization((1e-10,), (0,))), "too far apart"),
+    (Quantize(), [tensor("x", 4, dtype="float64", q=None)], tensor("y", 4), "expected float32"),
+    (Requantize(), [tensor("x", 4, dtype="int16")], tensor("y", 4), "expected int8 or uint8"),
+    (Dequantize(), [X], X, "expected float32"),
+]
+
+
+def test_every_operator_has_a_good_example() -> None:
+    assert {type(op) for op, _, _ in GOOD} == set(OPERATORS)
+    assert all(operator.supported for operator in OPERATORS)
+    assert {op.tflite_name for op, _, _ in GOOD} == set(BY_TFLITE_NAME)
+
+
+@pytest.mark.parametrize(("op", "inputs", "output"), GOOD, ids=lambda value: type(value).__name__)
+def test_good_examples_have_no_problems(op: Operator, inputs: list[Tensor | None], output: Tensor) -> None:
+    assert op.problems(inputs, output) == []
+    assert op.output_shape(inputs) == output.shape
+    assert op.parameters(inputs, output)
+
+
+@pytest.mark.parametrize(("op", "inputs", "output", "words"), BAD, ids=[words for *_, words in BAD])
+def test_problems_are_named(op: Operator, inputs: list[Tensor | None], output: Tensor, words: str) -> None:
+    found = op.problems(inputs, output)
+    assert any(words in line for line in found), found
+    assert all("\n" not in line for line in found)
+
+
+@given(dice=DICE)
+def test_problems_never_raise(dice: Dice) -> None:
+    """Good examples with any operand or the output replaced by anything."""
+    op, inputs, output = dice.pick(GOOD)
+    tensors: list[Any] = [*inputs, output]
+    for _ in range(dice.integer(1, 3)):
+        i = dice.integer(0, len(tensors) - 1)
+        tensors[i] = any_tensor(dice, i == len(tensors) - 1)
+    if dice.chance(0.2):
+        tensors = tensors[1:]
+    found = op.problems(tensors[:-1], tensors[-1])
+    assert all(isinstance(line, str) and line and "\n" not in line for line in found)
+
+
+def any_tensor(dice: Dice, required: bool) -> Tensor | None:
+    if not required and dice.chance(0.1):
+        return None
+    shape = tuple(dice.pick([0, 1, 1, 2, 4, 8]) for _ in range(dice.integer(0, 5)))
+    dtype = dice.pick(["int8", "int8", "int8", "uint8", "int32", "float32", "int16", "bool"])
+    count = dice.pick([1, 1, 1, 2, 6])
+    scale = dice.pick([0.1, 0.0, -1.0, float("inf"), float("nan"), 1e-30, 1e30])
+    q = Quantization((scale,) * count, (dice.pick([0, -128, 300]),) * count, dice.integer(0, 5))
+    data = dice.random.integers(0, 9, shape).astype(dtype) if dice.chance(0.4) else None
+    return Tensor("t", shape, dtype, dice.pick([q, q, None]), data)
