@@ -168,7 +168,8 @@ def _weights(firmware: Firmware) -> int:
 def markdown_table(rows: tuple[BenchRow, ...]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| model | MACC | instructions | per MACC | arena B | stack B | code B | weights B | flash B | exact |",
+        "| model | MACC | instructions | per MACC | arena B | stack B | code B | weights B | flash B "
+        "| exact |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     lines += [

@@ -29,6 +29,7 @@ from pipeline.errors import PipelineError, UsageError
 if TYPE_CHECKING:
     from pipeline.analyze import HostAnalysis, RegionFit
     from pipeline.config import Settings
+    from pipeline.metrics import Classification
     from pipeline.report import Report, Summary
 
 BUG_EXIT_CODE = 70
@@ -175,17 +176,26 @@ def _settings(config: Path | None, **options: Any) -> Settings:
 def analyze(
     model: Model = None,
     board: Board = None,
+    samples: Samples = None,
+    preprocess: Preprocess = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
 ) -> None:
-    """Predict MACC, flash, RAM and time on the host, before anything is built."""
+    """Predict MACC, flash, RAM and time on the host, before anything is built.
+
+    With labelled samples also accuracy, confusion matrix and a report per class.
+    """
     from pipeline.deploy import analyze_model
 
-    analysis = analyze_model(_settings(config, model=model, board=board))
+    settings = _settings(config, model=model, board=board, samples=samples, preprocess=preprocess)
+    with _progress() as progress:
+        analysis, classification = analyze_model(settings, progress)
     if format_ is Format.JSON:
-        _print_json(_analysis_json(analysis))
-    else:
-        _print_analysis(analysis)
+        _print_json({**_analysis_json(analysis), "accuracy": _classification_json(classification)})
+        return
+    _print_analysis(analysis)
+    if classification is not None:
+        _print_classification(classification)
 
 
 @app.command()
@@ -557,6 +567,32 @@ def _region_json(fit: RegionFit) -> dict[str, Any]:
     return {"fits": fit.fits, "over_bytes": fit.over_bytes, **asdict(fit)}
 
 
+def _classification_json(found: Classification | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "subject": found.subject,
+        "samples": found.samples,
+        "accuracy": found.accuracy,
+        "macro_f1": found.macro_f1,
+        "confusion": found.confusion.tolist(),
+        "classes": [asdict(figures) for figures in found.classes],
+    }
+
+
+def _print_classification(found: Classification) -> None:
+    """A report per class with the confusion matrix beside it: rows are the true class."""
+    table = Table("true class", "precision", "recall", "F1", "support", *map(str, range(len(found.classes))))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for figures, row in zip(found.classes, found.confusion.tolist(), strict=True):
+        shares = (f"{value:.3f}" for value in (figures.precision, figures.recall, figures.f1))
+        table.add_row(escape(figures.name), *shares, f"{figures.support:,}", *(f"{n:,}" for n in row))
+    out.print(table)
+    figures = f"accuracy {found.accuracy:.4f}, macro F1 {found.macro_f1:.4f}"
+    out.print(f"{found.subject}, {found.samples:,} samples: {figures}")
+
+
 def _print_analysis(analysis: HostAnalysis) -> None:
     table = Table("layer", "kind", "output", "MACC", "share", "parameters", "weights", "share", "activation")
     for column in table.columns[3:]:
@@ -577,7 +613,8 @@ def _print_analysis(analysis: HostAnalysis) -> None:
     totals, fit = analysis.totals, analysis.fit
     out.print(
         f"{escape(analysis.model)} ({analysis.kind}): {totals.macc:,} MACC, "
-        f"{totals.parameters:,} parameters, weights {totals.weights_bytes:,} B, activations {totals.activations_bytes:,} B"
+        f"{totals.parameters:,} parameters, weights {totals.weights_bytes:,} B, "
+        f"activations {totals.activations_bytes:,} B"
     )
     out.print(f"time at one MACC a cycle, {analysis.clock_hz / 1e6:g} MHz: {totals.estimated_seconds:.7f} s")
     for kind, region in (("flash", fit.flash), ("RAM", fit.ram)):

@@ -127,13 +127,25 @@ def deploy(settings: Settings, progress: Progress) -> tuple[Report, tuple[Path, 
 # --- the verbs, each up to its own stage ------------------------------------------------------------
 
 
-def analyze_model(settings: Settings) -> HostAnalysis:
-    """Predict figures for a Keras model (by the float conventions) or an int8 TFLite file (by its own)."""
+def analyze_model(settings: Settings, progress: Progress) -> tuple[HostAnalysis, Classification | None]:
+    """Predict figures for a Keras model (by the float conventions) or an int8 TFLite file (by its own).
+
+    Where labelled samples are named, also how well the model classifies them.
+    """
     board = load_board(settings.board)
     model = load_model(model_path(settings))
+    samples = None
+    if settings.samples is not None:
+        preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
+        samples = load_samples(model, settings.samples, preprocessing=preprocessing, progress=progress)
+    labelled = samples is not None and samples.labels is not None
     if isinstance(model, TfliteModel):
-        return analyze_graph(read_tflite(model.content, model.name), board)
-    return analyze_float(model, board)
+        analysis = analyze_graph(read_tflite(model.content, model.name), board)
+        figures = _classify_int8(model.content, samples, progress) if samples and labelled else None
+    else:
+        analysis = analyze_float(model, board)
+        figures = _classify_float(model, samples, progress) if samples and labelled else None
+    return analysis, figures
 
 
 def quantize_file(settings: Settings, output: Path | None, progress: Progress) -> tuple[Path, QuantizedModel]:
@@ -391,18 +403,27 @@ def classify_samples(
         return ()
     found = []
     if loaded.float_model is not None:
-        scores = predict_float(loaded.float_model, samples.x, progress)
-        predicted = scores.reshape(len(scores), -1).argmax(axis=1)
-        found.append(classify("float model", predicted, samples.labels, samples.classes, count))
-    # The target's own samples are the first claim; the host repeats them among the others.
-    integers, _ = predict_int8(loaded.quantized.tflite, samples.x, progress=progress)
-    predicted = integers.reshape(len(integers), -1).argmax(axis=1)
-    found.append(classify("int8 on the host", predicted, samples.labels, samples.classes, count))
-    taken = samples.take(settings.inferences)
-    assert taken.labels is not None
-    predicted = executed.measurement.outputs.view(output.dtype).argmax(axis=1)
-    found.append(classify("target", predicted, taken.labels, samples.classes, count))
+        found.append(_classify_float(loaded.float_model, samples, progress))
+    found.append(_classify_int8(loaded.quantized.tflite, samples, progress))
+    on_target = executed.measurement.outputs.view(output.dtype)
+    found.append(_classify("target", on_target, samples.take(settings.inferences)))
     return tuple(found)
+
+
+def _classify_float(model: FloatModel, samples: Samples, progress: Progress) -> Classification:
+    scores = predict_float(model, samples.x, progress)
+    return _classify("float model", scores.reshape(len(scores), -1), samples)
+
+
+def _classify_int8(tflite: bytes, samples: Samples, progress: Progress) -> Classification:
+    integers, _ = predict_int8(tflite, samples.x, progress=progress)
+    return _classify("int8 on the host", integers.reshape(len(integers), -1), samples)
+
+
+def _classify(subject: str, scores: np.ndarray, samples: Samples) -> Classification:
+    """(N, classes) scores against the labels of the same samples."""
+    assert samples.labels is not None
+    return classify(subject, scores.argmax(axis=1), samples.labels, samples.classes, scores.shape[1])
 
 
 def provenance(

@@ -149,6 +149,12 @@ def load_samples(
     E_SAMPLES_DTYPE, E_SAMPLES_NAN, E_SAMPLES_RANGE or E_SAMPLES_LABELS.
     """
     raw = _find(model, source, preprocessing, limit, download, progress)
+    if raw.x.dtype.kind not in "fiub":
+        raise UsageError(
+            f"the samples are of type {raw.x.dtype}, expected float32 or uint8",
+            code="E_SAMPLES_DTYPE",
+            where=raw.where,
+        )
     chosen = preprocessing or _default_preprocessing(model, raw)
     x = _checked(model, raw.x, raw.where, chosen, preprocessing is not None)
     keep = spread(len(x), limit) if limit is not None else slice(None)
@@ -258,12 +264,6 @@ def _checked(
 ) -> np.ndarray:
     """float32 (N, *input_shape), or a refusal that says what was expected."""
     raw = _with_batch(raw, model.input_shape, where)
-    if raw.dtype.kind not in "fiub":
-        raise UsageError(
-            f"the samples are of type {raw.dtype}, expected float32 or uint8",
-            code="E_SAMPLES_DTYPE",
-            where=where,
-        )
     if raw.dtype == np.int8 and isinstance(model, TfliteModel) and model.input_scale and not declared:
         return (raw.astype(np.int32) - model.input_zero_point) * np.float32(model.input_scale)
     if raw.dtype.kind in "iu" and not declared and (raw.min() < 0 or raw.max() > 255):

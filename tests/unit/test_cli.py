@@ -192,7 +192,7 @@ def test_an_unknown_option_is_a_usage_error(run):
 def test_a_bug_is_called_one(run, good, monkeypatch):
     from pipeline import deploy
 
-    def broken(settings):
+    def broken(*arguments):
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(deploy, "analyze_model", broken)
@@ -207,6 +207,25 @@ def test_analysis_as_json(run, good):
     assert figures["totals"]["macc"] >= 6 * 6 * 3 * 3 * 2 * 3
     assert figures["fit"]["flash"]["fits"] is True
     assert {"name", "macc", "parameters", "weights_bytes", "weights_share"} <= figures["layers"][0].keys()
+
+
+def test_analysis_of_labelled_samples_has_their_accuracy(run, tmp_path):
+    chain = Chain()
+    x = chain.tensor("x", (1, 3), scale=1 / 255, zero_point=-128)
+    w = chain.tensor("w", (3, 3), scale=0.01, data=100 * np.eye(3))
+    y = chain.tensor("y", (1, 3), scale=0.01)
+    chain.operator("FULLY_CONNECTED", [x, w], y, schema.FullyConnectedOptionsT())
+    path = tmp_path / "largest.tflite"
+    path.write_bytes(chain.finish([x], [y]))
+    np.savez(tmp_path / "s.npz", x=np.eye(3, dtype=np.float32)[[0, 1, 2, 2]], y=np.array([0, 1, 2, 0]))
+    code, out, err = run("analyze", path, "--samples", tmp_path / "s.npz", "--format", "json")
+    assert code == 0, err
+    figures = json.loads(out)["accuracy"]
+    assert figures["accuracy"] == 0.75
+    assert figures["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
+    assert [row["support"] for row in figures["classes"]] == [2, 1, 1]
+    code, out, _ = run("analyze", path, "--samples", tmp_path / "s.npz")
+    assert (code, "accuracy 0.7500" in out) == (0, True)
 
 
 def test_boards_and_doctor_as_json(run):

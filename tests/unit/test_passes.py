@@ -68,7 +68,9 @@ def test_clamps_and_tiling_pool_become_one_node():
 
 @pytest.mark.parametrize(("pool", "tap"), [((2, 1), False), ((3, 2), False), (None, True)])
 def test_what_overlaps_or_is_read_twice_is_left_alone(pool, tap):
-    tflite = clamped_convolution(np.random.default_rng(1), 7, (2, 3), ("MAXIMUM",) if tap else (), pool, tap=tap)
+    tflite = clamped_convolution(
+        np.random.default_rng(1), 7, (2, 3), ("MAXIMUM",) if tap else (), pool, tap=tap
+    )
     graph = read_tflite(tflite, "chain")
     rewritten, _ = apply_passes(graph)
     assert len(rewritten.nodes) == len(graph.nodes)
