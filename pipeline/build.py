@@ -196,22 +196,21 @@ def build_firmware(
     units = [path for path in sorted(tree.files) if path.endswith((".c", ".S"))]
     headers = "".join(f"{path}\0{text}\0" for path, text in sorted(tree.files.items()) if path.endswith(".h"))
     common = hashlib.sha256(f"{toolchain}\0{toolchain.compiler}\0{headers}".encode()).hexdigest()
-    done = 0
 
     def compile_one(unit: str) -> Path:
-        nonlocal done
         command = [
             *_compile_flags(unit, flags, optimize),
             "-ffile-prefix-map=" + str(source.resolve()) + "=.",
         ]
         _compile(toolchain, unit, tree.files[unit], command, common, source, objects)
-        done += 1
-        if progress:
-            progress(STAGE, done, len(units) + 1)
         return objects / f"{unit}.o"
 
+    compiled = []
     with ThreadPoolExecutor(COMPILE_JOBS) as pool:
-        compiled = list(pool.map(compile_one, units))
+        for path in pool.map(compile_one, units):
+            compiled.append(path)
+            if progress:
+                progress(STAGE, len(compiled), len(units) + 1)
     elf = directory / ("firmware" if board.cpu == "native" else "firmware.elf")
     usage = _link(toolchain, board, flags, source, objects, compiled, elf)
     if progress:

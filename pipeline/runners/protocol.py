@@ -135,7 +135,6 @@ class Target:
         self._sequence = 0
         self._banners = 0
         self._synchronised = False
-        self._heard = False
 
     # ---- commands ----
 
@@ -209,28 +208,29 @@ class Target:
 
     def _insist(self, attempt: Callable[[], T], what: str, *, slow: bool = False) -> T:
         """Try until a reply proves right, a bounded number of times."""
-        self._heard = False
-        silences = 0
-        for number in range(self.limits.attempts):
-            if number:
+        broken = _Broken("")
+        silences = harmed = 0
+        while silences + harmed < self.limits.attempts and silences < self.limits.silent_attempts + harmed:
+            if silences + harmed:
                 self.retries += 1
-                self._recover(slow)
+                self._recover(busy=slow and not broken.silent)
             try:
                 return attempt()
-            except _Broken as broken:
-                reason = str(broken)
+            except _Broken as error:
+                broken = error
                 silences += broken.silent
-                if silences >= self.limits.silent_attempts and not self._heard:
-                    break
-        if not self._heard:
+                harmed += not broken.silent
+        if self._banners > 1 and not self._synchronised:
+            raise self._boot_loop()
+        if not harmed:
             raise TargetFailed(
-                f"the target does not answer {what!r} within {self.limits.reply_s:g} s",
+                f"the target does not finish {what!r}: {broken}",
                 code="E_TARGET_SILENT",
                 hint="is it the right port and baud rate, and does the image run? see the last bytes",
                 details=self._last_words(),
             )
         raise TargetFailed(
-            f"no intact reply to {what!r} in {self.limits.attempts} attempts ({reason})",
+            f"no intact reply to {what!r} in {silences + harmed} attempts: {broken}",
             code="E_SERIAL_CORRUPT",
             hint="bytes are lost or changed on the way: check the cable and the baud rate",
             details=self._last_words(),
@@ -275,7 +275,7 @@ class Target:
                 deadline = self.clock() + patience_s
                 self._buffer += data
             elif self.clock() >= deadline:
-                raise _Broken(f"silence for {patience_s:g} s", silent=True)
+                raise _Broken(f"it is silent for {patience_s:g} s", silent=True)
             if len(self._buffer) > LONGEST_LINE and b"\n" not in self._buffer:
                 self._buffer.clear()
                 raise _Broken("a line without an end")
@@ -305,7 +305,6 @@ class Target:
                 ) from error
             data = b"\n"  # a last line without its end: let it be read first
         if data:
-            self._heard = True
             self._tail = (self._tail + data)[-TAIL_BYTES:]
         return data
 
@@ -326,15 +325,18 @@ class Target:
         except (_Broken, LineClosed):
             return
 
-    def _recover(self, slow: bool) -> None:
-        """End whatever the target has of a command, and let it say what it has to say."""
+    def _recover(self, *, busy: bool) -> None:
+        """End whatever the target has of a command, and let it say what it has to say.
+
+        A busy target may still compute, deaf to what is sent: its `m-ready` is waited for.
+        """
         self._send(b"%")
         begin = self.clock()
-        patience = self.limits.inference_s if slow else self.limits.drain_s
-        quiet = self.limits.quiet_s
         try:
-            while self.clock() - begin < patience:
-                self._line(quiet)
+            while busy and not self._line(self.limits.inference_s).startswith(READY):
+                pass
+            while self.clock() - begin < self.limits.drain_s:
+                self._line(self.limits.quiet_s)
         except _Broken:
             pass
         self._buffer.clear()
@@ -349,12 +351,15 @@ class Target:
                 details=self._last_words(),
             )
         if self._banners > self.limits.boots:
-            raise TargetFailed(
-                f"the target starts again and again: {self._banners} times without one answer",
-                code="E_BOOT_LOOP",
-                hint="a watchdog that nobody feeds, or a supply that sags when the clock rises",
-                details=self._last_words(),
-            )
+            raise self._boot_loop()
+
+    def _boot_loop(self) -> TargetFailed:
+        return TargetFailed(
+            f"the target starts again and again: {self._banners} times without one answer",
+            code="E_BOOT_LOOP",
+            hint="a watchdog that nobody feeds, or a supply that sags when the clock rises",
+            details=self._last_words(),
+        )
 
     def _fault(self, line: bytes) -> TargetFailed:
         match = re.fullmatch(rb"e-fault-\[(.*)\] \*([0-9a-f]{8})", line)

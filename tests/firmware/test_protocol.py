@@ -140,6 +140,48 @@ def test_bytes_that_come_one_at_a_time_and_late(target):
     assert_true(converse(port, built, STIMULUS, COUNTING, runner="test", clock=clock))
 
 
+class BusyPort(LibraryPort):
+    """After the first line of the reply to `infer` it computes for half a minute, deaf and silent."""
+
+    def __init__(self, library, clock):
+        super().__init__(library, clock)
+        self.asked, self._until, self._first_line = [], 0.0, b""
+
+    def write(self, data):
+        if self._clock.now < self._until:
+            return len(data)
+        self.asked.append(data)
+        super().write(data)
+        if data.startswith(b"infer 2"):
+            self._until = self._clock.now + 30
+            while not self._first_line.endswith(b"\n"):
+                self._first_line += super().read(1)
+            if sum(b"infer 2" in command for command in self.asked) == 1:
+                self._first_line = b"x" + self._first_line
+        return len(data)
+
+    def read(self, size=1):
+        if self._first_line:
+            data, self._first_line = self._first_line, b""
+            return data
+        if self._clock.now < self._until:
+            self._clock.now += self.timeout or 0.001
+            return b""
+        return super().read(size)
+
+
+def test_a_harmed_reply_while_the_target_computes(target):
+    """It is asked again only after it has said all that it had to say."""
+    library, built = target
+    clock = Clock()
+    port = BusyPort(library, clock)
+    transcript = converse(port, built, STIMULUS, COUNTING, runner="test", clock=clock)
+    assert_true(transcript)
+    assert sum(command.startswith(b"infer 2") for command in port.asked) == 2
+    assert 60 < clock.now < 70
+    assert transcript.notes == ("1 command(s) had to be sent again: the line loses or changes bytes",)
+
+
 def test_a_stale_image(target):
     with pytest.raises(TargetFailed) as raised:
         hold(target, firmware=a_firmware("0123456789abcdef"))
