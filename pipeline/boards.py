@@ -94,6 +94,8 @@ class Board:
     run: Mapping[str, Mapping[str, Any]]
     """Settings of each runner that can run this board, by the runner's name."""
     stack_bytes: int = STACK_BYTES
+    timing: Mapping[str, Any] = field(default_factory=dict)
+    """The table [timing], as it stands: pipeline/timing reads and checks it. Empty where there is none."""
 
     def region(self, name: str) -> Memory:
         return next(region for region in self.memory if region.name == name)
@@ -242,6 +244,7 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
         ),
         run=_runners(run, mistakes),
         stack_bytes=top.size("stack", default=STACK_BYTES),
+        timing=MappingProxyType(dict(top.table("timing", required=False).values)),
     )
     if board.stack_bytes % 8 or board.stack_bytes < 512:
         mistakes.append(f"stack: {board.stack_bytes} bytes; needed is a multiple of 8 from 512 on")
