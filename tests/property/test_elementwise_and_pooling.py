@@ -279,3 +279,67 @@ def test_quantize_saturates_what_is_no_number(kernels: Kernels) -> None:
     wanted = np.array([-128, 127, -128, 127], np.int8)
     np.testing.assert_array_equal(op.reference(parameters, x), wanted)
     np.testing.assert_array_equal(kernels.run("quantize", parameters, [x], wanted), wanted)
+
+
+EVERY_INT8 = np.arange(-128, 128, dtype=np.int8)
+
+
+@pytest.mark.parametrize("name", ["ADD", "MUL"])
+@pytest.mark.parametrize("seed", range(12))
+def test_every_pair_of_integers(kernels: Kernels, name: str, seed: int) -> None:
+    """65,536 pairs at once find the sums that differ by less than one part in 2**18 from a tie."""
+    dice = Dice(seed, 8)
+    a, b = dice.factor(0.01), dice.factor(0.01)
+    scale = float(np.float32((a + b if name == "ADD" else a * b * 100) * dice.between(0.3, 1.5)))
+    options = schema.AddOptionsT() if name == "ADD" else schema.MulOptionsT()
+    inputs = [
+        Spec((256, 1), scale=a, zero_point=dice.zero_point()),
+        Spec((1, 256), scale=b, zero_point=dice.zero_point()),
+    ]
+    output = Spec((256, 256), scale=scale, zero_point=dice.zero_point())
+    check(kernels, name, options, inputs, output, [EVERY_INT8[:, np.newaxis], EVERY_INT8[np.newaxis]])
+
+
+@pytest.mark.parametrize("name", ["RELU", "QUANTIZE"])
+def test_factors_that_make_every_half_a_tie(kernels: Kernels, name: str) -> None:
+    """RELU divides the scales in float32, QUANTIZE in float64; where x * a / b is a half, it shows."""
+    dice = Dice(7, 8)
+    for n in range(1, 120, 2):
+        scale = float(np.float32(dice.between(0.01, 1.0)))
+        halves = float(np.float32(scale * n / (dice.integer(1, 60) + 0.5)))
+        check(
+            kernels,
+            name,
+            None if name == "RELU" else schema.QuantizeOptionsT(),
+            [Spec((256,), scale=scale)],
+            Spec((256,), scale=halves),
+            [EVERY_INT8],
+        )
+
+
+def test_bounds_of_relu6_at_the_ties(kernels: Kernels) -> None:
+    """6 / scale is divided in float32, for the operator and for the fused activation."""
+    options = schema.Pool2DOptionsT()
+    options.strideH = options.strideW = options.filterHeight = options.filterWidth = 1
+    options.fusedActivationFunction = 3
+    for k in range(1, 250):
+        scale = float(np.float32(6 / (k + 0.5)))
+        flat, image = (Spec(shape, scale=scale, zero_point=-128) for shape in ((256,), (1, 1, 1, 256)))
+        check(kernels, "RELU6", None, [flat], flat, [EVERY_INT8])
+        check(kernels, "MAX_POOL_2D", options, [image], image, [EVERY_INT8.reshape(image.shape)])
+
+
+def test_softmax_of_many_rows(kernels: Kernels) -> None:
+    """30,000 shares find a reciprocal that is a Newton step short."""
+    shape = (3000, 10)
+    image = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
+    options = schema.SoftmaxOptionsT()
+    options.beta = 1.0
+    check(
+        kernels,
+        "SOFTMAX",
+        options,
+        [Spec(shape, scale=0.02)],
+        Spec(shape, scale=1 / 256, zero_point=-128),
+        [image],
+    )
