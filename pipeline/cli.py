@@ -7,6 +7,7 @@ supported; 4 does not fit or does not build; 5 flashing; 6 target silent or faul
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -94,6 +95,8 @@ def main() -> int:
         sys.argv.remove("--debug")
     if len(sys.argv) == 1:
         sys.argv.append("--help")
+    # Python ends at SIGTERM without cleaning up, and a simulator would go on running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = app(standalone_mode=False)
     except PipelineError as error:
@@ -589,8 +592,8 @@ def _print_classification(found: Classification) -> None:
         shares = (f"{value:.3f}" for value in (figures.precision, figures.recall, figures.f1))
         table.add_row(escape(figures.name), *shares, f"{figures.support:,}", *(f"{n:,}" for n in row))
     out.print(table)
-    figures = f"accuracy {found.accuracy:.4f}, macro F1 {found.macro_f1:.4f}"
-    out.print(f"{found.subject}, {found.samples:,} samples: {figures}")
+    scores = f"accuracy {found.accuracy:.4f}, macro F1 {found.macro_f1:.4f}"
+    out.print(f"{found.subject}, {found.samples:,} samples: {scores}")
 
 
 def _print_analysis(analysis: HostAnalysis) -> None:

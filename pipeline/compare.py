@@ -530,7 +530,8 @@ def verdict(
     """Judge a deployment. Red: a check failed. Amber: nothing failed, but something wants a look."""
     failures = [*_failures(board, program, firmware, run_firmware or firmware, measurement, outputs)]
     cautions = [*_cautions(board, firmware, run_firmware or firmware, measurement, outputs)]
-    if agreement and agreement.samples and agreement.same_class < LOW_AGREEMENT:
+    compared = agreement is not None and agreement.samples > 0 and program.classifies
+    if agreement and compared and agreement.same_class < LOW_AGREEMENT:
         cautions.append(
             f"Float and int8 predict the same class for only {100 * agreement.same_class:.1f} % "
             f"of {agreement.samples} samples: calibrate with data like the model's own."

@@ -82,6 +82,11 @@ class Program:
     def macs(self) -> int:
         return sum(call.macs for call in self.calls)
 
+    @property
+    def classifies(self) -> bool:
+        """Whether the largest output names a class: the model ends in a softmax."""
+        return bool(self.calls) and self.calls[-1].operator == "SOFTMAX"
+
 
 def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
     """Write each step as a call of its kernel, with its parameters and places."""

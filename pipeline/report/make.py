@@ -93,7 +93,7 @@ def make_report(
         accuracy=tuple(_accuracy(found) for found in classifications),
         agreement=schema.AgreementSection(
             samples=agreement.samples,
-            same_class=agreement.same_class,
+            same_class=agreement.same_class if program.classifies else None,
             mean_absolute_difference=agreement.mean_absolute_difference,
             largest_difference=agreement.largest_difference,
         )

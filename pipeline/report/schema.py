@@ -290,7 +290,9 @@ class AgreementSection(Part):
     """How far float and int8 agree on the same samples."""
 
     samples: Count = said("Samples.")
-    same_class: float = said("Share for which both predict the same class.")
+    same_class: float | None = perhaps(
+        "Share for which both predict the same class; null where the model ends in no softmax."
+    )
     mean_absolute_difference: float = said("Of the real-valued outputs.")
     largest_difference: float = said("Of the real-valued outputs.")
 
