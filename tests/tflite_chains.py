@@ -14,7 +14,7 @@ TYPES = {
     "float32": schema.TensorType.FLOAT32,
 }
 
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 3, "RESHAPE": 1}
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 3, "RESHAPE": 1, "RELU_N1_TO_1": 1}
 
 
 class Chain:

@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.arithmetic import activation_range
 from pipeline.graph import Graph, Node
 from pipeline.operators.conv_2d import Conv2D
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.maximum import Maximum
 from pipeline.operators.minimum import Minimum
-from pipeline.operators.relu import Relu
-from pipeline.operators.relu6 import Relu6
+from pipeline.operators.relu import Clamping
 
 INT8 = np.iinfo(np.int8)
 
 
 def fuse_clamp(graph: Graph) -> Graph:
-    """Replace `convolution -> MAXIMUM | MINIMUM (constant) | RELU | RELU6` by the clamped convolution.
+    """Replace `convolution -> MAXIMUM | MINIMUM (constant) | RELU...` by the clamped convolution.
 
     Both sides have one scale and zero point (TFLite requires it of MAXIMUM and MINIMUM; a ReLU that
     rescales is left alone), so the clamp acts on the very integers that the convolution stores.
@@ -78,12 +78,7 @@ def _bounds(graph: Graph, node: Node, clamp: Node, channels: int) -> tuple[np.nd
             return None
         values = np.broadcast_to(constant.data.reshape(-1).astype(np.int64), channels)
         return (values, upper) if isinstance(clamp.op, Maximum) else (lower, values)
-    if isinstance(clamp.op, Relu | Relu6):
-        zero = output.zero_point
-        lower = np.full(channels, zero)
-        if isinstance(clamp.op, Relu6):
-            # TFLite, activations' quantized range: zero point + round(6 / scale) in float32.
-            six = zero + int(np.floor(np.float32(6) / np.float32(output.scale) + np.float32(0.5)))
-            upper = np.full(channels, min(INT8.max, six))
-        return lower, upper
+    if isinstance(clamp.op, Clamping):
+        low, high = activation_range(clamp.op.activation.value, output)
+        return np.full(channels, low), np.full(channels, high)
     return None

@@ -36,7 +36,8 @@ def by_graph(graph, x):
     return values[graph.outputs[0]]
 
 
-clamps = st.lists(st.sampled_from(["MAXIMUM", "MINIMUM", "RELU", "RELU6"]), max_size=3).map(tuple)
+CLAMPS = ["MAXIMUM", "MINIMUM", "RELU", "RELU6", "RELU_N1_TO_1"]
+clamps = st.lists(st.sampled_from(CLAMPS), max_size=3).map(tuple)
 pools = st.sampled_from([None, (2, 2), (3, 3), (2, 1), (3, 2)])
 
 
