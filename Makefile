@@ -27,7 +27,7 @@ doctor: setup   ## What is installed, what is missing, how to get it
 	$(TOOL) doctor
 
 test: setup     ## All tests
-	.venv/bin/python -m pytest -n 2 $(if $(SHARED),--shared $(SHARED))
+	.venv/bin/python -m pytest -n 2 $(if $(SHARED),--shared=$(SHARED))
 
 check: setup    ## Lint, types, architecture
 	.venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/python -m pytest -q tests/test_architecture.py

@@ -24,7 +24,7 @@ def shared(request: pytest.FixtureRequest) -> Path:
     """The folder of real data and models; tests that need it are skipped where there is none."""
     folder = request.config.getoption("--shared")
     if folder is None or not Path(folder).is_dir():
-        pytest.skip("no real data: name a folder with --shared DIR or STM32_DEPLOY_SHARED")
+        pytest.skip("no real data: name a folder with --shared=DIR or STM32_DEPLOY_SHARED")
     return Path(folder)
 
 
