@@ -30,6 +30,10 @@ FPUS = ("fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16")
 STACK_BYTES = 2048
 # Files of pipeline/runners/ that are no way to run.
 NO_RUNNERS = {"__init__", "base", "process", "protocol"}
+# DBGMCU_IDCODE of all Cortex-M4 families and of F7: RM0432 and RM0410, chapters on debug support.
+DBGMCU_IDCODE = 0xE004_2000
+# Runners that need the board itself: they are never chosen unless they are asked for.
+HARDWARE_RUNNERS = ("serial",)
 # What a template is told of a board: the file it makes, the template, the variables.
 TargetFiles = dict[str, tuple[str, dict[str, Any]]]
 
@@ -77,6 +81,20 @@ class Console:
 
 
 @dataclass(frozen=True, slots=True)
+class FlashNames:
+    """What the programs that write a board's flash call its chip; an empty name: this one does not know it."""
+
+    device_id: int
+    """DEV_ID of DBGMCU_IDCODE."""
+    device_id_register: int
+    """Address of DBGMCU_IDCODE."""
+    openocd: tuple[str, ...]
+    """Files of OpenOCD's own scripts, in the order in which they are read."""
+    probe_rs: str
+    pyocd: str
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """One file board/<name>/board.toml, checked."""
 
@@ -96,6 +114,8 @@ class Board:
     stack_bytes: int = STACK_BYTES
     timing: Mapping[str, Any] = field(default_factory=dict)
     """The table [timing], as it stands: pipeline/timing reads and checks it. Empty where there is none."""
+    flash: FlashNames | None = None
+    """The table [flash]; None where nothing can be flashed."""
 
     def region(self, name: str) -> Memory:
         return next(region for region in self.memory if region.name == name)
@@ -124,7 +144,12 @@ class Board:
     @property
     def is_simulated(self) -> bool:
         """Whether it can run without any hardware at hand."""
-        return any(runner in self.run for runner in ("qemu", "host"))
+        return bool(self.simulators)
+
+    @property
+    def simulators(self) -> tuple[str, ...]:
+        """The runners that need no hardware, in the order of the file: the first is the default."""
+        return tuple(runner for runner in self.run if runner not in HARDWARE_RUNNERS)
 
 
 def list_boards() -> tuple[Board, ...]:
@@ -245,6 +270,7 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
         run=_runners(run, mistakes),
         stack_bytes=top.size("stack", default=STACK_BYTES),
         timing=MappingProxyType(dict(top.table("timing", required=False).values)),
+        flash=_flash_names(top.table("flash", required=False)),
     )
     if board.stack_bytes % 8 or board.stack_bytes < 512:
         mistakes.append(f"stack: {board.stack_bytes} bytes; needed is a multiple of 8 from 512 on")
@@ -269,6 +295,20 @@ def _memory(table: _Table) -> Memory:
         table.complain("length", "reaches beyond the 32-bit address space")
     table.finish()
     return region
+
+
+def _flash_names(table: _Table) -> FlashNames | None:
+    if not table.values:
+        return None
+    names = FlashNames(
+        device_id=table.integer("device_id", 1, 0xFFF),
+        device_id_register=table.integer("device_id_register", 0, 2**32 - 4, default=DBGMCU_IDCODE),
+        openocd=tuple(table.text("openocd", required=False).split()),
+        probe_rs=table.text("probe_rs", required=False),
+        pyocd=table.text("pyocd", required=False),
+    )
+    table.finish()
+    return names
 
 
 def _check_memory(memory: tuple[Memory, ...], mistakes: list[str]) -> None:

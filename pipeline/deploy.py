@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
-from pipeline.boards import Board, list_boards, load_board, simulator_for
+from pipeline.boards import HARDWARE_RUNNERS, Board, list_boards, load_board, simulator_for
 from pipeline.build import Firmware, build_firmware, find_toolchain
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
@@ -252,8 +252,11 @@ def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
 
     For a board that is not simulated, that is the simulated board of the same core.
     """
-    run_board = load_board("host") if settings.runner == "host" else simulator_for(board)
-    name = settings.runner or next(iter(run_board.run))
+    if settings.runner in HARDWARE_RUNNERS:
+        run_board = board
+    else:
+        run_board = load_board("host") if settings.runner == "host" else simulator_for(board)
+    name = settings.runner or run_board.simulators[0]
     if name not in run_board.run:
         close = nearest(name, RUNNERS)
         raise UsageError(

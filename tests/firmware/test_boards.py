@@ -91,6 +91,9 @@ MISTAKES = [
     ("[console]", "[run.qmeu]\n[console]", "run.qmeu: there is no such runner; did you mean qemu?"),
     ("[console]", "[consol]", "consol: is not known; did you mean console?"),
     ('title  = "ST NUCLEO-L4R5ZI"', 'title = "x"\nstack = 300', "stack: 300 bytes"),
+    ("device_id = 0x470", "", "flash.device_id: is missing"),
+    ("device_id = 0x470", "device_id = 0x1000", "flash.device_id: is 4096; expected 1 to 4095"),
+    ("probe_rs  =", "probers =", "flash.probers: is not known; did you mean probe_rs?"),
 ]
 
 
