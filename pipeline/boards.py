@@ -82,7 +82,7 @@ class Console:
 
 @dataclass(frozen=True, slots=True)
 class FlashNames:
-    """What the programs that write a board's flash call its chip; an empty name: this one does not know it."""
+    """What the programs that write a board's flash call its chip; empty: this one does not know it."""
 
     device_id: int
     """DEV_ID of DBGMCU_IDCODE."""
