@@ -14,7 +14,15 @@ TYPES = {
     "float32": schema.TensorType.FLOAT32,
 }
 
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 3, "RESHAPE": 1, "RELU_N1_TO_1": 1}
+VERSIONS = {
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 3,
+    "RESHAPE": 1,
+    "RELU_N1_TO_1": 1,
+    "PAD": 1,
+    "PADV2": 1,
+}
 
 
 class Chain:
@@ -97,6 +105,30 @@ def pool_options(window: int, stride: int, same: bool = False) -> Any:
     options.strideH = options.strideW = stride
     options.padding = schema.Padding.SAME if same else schema.Padding.VALID
     return options
+
+
+def padded_convolution(
+    rng: np.random.Generator, pads: list[list[int]], stride: int, same: bool, value: int | None
+) -> bytes:
+    """input 6x7x2 -> PAD (PADV2 where a value is given) -> CONV_2D 3x3."""
+    chain = Chain()
+    shape = (1, 6, 7, 2)
+    padded = tuple(size + sum(pair) for size, pair in zip(shape, pads, strict=True))
+    x = chain.tensor("x", shape, scale=0.05, zero_point=-11)
+    p = chain.tensor("pads", (4, 2), "int32", data=np.array(pads))
+    y = chain.tensor("net/pad/Pad", padded, scale=0.05, zero_point=-11)
+    if value is None:
+        chain.operator("PAD", [x, p], y, schema.PadOptionsT())
+    else:
+        v = chain.tensor("value", (1,), scale=0.05, zero_point=-11, data=np.array([value]))
+        chain.operator("PADV2", [x, p, v], y, schema.PadV2OptionsT())
+    channels = padded[3]
+    w = chain.tensor("w", (3, 3, 3, channels), scale=0.01, data=rng.integers(-127, 128, (3, 3, 3, channels)))
+    b = chain.tensor("b", (3,), "int32", scale=0.0005, data=rng.integers(-500, 500, 3))
+    size = [-(-s // stride) if same else (s - 3) // stride + 1 for s in padded[1:3]]
+    z = chain.tensor("net/conv/Conv2D", (1, *size, 3), scale=0.04, zero_point=7)
+    chain.operator("CONV_2D", [y, w, b], z, convolution_options(stride, same))
+    return chain.finish([x], [z])
 
 
 def clamped_convolution(

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pipeline.graph import Graph
 from pipeline.passes.base import Applied, Pass
 from pipeline.passes.fuse_clamp import fuse_clamp
+from pipeline.passes.fuse_pad import fuse_pad
 from pipeline.passes.fuse_pool import fuse_pool
 
 # The order has meaning: a clamp comes off between a convolution and its pooling before the two can meet.
 PASSES: tuple[Pass, ...] = (
+    Pass("fuse padding", "a padded copy of a convolution's input", fuse_pad),
     Pass("fuse clamps", "a pass over the activations for each MAXIMUM, MINIMUM or ReLU", fuse_clamp),
     Pass("fuse pooling", "the unpooled activations of a convolution in RAM", fuse_pool),
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.passes import PASSES, apply_passes
 from pipeline.read_tflite import read_tflite
-from tests.tflite_chains import clamped_convolution
+from tests.tflite_chains import clamped_convolution, padded_convolution
 
 
 def by_tflite(tflite, x):
@@ -59,11 +59,37 @@ def test_fusing_changes_no_bit(seed, size, channels, clamps, pool, zero_point, t
     np.testing.assert_array_equal(by_graph(graph, x), by_tflite(tflite, x))
 
 
+sides = st.lists(st.integers(0, 2), min_size=2, max_size=2)
+channels = st.sampled_from([[0, 0], [0, 0], [1, 0]])
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    pads=st.tuples(st.just([0, 0]), sides, sides, channels),
+    stride=st.integers(1, 2),
+    same=st.booleans(),
+    value=st.sampled_from([None, -11, 50]),
+)
+@settings(max_examples=40, deadline=None)
+def test_fusing_a_pad_changes_no_bit(seed, pads, stride, same, value):
+    rng = np.random.default_rng(seed)
+    tflite = padded_convolution(rng, list(pads), stride, same, value)
+    x = rng.integers(-128, 128, (1, 6, 7, 2)).astype(np.int8)
+    graph, _ = apply_passes(read_tflite(tflite, "chain"))
+    np.testing.assert_array_equal(by_graph(graph, x), by_tflite(tflite, x))
+    # Real 0 around height and width is the convolution's own padding; anything else is not.
+    assert len(graph.nodes) == (2 if value == 50 or any(pads[3]) else 1)
+
+
 def test_clamps_and_tiling_pool_become_one_node():
     tflite = clamped_convolution(np.random.default_rng(0), 8, (3, 4), ("MAXIMUM", "RELU"), (2, 2))
     graph, applied = apply_passes(read_tflite(tflite, "chain"))
     assert [node.op.tflite_name for node in graph.nodes] == ["CONV_2D"]
-    assert {a.name: a.removed_nodes for a in applied} == {"fuse clamps": 2, "fuse pooling": 1}
+    assert {a.name: a.removed_nodes for a in applied} == {
+        "fuse padding": 0,
+        "fuse clamps": 2,
+        "fuse pooling": 1,
+    }
     assert graph.tensors[graph.outputs[0]].shape == (1, 4, 4, 4)
 
 
