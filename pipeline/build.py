@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.boards import Board, Memory
 from pipeline.errors import BuildFailed, DoesNotFit, PipelineError
-from pipeline.render import DIGEST_FILE, SourceTree
+from pipeline.render import SourceTree
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
@@ -104,7 +104,7 @@ class Firmware:
 
     @property
     def code_bytes(self) -> int:
-        """Flash besides weights and other constants of the model."""
+        """Flash besides weights, biases, multipliers and clamps."""
         return self.flash_bytes - self.flash_parts.get("weights", 0)
 
 
@@ -514,11 +514,8 @@ def _part(source: str, section: str) -> str:
     if source.endswith("_weights.c"):
         return "weights"
     if source.startswith("model/"):
-        # A model's own code holds constants too: the kernels' parameters.
-        constant = section.startswith(".rodata") and source != DIGEST_FILE
-        if section.startswith((".bss", ".data", "COMMON")):
-            return "model data"
-        return "weights" if constant else "model code"
+        # The kernels' parameters are constants too, but of the code: what calls the kernels needs them.
+        return "model data" if section.startswith((".bss", ".data", "COMMON")) else "model code"
     return next((part for prefix, part in PARTS if source.startswith(prefix)), "C library")
 
 
