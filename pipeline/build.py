@@ -379,6 +379,44 @@ def _overflow(words: str, board: Board, objects: Path, compiled: list[Path]) -> 
     )
 
 
+def build_library(sources: Sequence[Path], flags: Sequence[str], folder: Path) -> Path:
+    """A shared library for this computer from C that belongs to the pipeline; kept while nothing changes.
+
+    The sources' headers lie beside them. Raises BuildFailed: E_HOST_COMPILER, E_COMPILE.
+    """
+    name = os.environ.get("CC") or "cc"
+    compiler = shutil.which(name)
+    if compiler is None:
+        raise BuildFailed(
+            f"the C compiler {name} of this computer was not found", code="E_HOST_COMPILER", hint=HOST_HINT
+        )
+    command = [compiler, "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", *WARNINGS[:-1], "-fPIC", "-shared"]
+    if platform.system() == "Darwin":
+        command += ["-undefined", "dynamic_lookup"]
+    command += flags
+    texts = [path.read_bytes() for path in sources]
+    texts += [path.read_bytes() for path in sorted(sources[0].parent.glob("*.h"))]
+    digest = hashlib.sha256(b"\0".join([*texts, "\0".join(command).encode()])).hexdigest()
+    library = folder / f"{sources[-1].stem}-{digest[:16]}.so"
+    if not library.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = library.with_name(f"{library.name}.{os.getpid()}.new")
+        done = _run(
+            [*command, "-o", str(temporary.resolve()), *(str(path.resolve()) for path in sources)],
+            folder,
+            "E_COMPILE",
+        )
+        if done.returncode:
+            temporary.unlink(missing_ok=True)
+            raise BuildFailed(
+                f"{Path(compiler).name} does not compile {sources[-1].name}",
+                code="E_COMPILE",
+                details=_first_errors(done.stderr),
+            )
+        temporary.replace(library)
+    return library
+
+
 # ---- sizes ----------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "pipeline"
 ROOMS = (
     "errors registry tensors arithmetic boards operators graph load metrics quantize read_tflite reference "
     "analyze "
-    "passes kernels schedule plan lower render build runners measure compare report config deploy bench "
+    "passes kernels schedule plan lower render build runners timing measure compare report config deploy bench "
     "cli"
 ).split()
 # The package's own door, and the set-up, which runs before anything is installed and imports nothing.

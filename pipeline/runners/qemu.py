@@ -23,13 +23,18 @@ NANOSECONDS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Qemu(Runner):
-    """QEMU with `-icount`: 2^shift ns of virtual time an instruction, so that a timer counts instructions."""
+    """QEMU with `-icount`: 2^shift ns of virtual time an instruction, so that a timer counts instructions.
+
+    With a plugin it runs without, because the two do not go together: its timer is then the host's clock.
+    """
 
     name: ClassVar[str] = "qemu"
 
     port: int | None = None
     """The TCP port of the UART; None takes a free one."""
     limits: Limits = field(default_factory=Limits)
+    plugin: str = ""
+    """A TCG plugin with its arguments, as -plugin has them."""
 
     def check(self) -> None:
         """BuildFailed E_QEMU_MISSING."""
@@ -51,7 +56,7 @@ class Qemu(Runner):
         last: TargetFailed | None = None
         for _ in range(PORT_ATTEMPTS):
             number = self.port or _free_port()
-            child = Child(_command(path, str(settings["machine"]), shift, number, firmware))
+            child = Child(_command(path, str(settings["machine"]), self._clock(shift), number, firmware))
             try:
                 wait_for_words(child, "waiting for connection")
                 with open_socket(child, number) as port:
@@ -59,7 +64,7 @@ class Qemu(Runner):
                         port,
                         firmware,
                         stimulus,
-                        _counting(board, shift),
+                        _wall_clock(board) if self.plugin else _counting(board, shift),
                         runner=f"{self.name} {version}",
                         limits=self.limits,
                         progress=progress,
@@ -76,6 +81,9 @@ class Qemu(Runner):
                 child.end()
         assert last is not None
         raise last
+
+    def _clock(self, shift: int) -> list[str]:
+        return ["-plugin", self.plugin] if self.plugin else ["-icount", f"shift={shift},sleep=off"]
 
 
 def find_qemu() -> tuple[str, str]:
@@ -97,10 +105,14 @@ def _counting(board: Board, shift: int) -> Counting:
     return Counting(Source.INSTRUCTIONS, "ticks", Fraction(NANOSECONDS, board.hclk_hz * 2**shift), 0)
 
 
-def _command(path: str, machine: str, shift: int, port: int, firmware: Firmware) -> list[str]:
+def _wall_clock(board: Board) -> Counting:
+    """Without `-icount` the timer runs at HCLK of this computer's time."""
+    return Counting(Source.HOST, "ticks", Fraction(NANOSECONDS, board.hclk_hz), NANOSECONDS)
+
+
+def _command(path: str, machine: str, clock: list[str], port: int, firmware: Firmware) -> list[str]:
     return [
-        path, "-machine", machine, "-kernel", str(firmware.elf),
-        "-icount", f"shift={shift},sleep=off",
+        path, "-machine", machine, "-kernel", str(firmware.elf), *clock,
         "-display", "none", "-monitor", "none", "-parallel", "none",
         "-semihosting-config", "enable=on,target=native",
         # It waits for us before the first instruction: nothing that the image says is lost.

@@ -1,0 +1,16 @@
+"""Estimated clock cycles of a named board, from a run in a simulator: docs/timing.md."""
+
+from pipeline.timing.board import TimingModel, can_estimate, timing_model
+from pipeline.timing.estimate import Block, Estimate, Part, estimate_cycles
+from pipeline.timing.profile import Figures
+
+__all__ = [
+    "Block",
+    "Estimate",
+    "Figures",
+    "Part",
+    "TimingModel",
+    "can_estimate",
+    "estimate_cycles",
+    "timing_model",
+]

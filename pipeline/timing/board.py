@@ -1,0 +1,149 @@
+"""The table [timing] of a board file: what stands between the core and its flash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.boards import Board
+from pipeline.errors import UsageError
+from pipeline.registry import nearest
+
+MOST_LINES = 64
+"""MOST_LINES of native/cycles.h."""
+CORES = ("cortex-m4",)
+"""Cores whose pipeline native/cycles.c describes."""
+KEYS = (
+    "flash_read_bits", "cache_line_bytes", "instruction_cache_lines", "data_cache_lines", "prefetch",
+    "data_miss_extra", "fetch_ram", "evidence",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A piece of the address space."""
+
+    origin: int
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimingModel:
+    """A board as the timing core sees it."""
+
+    board: str
+    title: str
+    clock_hz: int
+    wait_states: int
+    data_miss_extra: int
+    """Cycles of a data miss on top of the wait states."""
+    read_bytes: int
+    """Bytes that flash delivers at a time."""
+    line_bytes: int
+    instruction_lines: int
+    data_lines: int
+    prefetch: bool
+    fetch_ram: tuple[Region, ...]
+    """RAM that the instruction bus reaches without waiting."""
+    evidence: str
+    """Which measurements the method was held against on this family; empty: none."""
+
+    @property
+    def words(self) -> str:
+        """The settings in a sentence."""
+        return (
+            f"{self.clock_hz / 1e6:g} MHz, flash with {self.wait_states} wait states read "
+            f"{8 * self.read_bytes} bits at a time, {self.instruction_lines * self.line_bytes} bytes of "
+            f"instruction cache, {self.data_lines * self.line_bytes} of data cache, "
+            f"prefetch {'on' if self.prefetch else 'off'}"
+        )
+
+
+def can_estimate(board: Board) -> bool:
+    """Whether a board file says what an estimate needs."""
+    return bool(board.timing) and board.cpu in CORES
+
+
+def timing_model(board: Board) -> TimingModel:
+    """The board's table [timing], checked. UsageError E_BOARD_TIMING where it has none, or mistakes."""
+    if not can_estimate(board):
+        raise UsageError(
+            f"cycles of {board.name} cannot be estimated: "
+            + (f"no pipeline of a {board.cpu} is known" if board.timing else "its file has no [timing]"),
+            code="E_BOARD_TIMING",
+            hint="name a board with [timing] in its board.toml with --estimate-for, or none",
+        )
+    mistakes: list[str] = []
+    table = board.timing
+    for key in table:
+        if key not in KEYS:
+            near = nearest(key, KEYS)
+            mistakes.append(f"timing.{key}: is not known" + (f"; did you mean {near}?" if near else ""))
+    model = TimingModel(
+        board=board.name,
+        title=board.title,
+        clock_hz=board.hclk_hz,
+        wait_states=board.clock.flash_latency,
+        data_miss_extra=_integer(table, "data_miss_extra", 0, 8, mistakes),
+        read_bytes=_power(table, "flash_read_bits", 32, 256, mistakes) // 8,
+        line_bytes=_power(table, "cache_line_bytes", 4, 128, mistakes),
+        instruction_lines=_integer(table, "instruction_cache_lines", 0, MOST_LINES, mistakes),
+        data_lines=_integer(table, "data_cache_lines", 0, MOST_LINES, mistakes),
+        prefetch=_flag(table, "prefetch", mistakes),
+        fetch_ram=_regions(table, mistakes),
+        evidence=str(table.get("evidence", "")),
+    )
+    if not mistakes and model.line_bytes % model.read_bytes:
+        mistakes.append("timing.cache_line_bytes: is no multiple of what flash reads at a time")
+    if mistakes:
+        raise UsageError(
+            f"{len(mistakes)} mistake(s) in [timing] of {board.name}",
+            code="E_BOARD_TIMING",
+            where=f"board/{board.name}/board.toml",
+            details=mistakes,
+            hint="compare it with board/nucleo_l4r5zi/board.toml",
+        )
+    return model
+
+
+def _integer(table: Mapping[str, Any], key: str, low: int, high: int, mistakes: list[str]) -> int:
+    value = table.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        mistakes.append(f"timing.{key}: is {value!r}; expected an integer from {low} to {high}")
+        return low
+    return value
+
+
+def _power(table: Mapping[str, Any], key: str, low: int, high: int, mistakes: list[str]) -> int:
+    value = _integer(table, key, low, high, mistakes)
+    if value & (value - 1):
+        mistakes.append(f"timing.{key}: is {value}; expected a power of two")
+        return low
+    return value
+
+
+def _flag(table: Mapping[str, Any], key: str, mistakes: list[str]) -> bool:
+    value = table.get(key)
+    if not isinstance(value, bool):
+        mistakes.append(f"timing.{key}: is {value!r}; expected true or false")
+    return bool(value)
+
+
+def _regions(table: Mapping[str, Any], mistakes: list[str]) -> tuple[Region, ...]:
+    regions = []
+    for number, value in enumerate(table.get("fetch_ram", [])):
+        try:
+            regions.append(Region(int(value["origin"]), _bytes(value["length"])))
+        except (KeyError, TypeError, ValueError):
+            mistakes.append(
+                f"timing.fetch_ram[{number}]: is {value!r}; "
+                'expected { origin = 0x1000_0000, length = "64K" }'
+            )
+    return tuple(regions)
+
+
+def _bytes(length: int | str) -> int:
+    """65536, or 64K."""
+    text = str(length)
+    return int(text.removesuffix("K")) * (1024 if text.endswith("K") else 1)

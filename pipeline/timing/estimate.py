@@ -1,0 +1,296 @@
+"""Run an image once more under the timing core, and put names to what it counts."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.boards import Board
+from pipeline.build import Firmware, build_library
+from pipeline.errors import TargetFailed
+from pipeline.runners.base import Stimulus
+from pipeline.runners.qemu import Qemu, find_qemu
+from pipeline.timing.board import TimingModel
+from pipeline.timing.instructions import Function, Instruction, function_of, read_image, read_variable
+from pipeline.timing.profile import Figures, Profile, Watch, profile_table, read_profile
+from pipeline.timing.source_lines import SourceLines, read_source_lines
+
+Progress = Callable[[str, int, int], None]
+STAGE = "estimate"
+NATIVE = Path(__file__).parent / "native"
+LOOP, LAYER_WORD = "run_layers", "harness_layer"
+# QEMU 9 dropped API 1 of its plugins; nothing that is used here changed.
+FIRST_QEMU_WITH_API_2 = 9
+# Up to here fetch stalls were as small a part of the runs that the method was held against.
+SMALL_FETCH_SHARE = 0.15
+SMALL_ERROR_PERCENT, LARGE_ERROR_PERCENT = 5.0, 25.0
+BLOCKS_KEPT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A function, and what was executed of it."""
+
+    name: str
+    source: str
+    """Its file; empty where the image does not say."""
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Instructions that are always executed together."""
+
+    function: str
+    address: int
+    end: int
+    executions: int
+    source: str
+    """`kernels/portable/conv_2d.c:88-97`; empty where the image does not say."""
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Estimated cycles of one inference on a board, and where they go."""
+
+    model: TimingModel
+    simulator: str
+    image_board: str
+    """The board that the image was linked for: its addresses are the ones that were simulated."""
+    total: Figures
+    layers: tuple[Figures, ...]
+    outside: Figures
+    functions: tuple[Part, ...]
+    """Most cycles first."""
+    blocks: tuple[Block, ...]
+    """The costliest, most cycles first."""
+    callgrind: str
+    """The same for each instruction, as callgrind writes it."""
+
+    @property
+    def seconds(self) -> float:
+        return self.total.cycles / self.model.clock_hz
+
+    @property
+    def fetch_share(self) -> float:
+        return self.total.fetch_stall_cycles / self.total.cycles
+
+    @property
+    def error_percent(self) -> float | None:
+        """How far the estimate may be off; None where the method was held against nothing of the kind."""
+        if not self.model.evidence:
+            return None
+        return SMALL_ERROR_PERCENT if self.fetch_share <= SMALL_FETCH_SHARE else LARGE_ERROR_PERCENT
+
+
+def estimate_cycles(
+    firmware: Firmware,
+    run_board: Board,
+    model: TimingModel,
+    sample: np.ndarray,
+    layers: int,
+    folder: Path,
+    progress: Progress,
+) -> Estimate:
+    """Estimated cycles on `model`'s board of one inference of `sample`, (bytes,) uint8.
+
+    `firmware` is an image of `layers` layers for `run_board`, which QEMU runs. `folder` keeps the plugin
+    and its files. Raises BuildFailed E_HOST_COMPILER where the plugin cannot be built, TargetFailed
+    E_ESTIMATE.
+    """
+    progress(STAGE, 0, 1)
+    simulator, plugin = build_plugin(folder)
+    instructions, functions = read_image(firmware.elf)
+    watch = _watch(firmware, functions, layers)
+    table, out = folder / "table.txt", folder / "profile.txt"
+    out.unlink(missing_ok=True)
+    _write(table, profile_table(model, run_board.region("flash"), instructions, watch))
+    stimulus = Stimulus(inputs=sample[np.newaxis], timed_runs=1, warmups=1)
+    Qemu(plugin=_plugin_option(plugin, table=table, out=out)).run(firmware, run_board, stimulus)
+    estimate = _estimate(
+        read_profile(out),
+        model,
+        simulator,
+        run_board,
+        instructions,
+        functions,
+        read_source_lines(firmware.elf),
+    )
+    progress(STAGE, 1, 1)
+    return estimate
+
+
+def build_plugin(folder: Path) -> tuple[str, Path]:
+    """QEMU's version and the plugin for it, built where it is not there yet."""
+    _, version = find_qemu()
+    api = 1 if int(version.partition(".")[0]) < FIRST_QEMU_WITH_API_2 else 2
+    sources = [NATIVE / name for name in ("cycles.c", "profile.c", "qemu_plugin.c")]
+    flags = [f"-DPLUGIN_API={api}", "-fvisibility=hidden"]
+    return f"qemu {version}", build_library(sources, flags, folder)
+
+
+def _watch(firmware: Firmware, functions: Sequence[Function], layers: int) -> Watch:
+    loop = next((function for function in functions if function.name == LOOP), None)
+    word = read_variable(firmware.elf, LAYER_WORD)
+    if loop is None or word is None:
+        raise TargetFailed(
+            f"the image has no function {LOOP} or no variable {LAYER_WORD}: layers cannot be told apart",
+            code="E_ESTIMATE",
+            where=firmware.elf,
+        )
+    return Watch(loop.address, loop.end, word, layers)
+
+
+def _plugin_option(plugin: Path, **arguments: Path) -> str:
+    """QEMU takes a doubled comma for one that is part of a value."""
+    values = [("", plugin), *((f"{key}=", path) for key, path in arguments.items())]
+    return ",".join(key + str(path.resolve()).replace(",", ",,") for key, path in values)
+
+
+def _estimate(
+    profile: Profile,
+    model: TimingModel,
+    simulator: str,
+    run_board: Board,
+    instructions: Sequence[Instruction],
+    functions: tuple[Function, ...],
+    lines: SourceLines,
+) -> Estimate:
+    if sum(profile.by_address.values(), Figures()) != profile.total:
+        raise TargetFailed("the layers' counts and the instructions' counts differ", code="E_ESTIMATE")
+    executed = [i for i in instructions if i.address in profile.by_address]
+    names = {i.address: _name(functions, i.address) for i in executed}
+    by_function: dict[str, list[Instruction]] = defaultdict(list)
+    for instruction in executed:
+        by_function[names[instruction.address]].append(instruction)
+    parts = [Part(name, _file(found, lines), _sum(found, profile)) for name, found in by_function.items()]
+    blocks = [
+        Block(
+            names[found[0].address],
+            found[0].address,
+            found[-1].end,
+            profile.by_address[found[0].address].instructions,
+            _span(found, profile, lines),
+            _sum(found, profile),
+        )
+        for found in _basic_blocks(executed, instructions, functions, profile)
+    ]
+    return Estimate(
+        model=model,
+        simulator=simulator,
+        image_board=run_board.name,
+        total=profile.total,
+        layers=profile.layers,
+        outside=profile.outside,
+        functions=tuple(sorted(parts, key=lambda part: (-part.figures.cycles, part.name))),
+        blocks=tuple(sorted(blocks, key=lambda block: (-block.figures.cycles, block.address))[:BLOCKS_KEPT]),
+        callgrind=_callgrind(by_function, profile, lines, model),
+    )
+
+
+def _name(functions: tuple[Function, ...], address: int) -> str:
+    function = function_of(functions, address)
+    return function.name if function else f"{address:#x}"
+
+
+def _sum(instructions: Sequence[Instruction], profile: Profile) -> Figures:
+    return reduce(add, (profile.by_address[i.address] for i in instructions))
+
+
+def _basic_blocks(
+    executed: Sequence[Instruction],
+    instructions: Sequence[Instruction],
+    functions: Sequence[Function],
+    profile: Profile,
+) -> list[list[Instruction]]:
+    """Cut where a branch ends or leads to, and where a count changes."""
+    leaders = {i.target for i in instructions if i.target is not None} | {f.address for f in functions}
+    blocks: list[list[Instruction]] = []
+    for instruction in executed:
+        before = blocks[-1][-1] if blocks else None
+        if (
+            before is None
+            or before.end != instruction.address
+            or before.branches
+            or instruction.address in leaders
+            or profile.by_address[before.address].instructions
+            != profile.by_address[instruction.address].instructions
+        ):
+            blocks.append([])
+        blocks[-1].append(instruction)
+    return blocks
+
+
+def _file(instructions: Sequence[Instruction], lines: SourceLines) -> str:
+    """Where a function begins: what is inlined into it comes later."""
+    first = lines.at(instructions[0].address)
+    return first.file if first else ""
+
+
+def _span(instructions: Sequence[Instruction], profile: Profile, lines: SourceLines) -> str:
+    """The lines of a block in the file that most of its cycles come from."""
+    cycles: dict[str, int] = defaultdict(int)
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for instruction in instructions:
+        line = lines.at(instruction.address)
+        if line:
+            cycles[line.file] += profile.by_address[instruction.address].cycles
+            numbers[line.file].append(line.line)
+    if not cycles:
+        return ""
+    file = max(cycles, key=lambda name: (cycles[name], name))
+    low, high = min(numbers[file]), max(numbers[file])
+    return f"{file}:{low}" + (f"-{high}" if high > low else "")
+
+
+def _callgrind(
+    by_function: dict[str, list[Instruction]], profile: Profile, lines: SourceLines, model: TimingModel
+) -> str:
+    """Valgrind's manual, "Callgrind Format Specification": self cost of each instruction."""
+    text = [
+        "# callgrind format",
+        "version: 1",
+        "creator: stm32-deploy",
+        f"desc: Estimated for: {model.title}, {model.words}",
+        "positions: instr line",
+        "event: Ir : instructions",
+        "event: Cycles : estimated cycles",
+        "event: ZeroWait : cycles with zero-wait memory",
+        "event: FetchStall : fetch stalls",
+        "event: DataStall : data stalls",
+        "events: Ir Cycles ZeroWait FetchStall DataStall",
+    ]
+    for name, found in by_function.items():
+        text += ["", f"fl={_file(found, lines) or '???'}", f"fn={name}"]
+        inlined_from = _file(found, lines)
+        for instruction in found:
+            line = lines.at(instruction.address)
+            file = line.file if line else _file(found, lines)
+            if file != inlined_from:
+                text.append(f"{'fe' if file == _file(found, lines) else 'fi'}={file}")
+                inlined_from = file
+            f = profile.by_address[instruction.address]
+            # Costs are counts: what a stall hides of another is taken off the zero-wait cycles.
+            text.append(
+                f"{instruction.address:#x} {line.line if line else 0} {f.instructions} {f.cycles} "
+                f"{f.zero_wait_cycles + min(0, f.fetch_stall_cycles)} {max(0, f.fetch_stall_cycles)} "
+                f"{f.data_stall_cycles}"
+            )
+    t = profile.total
+    text += ["", f"totals: {t.instructions} {t.cycles} {t.zero_wait_cycles} {t.fetch_stall_cycles} "
+                 f"{t.data_stall_cycles}"]  # fmt: skip
+    return "\n".join(text) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="ascii")
+    temporary.replace(path)

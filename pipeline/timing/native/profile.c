@@ -1,0 +1,235 @@
+#include "profile.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNTED_CALL 2u         /* of run_layers; the first warms the caches */
+
+struct figures {
+    uint64_t instructions;
+    uint64_t taken;             /* of them followed by another than the next in memory */
+    uint64_t zero_wait;         /* cycles with memory that answers at once */
+    uint64_t cycles;
+    uint64_t data_stall;
+};
+
+struct profile {
+    struct memory memory;
+    struct machine real, flat;
+
+    uint32_t loop_start, loop_end;      /* run_layers */
+    uint32_t layer_word;                /* harness_layer: written before each layer and after the last */
+    uint32_t layers;
+
+    struct instruction *instructions;   /* by address */
+    struct figures *figures;            /* of each */
+    uint32_t count, lowest, highest;
+    uint32_t *at;                       /* (address - lowest) / 2 -> index + 1, 0: none */
+
+    uint32_t calls;                     /* of run_layers so far */
+    uint32_t marks;                     /* writes of harness_layer in this call */
+    bool inside, finished;
+    struct figures *by_layer;           /* the last one is the loop around them */
+};
+
+static void *zeroed(size_t count, size_t bytes)
+{
+    void *memory = calloc(count == 0 ? 1 : count, bytes);
+
+    if (memory == NULL)
+        _Exit(1);
+    return memory;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+static bool read_settings(FILE *file, struct profile *profile)
+{
+    struct memory *memory = &profile->memory;
+    unsigned prefetch = 0;
+
+    if (fscanf(file, " flash %" SCNu32 " %" SCNu32, &memory->flash.origin, &memory->flash.bytes) != 2
+        || fscanf(file, " wait_states %" SCNu32, &memory->wait_states) != 1
+        || fscanf(file, " data_miss_extra %" SCNu32, &memory->data_miss_extra) != 1
+        || fscanf(file, " read_bytes %" SCNu32, &memory->read_bytes) != 1
+        || fscanf(file, " line_bytes %" SCNu32, &memory->line_bytes) != 1
+        || fscanf(file, " instruction_lines %" SCNu32, &memory->instruction_lines) != 1
+        || fscanf(file, " data_lines %" SCNu32, &memory->data_lines) != 1
+        || fscanf(file, " prefetch %u", &prefetch) != 1
+        || fscanf(file, " fetch_ram %" SCNu32, &memory->fetch_ram_count) != 1)
+        return false;
+    memory->prefetch = prefetch != 0;
+    if (memory->fetch_ram_count > MOST_REGIONS || memory->instruction_lines > MOST_LINES
+        || memory->data_lines > MOST_LINES || memory->read_bytes < 4
+        || memory->line_bytes % memory->read_bytes != 0 || memory->line_bytes / memory->read_bytes > 32)
+        return false;
+    for (uint32_t i = 0; i < memory->fetch_ram_count; i++) {
+        struct region *region = &memory->fetch_ram[i];
+
+        if (fscanf(file, " %" SCNu32 " %" SCNu32, &region->origin, &region->bytes) != 2)
+            return false;
+    }
+    return fscanf(file, " watch %" SCNu32 " %" SCNu32 " %" SCNu32 " %" SCNu32, &profile->loop_start,
+                  &profile->loop_end, &profile->layer_word, &profile->layers) == 4
+           && profile->layers < 1u << 20;
+}
+
+static bool read_instructions(FILE *file, struct profile *profile)
+{
+    if (fscanf(file, " instructions %" SCNu32, &profile->count) != 1 || profile->count == 0
+        || profile->count > 1u << 24)
+        return false;
+    profile->instructions = zeroed(profile->count, sizeof *profile->instructions);
+    for (uint32_t i = 0; i < profile->count; i++) {
+        struct instruction *one = &profile->instructions[i];
+
+        if (fscanf(file,
+                   " %" SCNu32 " %" SCNu8 " %" SCNu8 " %" SCNu8 " %" SCNd8 " %" SCNd8 " %" SCNu32 " %" SCNu32
+                   " %" SCNu32,
+                   &one->address, &one->bytes, &one->class, &one->words, &one->loaded, &one->vfp_result,
+                   &one->bases, &one->written, &one->vfp_operands) != 9
+            || one->class >= INSTRUCTION_CLASSES || one->loaded >= 32 || one->address % 2u != 0
+            || (i != 0 && one->address <= profile->instructions[i - 1].address))
+            return false;
+    }
+    profile->lowest = profile->instructions[0].address;
+    profile->highest = profile->instructions[profile->count - 1].address;
+    return profile->highest - profile->lowest < 1u << 28;
+}
+
+struct profile *profile_open(const char *path, const char **problem)
+{
+    FILE *file = fopen(path, "r");
+    struct profile *profile;
+
+    if (file == NULL) {
+        *problem = "the timing table cannot be opened";
+        return NULL;
+    }
+    profile = zeroed(1, sizeof *profile);
+    if (!read_settings(file, profile) || !read_instructions(file, profile)) {
+        *problem = "the timing table is not as expected";
+        fclose(file);
+        profile_close(profile);
+        return NULL;
+    }
+    fclose(file);
+    profile->figures = zeroed(profile->count, sizeof *profile->figures);
+    profile->by_layer = zeroed(profile->layers + 1u, sizeof *profile->by_layer);
+    profile->at = zeroed((profile->highest - profile->lowest) / 2u + 1u, sizeof *profile->at);
+    for (uint32_t i = 0; i < profile->count; i++)
+        profile->at[(profile->instructions[i].address - profile->lowest) / 2u] = i + 1u;
+    machine_start(&profile->real, &profile->memory, false);
+    machine_start(&profile->flat, &profile->memory, true);
+    return profile;
+}
+
+void profile_close(struct profile *profile)
+{
+    if (profile != NULL) {
+        free(profile->instructions);
+        free(profile->figures);
+        free(profile->by_layer);
+        free(profile->at);
+    }
+    free(profile);
+}
+
+/* ---- counting ------------------------------------------------------------------------------------ */
+
+const struct instruction *profile_find(const struct profile *profile, uint32_t address)
+{
+    uint32_t index;
+
+    if (address < profile->lowest || address > profile->highest)
+        return NULL;
+    index = profile->at[(address - profile->lowest) / 2u];
+    return index == 0 ? NULL : &profile->instructions[index - 1u];
+}
+
+static bool in_loop(const struct profile *profile, uint32_t address)
+{
+    return address >= profile->loop_start && address < profile->loop_end;
+}
+
+bool profile_wants(const struct profile *profile, uint32_t address)
+{
+    return !profile->finished && (profile->inside || address == profile->loop_start);
+}
+
+bool profile_finished(const struct profile *profile)
+{
+    return profile->finished;
+}
+
+static void add(struct figures *figures, bool taken, struct cost real, struct cost flat)
+{
+    figures->instructions++;
+    figures->taken += taken;
+    figures->zero_wait += flat.cycles;
+    figures->cycles += real.cycles;
+    figures->data_stall += real.data_stall;
+}
+
+void profile_step(struct profile *profile, const struct instruction *instruction, uint32_t next,
+                  const struct access *accesses, uint32_t count)
+{
+    bool looping = in_loop(profile, instruction->address);
+    struct cost real, flat;
+
+    if (profile->finished)
+        return;
+    if (!profile->inside) {
+        if (instruction->address != profile->loop_start)
+            return;
+        profile->inside = true;
+        profile->marks = 0;
+        profile->calls++;
+    }
+    real = machine_step(&profile->real, instruction, next, accesses, count);
+    flat = machine_step(&profile->flat, instruction, next, accesses, count);
+    if (profile->calls == COUNTED_CALL) {
+        bool taken = next != instruction->address + instruction->bytes;
+        bool in_layer = !looping && profile->marks != 0 && profile->marks <= profile->layers;
+
+        add(&profile->figures[instruction - profile->instructions], taken, real, flat);
+        add(&profile->by_layer[in_layer ? profile->marks - 1u : profile->layers], taken, real, flat);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        profile->marks += accesses[i].store && accesses[i].address == profile->layer_word;
+    /* It returns after the last mark; before that, what it leaves for is a layer. */
+    if (looping && profile->marks > profile->layers && !in_loop(profile, next)) {
+        profile->inside = false;
+        profile->finished = profile->calls == COUNTED_CALL;
+    }
+}
+
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+static void write_figures(FILE *file, const struct figures *figures)
+{
+    fprintf(file, " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", figures->instructions,
+            figures->taken, figures->zero_wait, figures->cycles, figures->data_stall);
+}
+
+bool profile_write(const struct profile *profile, const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    if (file == NULL)
+        return false;
+    for (uint32_t k = 0; k <= profile->layers; k++) {
+        fprintf(file, "layer %" PRIu32, k);
+        write_figures(file, &profile->by_layer[k]);
+    }
+    for (uint32_t i = 0; i < profile->count; i++) {
+        if (profile->figures[i].instructions == 0)
+            continue;
+        fprintf(file, "at %" PRIu32, profile->instructions[i].address);
+        write_figures(file, &profile->figures[i]);
+    }
+    fputs("end\n", file);
+    return fclose(file) == 0;
+}

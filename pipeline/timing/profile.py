@@ -1,0 +1,107 @@
+"""What the timing core is told, and what it answers: text files read and written on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.boards import Memory
+from pipeline.errors import TargetFailed
+from pipeline.timing.board import TimingModel
+from pipeline.timing.instructions import Instruction
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Counts of some executed instructions."""
+
+    instructions: int = 0
+    taken: int = 0
+    """Of them followed by another instruction than the next in memory."""
+    zero_wait_cycles: int = 0
+    """Cycles with a memory that answers at once."""
+    cycles: int = 0
+    data_stall_cycles: int = 0
+    """Of the cycles, those spent waiting for data from flash."""
+
+    @property
+    def fetch_stall_cycles(self) -> int:
+        """What flash costs besides. Slightly negative where a data stall hides a refill of the queue."""
+        return self.cycles - self.zero_wait_cycles - self.data_stall_cycles
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(
+            self.instructions + other.instructions,
+            self.taken + other.taken,
+            self.zero_wait_cycles + other.zero_wait_cycles,
+            self.cycles + other.cycles,
+            self.data_stall_cycles + other.data_stall_cycles,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What marks an inference and its layers in an image."""
+
+    loop_start: int
+    """Address of the function that calls the layers."""
+    loop_end: int
+    layer_word: int
+    """Address of the variable that it writes before each layer, and after the last."""
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Figures of one inference."""
+
+    layers: tuple[Figures, ...]
+    outside: Figures
+    """The loop around the layers."""
+    by_address: dict[int, Figures]
+
+    @property
+    def total(self) -> Figures:
+        return sum(self.layers, self.outside)
+
+
+def profile_table(
+    model: TimingModel, flash: Memory, instructions: Sequence[Instruction], watch: Watch
+) -> str:
+    """The input of native/profile.c. `flash` is where the image has its flash."""
+    lines = [
+        f"flash {flash.origin} {flash.length_bytes}",
+        f"wait_states {model.wait_states}",
+        f"data_miss_extra {model.data_miss_extra}",
+        f"read_bytes {model.read_bytes}",
+        f"line_bytes {model.line_bytes}",
+        f"instruction_lines {model.instruction_lines}",
+        f"data_lines {model.data_lines}",
+        f"prefetch {int(model.prefetch)}",
+        f"fetch_ram {len(model.fetch_ram)}",
+        *(f"{region.origin} {region.length_bytes}" for region in model.fetch_ram),
+        f"watch {watch.loop_start} {watch.loop_end} {watch.layer_word} {watch.layers}",
+        f"instructions {len(instructions)}",
+        *(instruction.row() for instruction in instructions),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def read_profile(path: Path) -> Profile:
+    """The output of native/profile.c. TargetFailed E_ESTIMATE where it is missing or cut short."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        lines = []
+    if not lines or lines[-1] != "end":
+        raise TargetFailed(
+            "the simulator ended without the counts of an inference", code="E_ESTIMATE", where=path
+        )
+    rows = [line.split() for line in lines[:-1]]
+    layers = [Figures(*map(int, row[2:])) for row in rows if row[0] == "layer"]
+    return Profile(
+        tuple(layers[:-1]),
+        layers[-1],
+        {int(row[1]): Figures(*map(int, row[2:])) for row in rows if row[0] == "at"},
+    )
