@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -24,12 +25,13 @@ from rich.table import Table
 from typer.exceptions import Abort, TyperException
 
 from pipeline import __version__
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError, TargetFailed, UsageError
 
 # Stages are imported where a command needs them: `boards` and `--help` answer at once.
 if TYPE_CHECKING:
     from pipeline.analyze import HostAnalysis, RegionFit
     from pipeline.config import Settings
+    from pipeline.flash import Flashed
     from pipeline.metrics import Classification
     from pipeline.report import Report, Summary
 
@@ -83,7 +85,29 @@ Config = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="folder of all results")]
 Optimize = Annotated[Aim | None, typer.Option("--optimize", help="what the build aims at")]
-Runner = Annotated[str | None, typer.Option("--runner", help="qemu or host")]
+Runner = Annotated[
+    str | None, typer.Option("--runner", help="qemu, host, or serial for the board itself; see `boards`")
+]
+Port = Annotated[
+    str | None,
+    typer.Option("--port", help="serial port, socket:// or rfc2217://; default: the ST-LINK's own"),
+]
+Baud = Annotated[
+    int | None, typer.Option("--baud", help="of the serial line, up to 921600; built in as well")
+]
+Probe = Annotated[
+    str | None,
+    typer.Option("--probe", help="the ST-LINK's serial number or a part of it, if there are several"),
+]
+Place = Annotated[str | None, typer.Option("--place", help="an acquired labgrid place, in place of a port")]
+With = Annotated[
+    str | None,
+    typer.Option(
+        "--with", help="STM32_Programmer_CLI, openocd, st-flash, probe-rs or pyocd; default: the first found"
+    ),
+]
+Runs = Annotated[int | None, typer.Option("--runs", help="measured inferences, for minimum and median")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show the commands that are run")]
 Inferences = Annotated[int | None, typer.Option("--inferences", help="samples that go through the target")]
 AsFormat = Annotated[Format, typer.Option("--format", help="text for people, json for programs")]
 
@@ -335,6 +359,10 @@ def run(
     model: Model = None,
     board: Board = None,
     runner: Runner = None,
+    port: Port = None,
+    baud: Baud = None,
+    probe: Probe = None,
+    place: Place = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
@@ -347,7 +375,8 @@ def run(
     from pipeline.deploy import run_image
 
     settings = _settings(
-        config, model=model, board=board, runner=runner, samples=samples, preprocess=preprocess,
+        config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
+        place=place, samples=samples, preprocess=preprocess,
         optimize=optimize, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
@@ -391,6 +420,10 @@ def deploy(
     model: Model = None,
     board: Board = None,
     runner: Runner = None,
+    port: Port = None,
+    baud: Baud = None,
+    probe: Probe = None,
+    place: Place = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
@@ -404,7 +437,8 @@ def deploy(
     from pipeline.report import summarize
 
     settings = _settings(
-        config, model=model, board=board, runner=runner, samples=samples, preprocess=preprocess,
+        config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
+        place=place, samples=samples, preprocess=preprocess,
         optimize=optimize, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
@@ -416,6 +450,149 @@ def deploy(
         for file in files:
             out.print(f"report: {file}", soft_wrap=True)
     return _verdict_code(report)
+
+
+@app.command()
+def flash(
+    model: Model = None,
+    board: Board = None,
+    with_: With = None,
+    probe: Probe = None,
+    baud: Baud = None,
+    samples: Samples = None,
+    preprocess: Preprocess = None,
+    optimize: Optimize = None,
+    output: Output = None,
+    config: Config = None,
+    verbose: Verbose = False,
+) -> None:
+    """Build the image for a board and write it into the board's flash."""
+    from pipeline.deploy import flash_model
+
+    settings = _settings(
+        config, model=model, board=board, programmer=with_, probe=probe, baud=baud, samples=samples,
+        preprocess=preprocess, optimize=optimize, output=output,
+    )  # fmt: skip
+    with _progress() as progress:
+        flashed = flash_model(settings, progress, _shown(verbose))
+    _print_flashed(flashed, "holds the new image and runs it")
+
+
+@app.command()
+def erase(
+    board: Board = None,
+    with_: With = None,
+    probe: Probe = None,
+    config: Config = None,
+    verbose: Verbose = False,
+) -> None:
+    """Erase the whole flash of a board."""
+    from pipeline.deploy import erase_flash
+
+    settings = _settings(config, board=board, programmer=with_, probe=probe)
+    _print_flashed(erase_flash(settings, _shown(verbose)), "is erased")
+
+
+@app.command()
+def reset(
+    board: Board = None,
+    with_: With = None,
+    probe: Probe = None,
+    config: Config = None,
+    verbose: Verbose = False,
+) -> None:
+    """Start a board again."""
+    from pipeline.deploy import start_board
+
+    settings = _settings(config, board=board, programmer=with_, probe=probe)
+    _print_flashed(start_board(settings, _shown(verbose)), "was started again")
+
+
+@app.command()
+def monitor(
+    board: Board = None,
+    port: Port = None,
+    baud: Baud = None,
+    probe: Probe = None,
+    place: Place = None,
+    config: Config = None,
+) -> None:
+    """Show what a board says on its serial line, until Ctrl-C; lines that you type are sent to it."""
+    from pipeline.deploy import console_of
+    from pipeline.flash import open_line
+
+    line, rate = console_of(_settings(config, board=board, port=port, baud=baud, probe=probe, place=place))
+    err.print(f"{escape(str(line))} at {rate} baud; Ctrl-C ends; try name%, info% or help%", soft_wrap=True)
+    with open_line(line, rate) as console:
+        if sys.stdin.isatty():
+            threading.Thread(target=_send_lines, args=(console,), daemon=True).start()
+        try:
+            while True:
+                sys.stdout.write(console.read(max(1, console.in_waiting)).decode(errors="replace"))
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            err.print()
+        except OSError as error:
+            raise TargetFailed(
+                f"{line.port} is gone: {error}", code="E_LINE_CLOSED", hint="was the cable pulled?"
+            ) from error
+
+
+def _send_lines(console: Any) -> None:
+    for text in sys.stdin:
+        console.write(text.encode())
+
+
+@app.command()
+def measure(
+    model: Model = None,
+    board: Board = None,
+    port: Port = None,
+    baud: Baud = None,
+    probe: Probe = None,
+    place: Place = None,
+    with_: With = None,
+    samples: Samples = None,
+    preprocess: Preprocess = None,
+    optimize: Optimize = None,
+    inferences: Inferences = None,
+    runs: Runs = None,
+    output: Output = None,
+    config: Config = None,
+    verbose: Verbose = False,
+    format_: AsFormat = Format.TEXT,
+) -> int:
+    """Flash a board, unless the image runs there already, and measure real cycles: the same report as deploy."""
+    from pipeline.deploy import measure_model
+    from pipeline.report import summarize
+
+    settings = _settings(
+        config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
+        samples=samples, preprocess=preprocess, optimize=optimize, inferences=inferences, timed_runs=runs,
+        output=output,
+    )  # fmt: skip
+    with _progress() as progress:
+        report, files, flashed = measure_model(settings, progress, _shown(verbose))
+    if format_ is Format.JSON:
+        _print_json(json.loads(report.model_dump_json()))
+        return _verdict_code(report)
+    if flashed is not None:
+        _print_flashed(flashed, "holds the new image and runs it")
+    _print_summary(summarize(report))
+    for file in files:
+        out.print(f"report: {file}", soft_wrap=True)
+    return _verdict_code(report)
+
+
+def _shown(verbose: bool) -> Callable[[str], None] | None:
+    return (lambda command: err.print(f"[dim]{escape(command)}[/]", soft_wrap=True)) if verbose else None
+
+
+def _print_flashed(flashed: Flashed, what: str) -> None:
+    done = f"{flashed.board} {what}: {flashed.programmer}, {flashed.probe.kind} {flashed.probe.serial}"
+    out.print(f"{escape(done)}, {flashed.seconds:.1f} s", soft_wrap=True)
+    for note in flashed.notes:
+        out.print(f"  {escape(note)}", soft_wrap=True)
 
 
 @app.command()
@@ -436,6 +613,54 @@ def report(
         for written in files:
             out.print(f"report: {written}", soft_wrap=True)
     return _verdict_code(held)
+
+
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(help="a report.json, or the folder that holds it")],
+    new: Annotated[Path, typer.Argument(help="the report to hold against it")],
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0, help="percent by which bytes and counts may grow")
+    ] = 0.0,
+    accuracy_tolerance: Annotated[
+        float, typer.Option("--accuracy-tolerance", min=0, help="points by which accuracy may fall")
+    ] = 0.0,
+    junit: Annotated[Path | None, typer.Option("--junit", help="also write the checks as JUnit XML")] = None,
+    format_: AsFormat = Format.TEXT,
+) -> int:
+    """What became better or worse from one report to the next; exit code 1 when something is worse."""
+    from pipeline.deploy import write_file
+    from pipeline.report import read_report
+    from pipeline.report.changes import Tolerance, change_words, compare_reports, junit_xml
+
+    changes = compare_reports(read_report(old), read_report(new), Tolerance(tolerance, accuracy_tolerance))
+    problems = [
+        (change.figure, f"{old_text} became {new_text}" if change in changes.worse else None)
+        for change in changes.figures
+        for _, old_text, new_text, _, _ in [change_words(change)]
+    ]
+    if junit is not None:
+        write_file(junit, junit_xml("stm32-deploy compare", problems).encode())
+    if format_ is Format.JSON:
+        _print_json(
+            {
+                "worse": [change.figure for change in changes.worse],
+                "figures": [{**asdict(change), "percent": change.percent} for change in changes.figures],
+                "layers": [{**asdict(change), "percent": change.percent} for change in changes.layers],
+            }
+        )
+    else:
+        for title, found in (("figures", changes.figures), ("layers that changed", changes.layers)):
+            table = Table(title, "old", "new", "difference", "")
+            for column in table.columns[1:4]:
+                column.justify = "right"
+            for change in found:
+                table.add_row(*(escape(text) for text in change_words(change)))
+            if found:
+                out.print(table)
+        worse = ", ".join(change.figure for change in changes.worse)
+        out.print(f"worse: {worse}" if worse else "nothing is worse")
+    return 1 if changes.worse else 0
 
 
 @app.command()

@@ -1,0 +1,184 @@
+"""What became better or worse from one report to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from xml.etree import ElementTree
+
+from pipeline.report.schema import Layer, Report
+
+
+class Outcome(StrEnum):
+    """How the new figure stands to the old one."""
+
+    BETTER = "better"
+    SAME = "same"
+    WITHIN = "within tolerance"
+    WORSE = "worse"
+    NOT_COMPARABLE = "not comparable"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How much worse a figure may become."""
+
+    percent: float = 0.0
+    """Of bytes and counts."""
+    accuracy_points: float = 0.0
+    """Of accuracy, in percentage points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure in both reports; of accuracy more is better, of all others less."""
+
+    figure: str
+    unit: str
+    """`bytes`, the unit of a count, `accuracy`, or `elements`."""
+    old: int | float | None
+    new: int | float | None
+    outcome: Outcome
+    remark: str = ""
+
+    @property
+    def percent(self) -> float | None:
+        """The difference in percent of the old figure; of accuracy in percentage points."""
+        if self.old is None or self.new is None:
+            return None
+        if self.unit == "accuracy":
+            return 100 * (self.new - self.old)
+        return 100 * (self.new - self.old) / self.old if self.old else None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Two reports held against each other."""
+
+    figures: tuple[Change, ...]
+    layers: tuple[Change, ...]
+    """Only layers whose count or constants changed, came or went."""
+
+    @property
+    def worse(self) -> tuple[Change, ...]:
+        """What is worse than its tolerance allows. Layers are shown and not judged: their sum is."""
+        return tuple(change for change in self.figures if change.outcome is Outcome.WORSE)
+
+
+def compare_reports(old: Report, new: Report, tolerance: Tolerance = Tolerance()) -> Changes:
+    """Every figure that both reports have; figures of different boards or units are not compared."""
+    return Changes(tuple(_figures(old, new, tolerance)), tuple(_layers(old, new)))
+
+
+def _figures(old: Report, new: Report, tolerance: Tolerance) -> Iterator[Change]:
+    yield _exactness(old, new)
+    linked = (old.linked, new.linked)
+    other_board = "" if old.board.name == new.board.name else f"{old.board.name} and {new.board.name}"
+    for figure, read in (
+        ("flash", lambda image: image.flash_bytes),
+        ("flash besides weights", lambda image: image.code_bytes),
+        ("RAM", lambda image: image.ram_bytes),
+    ):
+        before, after = (read(image) if image else None for image in linked)
+        yield _change(figure, "bytes", before, after, tolerance.percent, other_board)
+    yield _change("arena", "bytes", old.arena_bytes, new.arena_bytes, tolerance.percent)
+    stacks = [report.measured.stack_bytes if report.measured else None for report in (old, new)]
+    yield _change("stack", "bytes", *stacks, tolerance.percent, _other_source(old, new))
+    counts = [report.measured.count if report.measured else None for report in (old, new)]
+    unit = new.measured.unit if new.measured else "count"
+    yield _change("one inference", unit, *counts, tolerance.percent, _other_source(old, new))
+    before_by_subject = {accuracy.subject: accuracy for accuracy in old.accuracy}
+    for accuracy in new.accuracy:
+        before_it = before_by_subject.get(accuracy.subject)
+        other = "" if before_it is None or before_it.samples == accuracy.samples else "other samples"
+        yield _change(
+            f"accuracy, {accuracy.subject}",
+            "accuracy",
+            before_it.accuracy if before_it else None,
+            accuracy.accuracy,
+            tolerance.accuracy_points,
+            other,
+        )
+
+
+def _exactness(old: Report, new: Report) -> Change:
+    """Elements that differ from the reference: never tolerated, whatever they were before."""
+    before, after = (report.outputs.differing_elements if report.outputs else None for report in (old, new))
+    if after is None:
+        outcome = Outcome.NOT_COMPARABLE
+    else:
+        outcome = Outcome.WORSE if after else Outcome.BETTER if before else Outcome.SAME
+    return Change("outputs that differ from the reference", "elements", before, after, outcome)
+
+
+def _other_source(old: Report, new: Report) -> str:
+    """Why what was measured cannot be compared, or nothing."""
+    if old.measured is None or new.measured is None:
+        return ""
+    sources = [f"{m.unit} on {m.board}" for m in (old.measured, new.measured)]
+    return "" if sources[0] == sources[1] else " and ".join(sources)
+
+
+def _change(
+    figure: str,
+    unit: str,
+    old: int | float | None,
+    new: int | float | None,
+    tolerance: float,
+    obstacle: str = "",
+) -> Change:
+    if old is None or new is None or obstacle:
+        missing = "only in the old report" if new is None else "only in the new report"
+        return Change(figure, unit, old, new, Outcome.NOT_COMPARABLE, obstacle or missing)
+    loss = 100 * (old - new) if unit == "accuracy" else new - old
+    allowed = tolerance if unit == "accuracy" else old * tolerance / 100
+    if loss <= 0:
+        outcome = Outcome.BETTER if loss < 0 else Outcome.SAME
+    else:
+        # 1e-9: 0.1 points of accuracy are no exact binary number.
+        outcome = Outcome.WITHIN if loss <= allowed + 1e-9 else Outcome.WORSE
+    return Change(figure, unit, old, new, outcome)
+
+
+def _layers(old: Report, new: Report) -> Iterator[Change]:
+    before, after = ({layer.name: layer for layer in report.layers} for report in (old, new))
+    obstacle = _other_source(old, new)
+    unit = new.measured.unit if new.measured else "count"
+    for name in [*after, *(name for name in before if name not in after)]:
+        pair: tuple[Layer | None, Layer | None] = (before.get(name), after.get(name))
+        for kind, values in (
+            (unit, [layer.count if layer else None for layer in pair]),
+            ("bytes", [layer.weights_bytes if layer else None for layer in pair]),
+        ):
+            if values[0] != values[1]:
+                yield _change(name, kind, *values, 0.0, obstacle if kind == unit else "")
+
+
+def junit_xml(suite: str, cases: list[tuple[str, str | None]]) -> str:
+    """JUnit XML of named checks; the second of each pair says why it failed, None that it passed."""
+    failed = sum(problem is not None for _, problem in cases)
+    root = ElementTree.Element(
+        "testsuite", {"name": suite, "tests": str(len(cases)), "failures": str(failed), "errors": "0"}
+    )
+    for name, problem in cases:
+        case = ElementTree.SubElement(root, "testcase", {"classname": suite, "name": name})
+        if problem is not None:
+            ElementTree.SubElement(case, "failure", {"message": problem})
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def change_words(change: Change) -> tuple[str, str, str, str, str]:
+    """(figure, old, new, difference, outcome) as people read them."""
+    shown = ["–" if v is None else _value(v, change.unit) for v in (change.old, change.new)]
+    points = " points" if change.unit == "accuracy" else " %"
+    difference = "–" if change.percent is None else f"{change.percent:+.2f}{points}"
+    outcome = f"{change.outcome.value}: {change.remark}" if change.remark else change.outcome.value
+    return change.figure, shown[0], shown[1], difference, outcome
+
+
+def _value(value: int | float, unit: str) -> str:
+    if unit == "accuracy":
+        return f"{value:.4f}"
+    return f"{value:,} B" if unit == "bytes" else f"{value:,} {unit}"
