@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 from xml.etree import ElementTree
 
-from pipeline.report.schema import Layer, Report
+from pipeline.report.schema import Image, Layer, Report
+
+T = TypeVar("T")
+
+
+# One figure in the old report and in the new; None where a report does not have it.
+Pair = tuple[float | None, float | None]
 
 
 class Outcome(StrEnum):
@@ -73,21 +80,16 @@ def compare_reports(old: Report, new: Report, tolerance: Tolerance = Tolerance()
 
 def _figures(old: Report, new: Report, tolerance: Tolerance) -> Iterator[Change]:
     yield _exactness(old, new)
-    linked = (old.linked, new.linked)
     other_board = "" if old.board.name == new.board.name else f"{old.board.name} and {new.board.name}"
-    for figure, read in (
-        ("flash", lambda image: image.flash_bytes),
-        ("flash besides weights", lambda image: image.code_bytes),
-        ("RAM", lambda image: image.ram_bytes),
-    ):
-        before, after = (read(image) if image else None for image in linked)
-        yield _change(figure, "bytes", before, after, tolerance.percent, other_board)
-    yield _change("arena", "bytes", old.arena_bytes, new.arena_bytes, tolerance.percent)
-    stacks = [report.measured.stack_bytes if report.measured else None for report in (old, new)]
-    yield _change("stack", "bytes", *stacks, tolerance.percent, _other_source(old, new))
-    counts = [report.measured.count if report.measured else None for report in (old, new)]
+    for figure, read in IMAGE_FIGURES.items():
+        pair = _pair(old.linked, new.linked, read)
+        yield _change(figure, "bytes", pair, tolerance.percent, other_board)
+    yield _change("arena", "bytes", (old.arena_bytes, new.arena_bytes), tolerance.percent)
+    stacks = _pair(old.measured, new.measured, lambda measured: measured.stack_bytes)
+    yield _change("stack", "bytes", stacks, tolerance.percent, _other_source(old, new))
+    counts = _pair(old.measured, new.measured, lambda measured: measured.count)
     unit = new.measured.unit if new.measured else "count"
-    yield _change("one inference", unit, *counts, tolerance.percent, _other_source(old, new))
+    yield _change("one inference", unit, counts, tolerance.percent, _other_source(old, new))
     before_by_subject = {accuracy.subject: accuracy for accuracy in old.accuracy}
     for accuracy in new.accuracy:
         before_it = before_by_subject.get(accuracy.subject)
@@ -95,11 +97,21 @@ def _figures(old: Report, new: Report, tolerance: Tolerance) -> Iterator[Change]
         yield _change(
             f"accuracy, {accuracy.subject}",
             "accuracy",
-            before_it.accuracy if before_it else None,
-            accuracy.accuracy,
+            (before_it.accuracy if before_it else None, accuracy.accuracy),
             tolerance.accuracy_points,
             other,
         )
+
+
+IMAGE_FIGURES: dict[str, Callable[[Image], float]] = {
+    "flash": lambda image: image.flash_bytes,
+    "flash besides weights": lambda image: image.code_bytes,
+    "RAM": lambda image: image.ram_bytes,
+}
+
+
+def _pair(old: T | None, new: T | None, read: Callable[[T], float]) -> Pair:
+    return (None if old is None else read(old), None if new is None else read(new))
 
 
 def _exactness(old: Report, new: Report) -> Change:
@@ -120,14 +132,8 @@ def _other_source(old: Report, new: Report) -> str:
     return "" if sources[0] == sources[1] else " and ".join(sources)
 
 
-def _change(
-    figure: str,
-    unit: str,
-    old: int | float | None,
-    new: int | float | None,
-    tolerance: float,
-    obstacle: str = "",
-) -> Change:
+def _change(figure: str, unit: str, pair: Pair, tolerance: float, obstacle: str = "") -> Change:
+    old, new = pair
     if old is None or new is None or obstacle:
         missing = "only in the old report" if new is None else "only in the new report"
         return Change(figure, unit, old, new, Outcome.NOT_COMPARABLE, obstacle or missing)
@@ -146,13 +152,17 @@ def _layers(old: Report, new: Report) -> Iterator[Change]:
     obstacle = _other_source(old, new)
     unit = new.measured.unit if new.measured else "count"
     for name in [*after, *(name for name in before if name not in after)]:
-        pair: tuple[Layer | None, Layer | None] = (before.get(name), after.get(name))
-        for kind, values in (
-            (unit, [layer.count if layer else None for layer in pair]),
-            ("bytes", [layer.weights_bytes if layer else None for layer in pair]),
+        layers = before.get(name), after.get(name)
+        for kind, pair in (
+            (unit, (_count(layers[0]), _count(layers[1]))),
+            ("bytes", _pair(*layers, lambda layer: layer.weights_bytes)),
         ):
-            if values[0] != values[1]:
-                yield _change(name, kind, *values, 0.0, obstacle if kind == unit else "")
+            if pair[0] != pair[1]:
+                yield _change(name, kind, pair, 0.0, obstacle if kind == unit else "")
+
+
+def _count(layer: Layer | None) -> int | None:
+    return None if layer is None else layer.count
 
 
 def junit_xml(suite: str, cases: list[tuple[str, str | None]]) -> str:
