@@ -6,7 +6,16 @@ SAMPLES ?=
 SHARED  ?=
 TOOL    := .venv/bin/stm32-deploy
 
-.PHONY: help setup deploy analyze boards doctor test check bench format clean
+# Of a board on the desk: PORT=, PROBE= (serial number), WITH= (programmer), BAUD=
+PORT    ?=
+PROBE   ?=
+WITH    ?=
+BAUD    ?=
+PROBED  = $(if $(PROBE),--probe $(PROBE))
+TOOLED  = $(PROBED) $(if $(WITH),--with $(WITH))
+LINED   = $(if $(PORT),--port $(PORT)) $(if $(BAUD),--baud $(BAUD))
+
+.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test check bench format clean
 
 help:           ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:[^#]*##/\t/'
@@ -16,6 +25,21 @@ setup:          ## Virtual environment, cross compiler and simulator, where they
 
 deploy: setup   ## MODEL= BOARD= SAMPLES=: from a Keras model to a measured report
 	$(TOOL) deploy $(MODEL) --board $(BOARD) $(if $(SAMPLES),--samples $(SAMPLES))
+
+flash: setup    ## MODEL= BOARD= WITH= PROBE=: the image of a model onto a board
+	$(TOOL) flash $(MODEL) --board $(BOARD) $(TOOLED) $(if $(BAUD),--baud $(BAUD)) $(if $(SAMPLES),--samples $(SAMPLES)) -v
+
+measure: setup  ## MODEL= BOARD= PORT= PROBE=: flash unless it runs there already, and real cycles in a report
+	$(TOOL) measure $(MODEL) --board $(BOARD) $(LINED) $(TOOLED) $(if $(SAMPLES),--samples $(SAMPLES))
+
+monitor: setup  ## BOARD= PORT= PROBE=: what the board says on its serial line, until Ctrl-C
+	$(TOOL) monitor --board $(BOARD) $(LINED) $(PROBED)
+
+reset: setup    ## BOARD= PROBE= WITH=: start the board again
+	$(TOOL) reset --board $(BOARD) $(TOOLED)
+
+erase: setup    ## BOARD= PROBE= WITH=: erase the board's flash
+	$(TOOL) erase --board $(BOARD) $(TOOLED)
 
 analyze: setup  ## MODEL= BOARD=: MACC, flash, RAM and time, before anything is built
 	$(TOOL) analyze $(MODEL) --board $(BOARD)

@@ -566,6 +566,20 @@ def _symbol_table(image: ELFFile) -> SymbolTableSection:
     return table
 
 
+def load_image(firmware: Firmware, board: Board) -> bytes:
+    """What the image stores in flash, from the region's start on; gaps hold what erased flash reads as."""
+    from elftools.elf.elffile import ELFFile
+
+    origin = board.region("flash").origin
+    content = bytearray(b"\xff" * firmware.flash_bytes)
+    with firmware.elf.open("rb") as file:
+        for segment in ELFFile(file).iter_segments():
+            if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
+                start = segment["p_paddr"] - origin
+                content[start : start + segment["p_filesz"]] = segment.data()
+    return bytes(content)
+
+
 def function_at(elf: Path, address: int) -> str | None:
     """The function that holds an address of the image, with the offset into it, or None."""
     from elftools.elf.elffile import ELFFile
@@ -658,12 +672,17 @@ TOOLS = (
 
 def tools_status() -> tuple[ToolStatus, ...]:
     """Every tool that the pipeline can use, with its version, and how to get it here."""
-    system = {"Darwin": 1, "Windows": 2}.get(platform.system(), 0)
     found = []
-    for name, purpose, needed, how in TOOLS:
+    for name, purpose, needed, _ in TOOLS:
         path, version = _probe(name)
-        found.append(ToolStatus(name, purpose, path, version, path is not None, needed, how[system]))
+        found.append(ToolStatus(name, purpose, path, version, path is not None, needed, how_to_get(name)))
     return tuple(found)
+
+
+def how_to_get(tool: str) -> str:
+    """How one of TOOLS is installed on this kind of system."""
+    system = {"Darwin": 1, "Windows": 2}.get(platform.system(), 0)
+    return next(how[system] for name, _, _, how in TOOLS if name == tool)
 
 
 def _probe(name: str) -> tuple[str | None, str | None]:

@@ -562,7 +562,7 @@ def measure(
     verbose: Verbose = False,
     format_: AsFormat = Format.TEXT,
 ) -> int:
-    """Flash a board, unless the image runs there already, and measure real cycles: the same report as deploy."""
+    """Flash a board, unless the image runs there already, and report real cycles."""
     from pipeline.deploy import measure_model
     from pipeline.report import summarize
 
@@ -695,7 +695,9 @@ def boards(format_: AsFormat = Format.TEXT) -> None:
             "" if board.cpu == "native" else f"{board.hclk_hz / 1e6:g} MHz",
             "" if board.cpu == "native" else f"{board.flash_bytes // 1024:,} KiB",
             "" if board.cpu == "native" else f"{board.ram_bytes // 1024:,} KiB",
-            ", ".join(board.run) or f"{simulator_for(board).name} in its place",
+            ", ".join(
+                [*([] if board.is_simulated else [f"{simulator_for(board).name} in its place"]), *board.run]
+            ),
         )
     out.print(table)
 

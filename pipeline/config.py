@@ -35,6 +35,19 @@ class Settings(BaseModel):
         default=3, ge=1, le=1000, description="measured inferences, for minimum and median"
     )
     evaluate: int = Field(default=1000, ge=1, description="samples for accuracy and agreement on the host")
+    port: str | None = Field(
+        default=None, description="a board's serial port, socket:// or rfc2217://; default: its ST-LINK's"
+    )
+    baud: int | None = Field(
+        default=None, ge=9600, le=2_000_000, description="of the serial line; default: what board.toml says"
+    )
+    probe: str | None = Field(
+        default=None, description="serial number of the ST-LINK, where there are several"
+    )
+    place: str | None = Field(default=None, description="a labgrid place, in place of a port")
+    programmer: str | None = Field(
+        default=None, description="the program that flashes; default: the first that is installed"
+    )
     preprocess: str | None = Field(
         default=None, description="scale=1/255,offset=0,channels=rgb: file values to input"
     )

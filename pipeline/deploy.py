@@ -6,7 +6,7 @@ import math
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +19,19 @@ from pipeline.build import Firmware, build_firmware, find_toolchain
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
 from pipeline.errors import DoesNotFit, UsageError
+from pipeline.flash import (
+    Flashed,
+    Line,
+    Probe,
+    Programmer,
+    Show,
+    choose_probe,
+    erase_board,
+    find_line,
+    find_programmer,
+    flash_board,
+    reset_board,
+)
 from pipeline.graph import Graph
 from pipeline.kernels import predicted_code_bytes
 from pipeline.load import (
@@ -42,6 +55,7 @@ from pipeline.registry import nearest
 from pipeline.render import SourceTree, render_sources
 from pipeline.report import Report, make_report, write_report
 from pipeline.runners import RUNNERS, Runner, Stimulus
+from pipeline.runners.serial import Serial
 from pipeline.schedule import schedule_layers
 
 Progress = Callable[[str, int, int], None]
@@ -86,13 +100,19 @@ class Executed:
     """(samples, bytes of the input) uint8: what the target was given."""
 
 
-def deploy(settings: Settings, progress: Progress) -> tuple[Report, tuple[Path, ...]]:
+Prepare = Callable[[Board, Firmware], None]
+"""What is done with an image before it is run, such as flashing it."""
+
+
+def deploy(
+    settings: Settings, progress: Progress, prepare: Prepare | None = None
+) -> tuple[Report, tuple[Path, ...]]:
     """Carry one model to a measured result on one board; the report and its files.
 
     With a simulated board its image is built and run. With an STM32 board and none at hand, its image
     is built for the figures, and the simulated board of the same core runs for outputs and counts.
     """
-    board = load_board(settings.board)
+    board = the_board(settings)
     runner, run_board = choose_runner(settings, board)
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
@@ -102,6 +122,8 @@ def deploy(settings: Settings, progress: Progress) -> tuple[Report, tuple[Path, 
     folder = output_folder(settings, loaded.name)
     firmware = _build(generated, board, folder, settings, progress)
     image = (generated, firmware) if run_board == board else None
+    if prepare:
+        prepare(board, firmware)
     executed = _execute(settings, loaded, runner, run_board, folder, progress, image)
     outputs = hold_against_reference(executed, loaded, runner, progress)
     report = make_report(
@@ -132,7 +154,7 @@ def analyze_model(settings: Settings, progress: Progress) -> tuple[HostAnalysis,
 
     Where labelled samples are named, also how well the model classifies them.
     """
-    board = load_board(settings.board)
+    board = the_board(settings)
     model = load_model(model_path(settings))
     samples = None
     if settings.samples is not None:
@@ -164,7 +186,7 @@ def quantize_file(settings: Settings, output: Path | None, progress: Progress) -
 
 def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Generated]:
     """Write the source tree of a model for a board."""
-    board = load_board(settings.board)
+    board = the_board(settings)
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board)
     folder = output_folder(settings, loaded.name) / "src"
@@ -175,7 +197,7 @@ def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Gene
 
 def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firmware]:
     """Compile and link the image of a model for a board."""
-    board = load_board(settings.board)
+    board = the_board(settings)
     check_tools(board)
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board)
@@ -184,9 +206,66 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     return generated, _build(generated, board, folder, settings, progress)
 
 
+def flash_model(settings: Settings, progress: Progress, show: Show | None = None) -> Flashed:
+    """Build the image of a model and write it into the board's flash."""
+    board = the_board(settings)
+    programmer, probe = _reach(settings, board)
+    _, firmware = build_image(settings, progress)
+    progress("flash", 0, 1)
+    flashed = flash_board(board, firmware, programmer, probe, show)
+    progress("flash", 1, 1)
+    return flashed
+
+
+def erase_flash(settings: Settings, show: Show | None = None) -> Flashed:
+    """Erase the board's flash."""
+    board = the_board(settings)
+    return erase_board(board, *_reach(settings, board), show)
+
+
+def start_board(settings: Settings, show: Show | None = None) -> Flashed:
+    """Start what the board's flash holds."""
+    board = the_board(settings)
+    return reset_board(board, *_reach(settings, board), show)
+
+
+def measure_model(
+    settings: Settings, progress: Progress, show: Show | None = None
+) -> tuple[Report, tuple[Path, ...], Flashed | None]:
+    """Flash a model's image onto a board, unless it runs there already, and measure it.
+
+    Over a port of another machine nothing can be flashed: the image has to run there already.
+    """
+    settings = settings.model_copy(update={"runner": Serial.name})
+    runner = Serial(port=settings.port, probe=settings.probe, place=settings.place)
+    line = runner.line(the_board(settings))
+    if not line.is_remote:
+        # The ST-LINK that was found stays the one, also where a second one is plugged in meanwhile.
+        found = line.probe.serial if line.probe else settings.probe
+        settings = settings.model_copy(update={"probe": found})
+        _reach(settings, the_board(settings))
+    flashed: list[Flashed] = []
+
+    def flash_unless_it_runs(board: Board, firmware: Firmware) -> None:
+        if line.is_remote or runner.running_digest(board) == firmware.digest:
+            return
+        progress("flash", 0, 1)
+        flashed.append(flash_board(board, firmware, *_reach(settings, board), show))
+        progress("flash", 1, 1)
+
+    report, files = deploy(settings, progress, flash_unless_it_runs)
+    return report, files, flashed[0] if flashed else None
+
+
+def console_of(settings: Settings) -> tuple[Line, int]:
+    """The serial line of the board, and its baud rate."""
+    board = the_board(settings)
+    return find_line(board, settings.port, settings.probe, settings.place), board.console.baud
+
+
 def run_image(settings: Settings, progress: Progress, loaded: Loaded | None = None) -> Executed:
     """Build an image (of a model that may be loaded already), run it, and read what it measured."""
-    board = load_board(settings.board)
+    board = the_board(settings)
     runner, run_board = choose_runner(settings, board)
     check_tools(run_board, runner=runner)
     loaded = loaded or load_quantized(settings, progress)
@@ -264,7 +343,20 @@ def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
             code="E_RUNNER",
             hint=(f"did you mean {close}? " if close else "") + f"it is run by: {', '.join(run_board.run)}",
         )
-    return RUNNERS[name](), run_board
+    kind = RUNNERS[name]
+    return kind(**{option: getattr(settings, option) for option in kind.options}), run_board
+
+
+def the_board(settings: Settings) -> Board:
+    """The board that was named, with the baud rate that was asked for."""
+    board = load_board(settings.board)
+    return replace(board, console=replace(board.console, baud=settings.baud)) if settings.baud else board
+
+
+def _reach(settings: Settings, board: Board) -> tuple[Programmer, Probe]:
+    """What flashes, and through which ST-LINK: both are looked for before anything long is done."""
+    programmer = find_programmer(board, settings.programmer)
+    return programmer, choose_probe(board, settings.probe)
 
 
 def check_tools(*boards: Board, runner: Runner | None = None) -> None:

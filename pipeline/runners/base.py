@@ -93,6 +93,8 @@ class Runner(ABC):
 
     name: ClassVar[str]
     """The key of its table [run.<name>] in board.toml, and its file's name."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """The settings that it is made with, by their names in deploy.toml, which its fields share."""
 
     @abstractmethod
     def check(self) -> None:

@@ -44,7 +44,8 @@ def board_table() -> str:
             f"{board.flash_bytes // 1024:,} KiB",
             f"{board.ram_bytes // 1024:,} KiB",
         )
-        run = ", ".join(board.run) or f"`{simulator_for(board).name}` in its place"
+        instead = [] if board.is_simulated else [f"`{simulator_for(board).name}` in its place"]
+        run = ", ".join([*instead, *board.run])
         rows.append((f"`{board.name}`", board.title, *([""] * 4 if native else facts), run))
     return table("board | title | core | clock | flash | RAM | run by", rows)
 
