@@ -108,6 +108,10 @@ With = Annotated[
 ]
 Runs = Annotated[int | None, typer.Option("--runs", help="measured inferences, for minimum and median")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show the commands that are run")]
+EstimateFor = Annotated[
+    str | None,
+    typer.Option("--estimate-for", help="board whose cycles are estimated; none switches it off"),
+]
 Inferences = Annotated[int | None, typer.Option("--inferences", help="samples that go through the target")]
 AsFormat = Annotated[Format, typer.Option("--format", help="text for people, json for programs")]
 
@@ -427,6 +431,7 @@ def deploy(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    estimate_for: EstimateFor = None,
     inferences: Inferences = None,
     output: Output = None,
     config: Config = None,
@@ -439,7 +444,7 @@ def deploy(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
-        optimize=optimize, inferences=inferences, output=output,
+        optimize=optimize, estimate_for=estimate_for, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files = deploy_model(settings, progress)

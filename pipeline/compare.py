@@ -16,6 +16,7 @@ from pipeline.measure import Measurement, Source
 if TYPE_CHECKING:
     from pipeline.build import Firmware
     from pipeline.metrics import Agreement, Classification
+    from pipeline.timing import Estimate
 
 # (sample, layer) -> that layer's output for that sample: its own dtype, or raw bytes as uint8.
 LayerOutputs = Mapping[tuple[int, int], np.ndarray]
@@ -301,6 +302,7 @@ class FigureRow:
     predicted: Figure | None = None
     linked: Figure | None = None
     measured: Figure | None = None
+    estimated: Figure | None = None
     differences: tuple[Difference, ...] = ()
     """Only between figures that may be compared."""
     remark: str = ""
@@ -328,7 +330,10 @@ def difference(of: str, value: int | float, against: str, base: int | float) -> 
 
 
 def compare_figures(
-    prediction: Prediction | None, firmware: Firmware | None, measurement: Measurement | None
+    prediction: Prediction | None,
+    firmware: Firmware | None,
+    measurement: Measurement | None,
+    estimate: Estimate | None = None,
 ) -> tuple[FigureRow, ...]:
     """Every figure as predicted, linked and measured, with differences where they mean something.
 
@@ -381,9 +386,10 @@ def compare_figures(
             remark="Reserved against used: the gap is a margin, not an error of either.",
         ),
         *_count_rows(prediction, measurement),
-        _time_row(prediction, measurement),
+        *_cycle_rows(estimate),
+        _time_row(prediction, measurement, estimate),
     ]
-    return tuple(row for row in rows if row.predicted or row.linked or row.measured)
+    return tuple(row for row in rows if row.predicted or row.linked or row.measured or row.estimated)
 
 
 def _row(
@@ -405,7 +411,7 @@ def _row(
     differences = tuple(
         difference(name, value.value, base[0], base[1].value) for name, value in known[1:] if base is not None
     )
-    return FigureRow(key, figure, unit, predicted, linked, measured, differences)
+    return FigureRow(key, figure, unit, predicted, linked, measured, differences=differences)
 
 
 def _predicted(prediction: Prediction | None, name: str, basis: str) -> Figure | None:
@@ -456,7 +462,23 @@ def _count_rows(prediction: Prediction | None, measurement: Measurement | None) 
     return [_row("instructions", figure, unit, predicted=predicted), own]
 
 
-def _time_row(prediction: Prediction | None, measurement: Measurement | None) -> FigureRow:
+def _cycle_rows(estimate: Estimate | None) -> list[FigureRow]:
+    if estimate is None:
+        return []
+    what = f"timing model of {estimate.model.title} over the run of {estimate.simulator}"
+    return [
+        FigureRow(
+            "estimated_cycles",
+            "Estimated cycles per inference",
+            Source.ESTIMATED_CYCLES.value,
+            estimated=Figure(estimate.total.cycles, what),
+        )
+    ]
+
+
+def _time_row(
+    prediction: Prediction | None, measurement: Measurement | None, estimate: Estimate | None
+) -> FigureRow:
     convention = measured = None
     if prediction:
         convention = Figure(
@@ -466,6 +488,10 @@ def _time_row(prediction: Prediction | None, measurement: Measurement | None) ->
                 f"convention: one MACC per cycle at {prediction.clock_hz / 1e6:g} MHz ({prediction.board})",
             ),
         )
+    estimated = None
+    if estimate:
+        where = f"at {estimate.model.clock_hz / 1e6:g} MHz ({estimate.model.board})"
+        estimated = Figure(estimate.seconds, f"estimated cycles {where}")
     remark = "The convention is a yardstick for comparing models, not a forecast of this board's time."
     if measurement:
         where = f"({measurement.runner}, {measurement.board})"
@@ -473,14 +499,22 @@ def _time_row(prediction: Prediction | None, measurement: Measurement | None) ->
         if measurement.source is Source.HOST:
             measured = Figure(count / 1e9, f"this computer's clock {where}; says nothing of a board")
         elif measurement.source is Source.INSTRUCTIONS:
-            remark += " A simulator counts instructions; it has no wait states, so no time is claimed."
+            remark += " A simulator counts instructions; it has no wait states, so " + (
+                "the time is that of a model of the board." if estimate else "no time is claimed."
+            )
         elif measurement.counter_hz:
             what = "estimated cycles" if measurement.source is Source.ESTIMATED_CYCLES else "measured cycles"
             measured = Figure(
                 count / measurement.counter_hz, f"{what} at {measurement.counter_hz / 1e6:g} MHz {where}"
             )
     return FigureRow(
-        "time", "Time per inference", "seconds", predicted=convention, measured=measured, remark=remark
+        "time",
+        "Time per inference",
+        "seconds",
+        predicted=convention,
+        measured=measured,
+        estimated=estimated,
+        remark=remark,
     )
 
 

@@ -26,6 +26,10 @@ class Settings(BaseModel):
     samples: Path | None = Field(
         default=None, description="calibration and test samples: .npz, .npy or a folder"
     )
+    estimate_for: str | None = Field(
+        default=None,
+        description="board whose cycles are estimated, or none; default: the board, or nucleo_l4r5zi",
+    )
     optimize: Aim = Field(default="balanced", description="what the compiler aims at")
     output: Path | None = Field(
         default=None, description="folder of all results; default build/<model>/<board>"

@@ -18,7 +18,7 @@ from pipeline.boards import HARDWARE_RUNNERS, Board, list_boards, load_board, si
 from pipeline.build import Firmware, build_firmware, find_toolchain
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
-from pipeline.errors import DoesNotFit, UsageError
+from pipeline.errors import BuildFailed, DoesNotFit, TargetFailed, UsageError
 from pipeline.flash import (
     Flashed,
     Line,
@@ -57,12 +57,15 @@ from pipeline.report import Report, make_report, write_report
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.schedule import schedule_layers
+from pipeline.timing import Estimate, TimingModel, can_estimate, estimate_cycles, timing_model
 
 Progress = Callable[[str, int, int], None]
 """(stage, done, total), as often as something is done; a total of 1 for what has no steps."""
 
 REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
+ESTIMATED_BOARD = "nucleo_l4r5zi"
+"""Whose cycles are estimated where the board asked for says nothing of its own."""
 # Of the image besides arena, input copy and stack: command buffer, counters, C library (measured).
 HARNESS_RAM_BYTES = 512
 
@@ -114,6 +117,7 @@ def deploy(
     """
     board = the_board(settings)
     runner, run_board = choose_runner(settings, board)
+    model = estimated_board(settings, board)
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board)
@@ -126,6 +130,7 @@ def deploy(
         prepare(board, firmware)
     executed = _execute(settings, loaded, runner, run_board, folder, progress, image)
     outputs = hold_against_reference(executed, loaded, runner, progress)
+    estimate, no_estimate = estimate_run(executed, runner, model, folder, progress)
     report = make_report(
         program=generated.program,
         board=facts(board),
@@ -133,6 +138,8 @@ def deploy(
         run_firmware=executed.firmware,
         run_board=facts(run_board),
         measurement=executed.measurement,
+        estimate=estimate,
+        no_estimate=no_estimate,
         outputs=outputs,
         prediction=prediction,
         float_analysis=analyze_float(loaded.float_model, board) if loaded.float_model else None,
@@ -141,7 +148,7 @@ def deploy(
         classifications=classify_samples(loaded, executed, settings, progress),
         provenance=provenance(settings, loaded, generated, firmware, executed.measurement),
     )
-    files = write_report(report, folder)
+    files = (*write_report(report, folder), *_write_profile(estimate, folder))
     progress("report", 1, 1)
     return report, files
 
@@ -487,6 +494,51 @@ def hold_against_reference(
     )
 
 
+def estimated_board(settings: Settings, board: Board) -> TimingModel | None:
+    """The board whose cycles are to be estimated; None where none are wanted.
+
+    UsageError E_BOARD_UNKNOWN, E_BOARD_TIMING for a board that says too little.
+    """
+    if settings.estimate_for == "none":
+        return None
+    if settings.estimate_for is None and can_estimate(board):
+        return timing_model(board)
+    return timing_model(load_board(settings.estimate_for or ESTIMATED_BOARD))
+
+
+def estimate_run(
+    executed: Executed, runner: Runner, model: TimingModel | None, folder: Path, progress: Progress
+) -> tuple[Estimate | None, str]:
+    """The estimated cycles of what ran in QEMU; or None, and why where one was wanted.
+
+    An estimate comes on top of what was measured: without a compiler for this computer a deployment
+    is still one.
+    """
+    if model is None or runner.name != "qemu":
+        return None, ""
+    if executed.board.cpu != model.cpu:
+        return None, f"{model.board} has a {model.cpu}, the image is for a {executed.board.cpu}"
+    layers = len(executed.generated.program.calls)
+    try:
+        estimate = estimate_cycles(
+            executed.firmware, executed.board, model, executed.inputs[0], layers,
+            folder / executed.board.name / "timing", progress,
+        )  # fmt: skip
+    except (BuildFailed, TargetFailed) as error:
+        return None, f"{error.problem} ({error.code})" + (f"; {error.hint}" if error.hint else "")
+    return estimate, ""
+
+
+def _write_profile(estimate: Estimate | None, folder: Path) -> tuple[Path, ...]:
+    """Beside the report, for KCachegrind; never one of another run."""
+    path = folder / "callgrind.out.estimated"
+    if estimate is None:
+        path.unlink(missing_ok=True)
+        return ()
+    write_file(path, estimate.callgrind.encode())
+    return (path,)
+
+
 def classify_samples(
     loaded: Loaded, executed: Executed, settings: Settings, progress: Progress
 ) -> tuple[Classification, ...]:
@@ -557,6 +609,8 @@ def command_line(settings: Settings) -> str:
         words.append(f"--samples {settings.samples.name}")
     if settings.preprocess:
         words.append(f"--preprocess {settings.preprocess}")
+    if settings.estimate_for:
+        words.append(f"--estimate-for {settings.estimate_for}")
     if settings.optimize != Settings().optimize:
         words.append(f"--optimize {settings.optimize}")
     if settings.inferences != Settings().inferences:

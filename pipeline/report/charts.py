@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.report import words
-from pipeline.report.schema import Arena, ArenaTensor, Image, Layer, Range, Report, SymbolSize
+from pipeline.report.schema import (
+    Arena,
+    ArenaTensor,
+    Estimated,
+    EstimatedCost,
+    Image,
+    Layer,
+    Range,
+    Report,
+    SymbolSize,
+)
 
 # The longest bar leaves room for the number behind it.
 LONGEST_BAR = 84.0
@@ -76,6 +86,62 @@ def layer_bars(layers: Sequence[Layer]) -> tuple[LayerBars, ...]:
         )
         for layer in layers
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CycleKind:
+    """A kind of cycles over one bar, from `x` over `width` percent."""
+
+    name: str
+    css: str
+    cycles: int
+    share: float
+    x: float = 0.0
+    width: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CycleBar:
+    """A layer's estimated cycles."""
+
+    index: int
+    name: str
+    segments: tuple[CycleKind, ...]
+    width: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CycleChart:
+    """Every layer's cycles by kind, on one scale."""
+
+    kinds: tuple[CycleKind, ...]
+    rows: tuple[CycleBar, ...]
+
+
+def cycle_chart(estimated: Estimated) -> CycleChart:
+    """What the core needs, and what flash adds, layer by layer."""
+    top = max((layer.cycles for layer in estimated.layers), default=0) or 1
+    rows = []
+    for layer in estimated.layers:
+        width = LONGEST_BAR * layer.cycles / top
+        text = f"{1000 * layer.seconds:.3g} ms, {words.share(layer.share)}"
+        rows.append(CycleBar(layer.index, layer.name, _cycle_kinds(layer, width), width, text))
+    return CycleChart(_cycle_kinds(estimated, 100.0), tuple(rows))
+
+
+def _cycle_kinds(cost: EstimatedCost, width: float) -> tuple[CycleKind, ...]:
+    kinds, x = [], 0.0
+    for name, css, cycles in (
+        ("zero-wait cycles", "part0", cost.zero_wait_cycles),
+        ("fetch stalls", "part4", cost.fetch_stall_cycles),
+        ("data stalls", "part1", cost.data_stall_cycles),
+    ):
+        share = cycles / (cost.cycles or 1)
+        part = width * max(0.0, share)
+        kinds.append(CycleKind(name, css, cycles, share, x, part))
+        x += part
+    return tuple(kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +387,7 @@ class Charts:
     """Layers that do the work of further operators."""
     most_saturated: Range | None
     layers: tuple[LayerBars, ...]
+    cycles: CycleChart | None
     arena: ArenaChart
     flash: SizeBar | None
     ram: SizeBar | None
@@ -340,6 +407,7 @@ def draw(report: Report) -> Charts:
         fused=tuple(layer for layer in report.layers if layer.fused),
         most_saturated=max(ranges, key=lambda r: r.saturated, default=None),
         layers=layer_bars(report.layers),
+        cycles=cycle_chart(report.estimated) if report.estimated else None,
         arena=arena_chart(report.arena, report.layers),
         flash=flash_bar(image, report.board.flash_bytes) if image else None,
         ram=ram_bar(image, report.board.ram_bytes) if image else None,

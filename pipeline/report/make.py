@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # names of types only: reading a report again needs none of t
     from pipeline.build import Firmware
     from pipeline.metrics import Classification
     from pipeline.quantize import QuantizedModel
+    from pipeline.timing import Estimate, Figures
 
 
 def make_report(
@@ -37,6 +38,8 @@ def make_report(
     run_firmware: Firmware | None = None,
     run_board: BoardFacts | None = None,
     measurement: Measurement | None = None,
+    estimate: Estimate | None = None,
+    no_estimate: str = "",
     outputs: OutputComparison | None = None,
     prediction: Prediction | None = None,
     float_analysis: HostAnalysis | None = None,
@@ -48,10 +51,11 @@ def make_report(
     """The report of one deployment; what is not at hand is left out and said to be unknown.
 
     `firmware` is the image linked for `board`. `run_firmware` and `run_board` are the image that ran
-    and its board, where they are others of the same core.
+    and its board, where they are others of the same core. `no_estimate` says why there is no estimate
+    where one was wanted.
     """
     agreement = quantized.agreement if quantized else None
-    comparison = Comparison(outputs, compare_figures(prediction, firmware, measurement))
+    comparison = Comparison(outputs, compare_figures(prediction, firmware, measurement, estimate))
     judged = verdict(
         board=board,
         program=program,
@@ -78,7 +82,13 @@ def make_report(
             ram_bytes=board.ram_bytes,
             clock_hz=board.clock_hz,
         ),
-        verdict=_verdict(judged, _notes(board, firmware, other, ran_on, measurement, classifications)),
+        verdict=_verdict(
+            judged,
+            [
+                *_notes(board, firmware, other, ran_on, measurement, classifications),
+                *_estimate_notes(estimate, no_estimate),
+            ],
+        ),
         arena_bytes=program.arena_bytes,
         predicted=_predicted(prediction) if prediction else None,
         linked=_image(firmware) if firmware else None,
@@ -86,6 +96,7 @@ def make_report(
         measured=_measured(measurement, ran_on.title, firmware is not None and other is None)
         if measurement
         else None,
+        estimated=_estimated(estimate, program, float_analysis) if estimate else None,
         outputs=_outputs(outputs) if outputs else None,
         figures=tuple(_figure(row) for row in comparison.figures),
         layers=_layers(program, prediction, measurement),
@@ -138,7 +149,7 @@ def _notes(
     if measurement and measurement.source is Source.INSTRUCTIONS:
         notes.append(
             "Counts are instructions executed in a simulator. They are exact and repeatable, but they are "
-            "not clock cycles, and no time follows from them."
+            "not clock cycles, and no time follows from them alone."
         )
     elif measurement and measurement.source is not Source.CYCLES:
         notes.append(f"Counts are {COUNTS[measurement.source][1]}.")
@@ -230,6 +241,81 @@ def _measured(measurement: Measurement, title: str, same_image: bool) -> schema.
     )
 
 
+def _estimate_notes(estimate: Estimate | None, no_estimate: str) -> list[str]:
+    if estimate is None:
+        return [f"Cycles were not estimated: {no_estimate}"] if no_estimate else []
+    return [
+        f"Estimated cycles are those of a model of {estimate.model.title}, its core and its flash, over the "
+        f"instructions that {estimate.simulator} executed. {estimate.error_words}"
+    ]
+
+
+def _estimated(estimate: Estimate, program: Program, float_analysis: HostAnalysis | None) -> schema.Estimated:
+    if len(estimate.layers) != len(program.calls):
+        raise ValueError(f"{len(estimate.layers)} estimated layers of a program of {len(program.calls)}")
+    model, total = estimate.model, estimate.total
+    error = estimate.error_percent
+    macc = float_analysis.totals.macc if float_analysis else program.macs
+
+    def cost(figures: Figures) -> dict[str, int | float]:
+        return {
+            "instructions": figures.instructions,
+            "zero_wait_cycles": figures.zero_wait_cycles,
+            "fetch_stall_cycles": figures.fetch_stall_cycles,
+            "data_stall_cycles": figures.data_stall_cycles,
+            "cycles": figures.cycles,
+            "seconds": figures.cycles / model.clock_hz,
+            "share": figures.cycles / total.cycles,
+        }
+
+    return schema.Estimated.model_validate(
+        {
+            **cost(total),
+            "unit": Source.ESTIMATED_CYCLES.value,
+            "board": model.board,
+            "board_title": model.title,
+            "clock_hz": model.clock_hz,
+            "model": model.words,
+            "image_board": estimate.image_board,
+            "simulator": estimate.simulator,
+            "cycles_per_mac": total.cycles / program.macs if program.macs else None,
+            "convention_macc": macc,
+            "one_macc_per_cycle_seconds": macc / model.clock_hz,
+            "error_percent": error,
+            "low_cycles": None if error is None else round(total.cycles * (1 - error / 100)),
+            "high_cycles": None if error is None else round(total.cycles * (1 + error / 100)),
+            "error_words": estimate.error_words,
+            "evidence": model.evidence,
+            "layers": [
+                {
+                    **cost(figures),
+                    "index": call.index,
+                    "name": call.name,
+                    "macs": call.macs,
+                    "cycles_per_mac": figures.cycles / call.macs if call.macs else None,
+                }
+                for call, figures in zip(program.calls, estimate.layers, strict=True)
+            ],
+            "outside_layers": cost(estimate.outside),
+            "functions": [
+                {**cost(part.figures), "name": part.name, "source": part.source}
+                for part in estimate.functions
+            ],
+            "blocks": [
+                {
+                    **cost(block.figures),
+                    "function": block.function,
+                    "address": block.address,
+                    "bytes": block.end - block.address,
+                    "executions": block.executions,
+                    "source": block.source,
+                }
+                for block in estimate.blocks
+            ],
+        }
+    )
+
+
 def _outputs(outputs: OutputComparison) -> schema.Outputs:
     return schema.Outputs(
         reference=outputs.reference,
@@ -275,6 +361,7 @@ def _figure(row: FigureRow) -> schema.FigureSection:
             ("predicted", row.predicted),
             ("linked", row.linked),
             ("measured", row.measured),
+            ("estimated", row.estimated),
         )
     }
     return schema.FigureSection(

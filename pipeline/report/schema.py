@@ -149,6 +149,72 @@ class Measured(Part):
     notes: tuple[str, ...] = said("What the runner had to say.")
 
 
+class EstimatedCost(Part):
+    """Estimated clock cycles of a part of one inference; the three kinds sum to `cycles`."""
+
+    instructions: Count = said("Executed in the simulator.")
+    zero_wait_cycles: Count = said("What the core alone needs, with memory that answers at once.")
+    fetch_stall_cycles: int = said(
+        "What waiting for instructions from flash adds; slightly negative where a data stall hides some."
+    )
+    data_stall_cycles: Count = said("What waiting for constants from flash adds.")
+    cycles: Count = said("All three together.")
+    seconds: float = said("`cycles` at the board's clock.")
+    share: Share = said("Of the cycles of one inference.")
+
+
+class EstimatedLayer(EstimatedCost):
+    """A layer's estimated cycles."""
+
+    index: Count = said("Step at which it runs.")
+    name: str = said("Name in the user's model.")
+    macs: Count = said("Multiply-accumulates.")
+    cycles_per_mac: float | None = perhaps("Null for layers without any.")
+
+
+class EstimatedFunction(EstimatedCost):
+    """A function's estimated cycles, without those of the functions that it calls."""
+
+    name: str = said("Name in the image.")
+    source: str = said("Source file in the generated tree; empty where the image does not say.")
+
+
+class EstimatedBlock(EstimatedCost):
+    """Instructions that are always executed together, with their estimated cycles."""
+
+    function: str = said("The function they belong to.")
+    address: Count = said("Of the first, in the image that ran.")
+    bytes: Count = said("Size of the code.")
+    executions: Count = said("How often they were executed.")
+    source: str = said("File and lines that most of the cycles come from; empty where unknown.")
+
+
+class Estimated(EstimatedCost):
+    """Clock cycles of one inference as a timing model of the board has them: estimated, not measured."""
+
+    unit: Literal["estimated cycles"] = said("Never compared with another unit.")
+    board: str = said("The board whose cycles are estimated.")
+    board_title: str = said("The same, as its maker calls it.")
+    clock_hz: Count = said("Its clock.")
+    model: str = said("What stands between its core and its memory.")
+    image_board: str = said("The board that the simulated image was linked for: its addresses count.")
+    simulator: str = said("What executed the instructions.")
+    cycles_per_mac: float | None = perhaps("Null for a model without multiply-accumulates.")
+    convention_macc: Count = said("MACC by the convention of the host analysis: the float model's, if any.")
+    one_macc_per_cycle_seconds: float = said("The convention: one of them a cycle. Not a forecast.")
+    error_percent: float | None = perhaps(
+        "How far `cycles` may be off; null where the method was held against no hardware of the kind."
+    )
+    low_cycles: Count | None = perhaps("`cycles` less the error.")
+    high_cycles: Count | None = perhaps("`cycles` and the error.")
+    error_words: str = said("The error and its reason in words.")
+    evidence: str = said("The measurements behind the method; empty without any.")
+    layers: tuple[EstimatedLayer, ...] = said("Per layer.")
+    outside_layers: EstimatedCost = said("The loop around the layers.")
+    functions: tuple[EstimatedFunction, ...] = said("Per function, most cycles first.")
+    blocks: tuple[EstimatedBlock, ...] = said("The costliest basic blocks, most cycles first.")
+
+
 class DifferencePoint(Part):
     """The first element that differs."""
 
@@ -213,6 +279,7 @@ class FigureSection(Part):
     predicted: FigureValue | None = perhaps("By the host before compiling.")
     linked: FigureValue | None = perhaps("From the ELF file.")
     measured: FigureValue | None = perhaps("From the target.")
+    estimated: FigureValue | None = perhaps("From a timing model of the board, over the simulator's run.")
     differences: tuple[FigureDifference, ...] = said("Between figures of the same kind only.")
     remark: str = said("Why the others are not compared.")
 
@@ -372,6 +439,7 @@ class Report(Part):
     linked: Image | None = perhaps("The image linked for the board asked for.")
     run_image: Image | None = perhaps("The image that ran, where it is another one than `linked`.")
     measured: Measured | None = perhaps("What the target said.")
+    estimated: Estimated | None = perhaps("Estimated clock cycles of a board.")
     outputs: Outputs | None = perhaps("Bit-exactness.")
     figures: tuple[FigureSection, ...] = said("Predicted, linked and measured side by side.")
     layers: tuple[Layer, ...] = said("Per layer.")

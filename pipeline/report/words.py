@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,6 +59,17 @@ def ratio(value: float | None) -> str:
 def seconds(value: float) -> str:
     """0.2749832 -> 274.9832 ms"""
     return f"{1000 * value:.7g} ms"
+
+
+def milliseconds(value: float) -> str:
+    """1.5145253 -> 1,515 ms; 0.0129673 -> 12.97 ms: four digits, no more than an estimate has."""
+    digits = max(0, 3 - math.floor(math.log10(1000 * value))) if value > 0 else 0
+    return f"{1000 * value:,.{digits}f} ms"
+
+
+def integer_count(value: int) -> str:
+    """-12345 -> −12,345: a count that may be below zero."""
+    return f"{value:,}".replace("-", "−")
 
 
 def real(value: float) -> str:

@@ -22,6 +22,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 # A confusion matrix of more classes is no longer a picture; its most frequent mistakes still are.
 MATRIX_CLASSES = 20
 MISTAKES_SHOWN = 10
+BLOCKS_SHOWN = 10
 
 
 def report_json(report: Report) -> str:
@@ -148,6 +149,8 @@ def _environment(kind: str) -> jinja2.Environment:
         "percent",
         "signed",
         "ratio",
+        "milliseconds",
+        "integer_count",
         "real",
         "integer",
         "shape",
@@ -158,7 +161,7 @@ def _environment(kind: str) -> jinja2.Environment:
     environment.filters["cell"] = markdown_text
     environment.filters["mistakes"] = _mistakes
     environment.filters["shades"] = _shades
-    environment.globals.update(plural=words.plural, MATRIX_CLASSES=MATRIX_CLASSES)
+    environment.globals.update(plural=words.plural, MATRIX_CLASSES=MATRIX_CLASSES, BLOCKS_SHOWN=BLOCKS_SHOWN)
     return environment
 
 

@@ -34,6 +34,7 @@ class TimingModel:
 
     board: str
     title: str
+    cpu: str
     clock_hz: int
     wait_states: int
     data_miss_extra: int
@@ -83,6 +84,7 @@ def timing_model(board: Board) -> TimingModel:
     model = TimingModel(
         board=board.name,
         title=board.title,
+        cpu=board.cpu,
         clock_hz=board.hclk_hz,
         wait_states=board.clock.flash_latency,
         data_miss_extra=_integer(table, "data_miss_extra", 0, 8, mistakes),

@@ -90,6 +90,18 @@ class Estimate:
             return None
         return SMALL_ERROR_PERCENT if self.fetch_share <= SMALL_FETCH_SHARE else LARGE_ERROR_PERCENT
 
+    @property
+    def error_words(self) -> str:
+        """The error and its reason in a sentence."""
+        share = f"{100 * self.fetch_share:.1f} % of the cycles wait for instructions"
+        if self.error_percent is None:
+            return f"No error is stated: the method was held against no board of this family ({share})."
+        much = "little" if self.error_percent == SMALL_ERROR_PERCENT else "much: the code overflows its cache"
+        return (
+            f"Stated error {self.error_percent:g} %: {share}, which is {much} "
+            f"(the method was held against {self.model.evidence})."
+        )
+
 
 def estimate_cycles(
     firmware: Firmware,
@@ -167,14 +179,18 @@ def _estimate(
     if sum(profile.by_address.values(), Figures()) != profile.total:
         raise TargetFailed("the layers' counts and the instructions' counts differ", code="E_ESTIMATE")
     executed = [i for i in instructions if i.address in profile.by_address]
-    names = {i.address: _name(functions, i.address) for i in executed}
-    by_function: dict[str, list[Instruction]] = defaultdict(list)
+    # By address: two files may each have a static function of one name.
+    owners = {i.address: function_of(functions, i.address) or _nameless(i) for i in executed}
+    by_function: dict[Function, list[Instruction]] = defaultdict(list)
     for instruction in executed:
-        by_function[names[instruction.address]].append(instruction)
-    parts = [Part(name, _file(found, lines), _sum(found, profile)) for name, found in by_function.items()]
+        by_function[owners[instruction.address]].append(instruction)
+    parts = [
+        Part(function.name, _file(found, lines), _sum(found, profile))
+        for function, found in by_function.items()
+    ]
     blocks = [
         Block(
-            names[found[0].address],
+            owners[found[0].address].name,
             found[0].address,
             found[-1].end,
             profile.by_address[found[0].address].instructions,
@@ -196,9 +212,9 @@ def _estimate(
     )
 
 
-def _name(functions: tuple[Function, ...], address: int) -> str:
-    function = function_of(functions, address)
-    return function.name if function else f"{address:#x}"
+def _nameless(instruction: Instruction) -> Function:
+    """Code without a symbol, as a compiler's library has some."""
+    return Function(f"{instruction.address:#x}", instruction.address, instruction.end)
 
 
 def _sum(instructions: Sequence[Instruction], profile: Profile) -> Figures:
@@ -252,7 +268,7 @@ def _span(instructions: Sequence[Instruction], profile: Profile, lines: SourceLi
 
 
 def _callgrind(
-    by_function: dict[str, list[Instruction]], profile: Profile, lines: SourceLines, model: TimingModel
+    by_function: dict[Function, list[Instruction]], profile: Profile, lines: SourceLines, model: TimingModel
 ) -> str:
     """Valgrind's manual, "Callgrind Format Specification": self cost of each instruction."""
     text = [
@@ -268,8 +284,8 @@ def _callgrind(
         "event: DataStall : data stalls",
         "events: Ir Cycles ZeroWait FetchStall DataStall",
     ]
-    for name, found in by_function.items():
-        text += ["", f"fl={_file(found, lines) or '???'}", f"fn={name}"]
+    for function, found in by_function.items():
+        text += ["", f"fl={_file(found, lines) or '???'}", f"fn={function.name}"]
         inlined_from = _file(found, lines)
         for instruction in found:
             line = lines.at(instruction.address)

@@ -214,7 +214,7 @@ def test_wrong_files_are_refused(content, code, tmp_path):
 def test_a_later_release_of_the_same_version_may_add_keys(tmp_path):
     report = make_report(**samples.FULL.inputs)
     data = json.loads(report_json(report))
-    data["estimated"] = {"cycles": 1}
+    data["energy"] = {"joules": 1}
     (tmp_path / "report.json").write_text(json.dumps(data))
     assert read_report(tmp_path) == report
 
