@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.boards import Board, list_boards
+from pipeline.boards import Board, boards_that_fit
 from pipeline.graph import Graph, Node
 from pipeline.load import FloatLayer, FloatModel
 from pipeline.tensors import Tensor
@@ -237,13 +237,7 @@ def _analysis(
             flash=RegionFit(flash_needed, board.flash_bytes, flash[1].format(f"{flash[0]:,}")),
             ram=RegionFit(ram_needed, board.ram_bytes, ram[1].format(f"{ram[0]:,}")),
             largest_weights=tuple((f.name, f.weights_bytes) for f in heaviest if f.weights_bytes),
-            boards_that_fit=tuple(
-                other.name
-                for other in list_boards()
-                if other.cpu != "native"
-                and flash_needed <= other.flash_bytes
-                and ram_needed <= other.ram_bytes
-            ),
+            boards_that_fit=boards_that_fit(flash_needed, ram_needed, board),
         ),
         conventions=conventions,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.chips import CHIPS, MHZ, Chip, uart_bus
 from pipeline.errors import UsageError
 from pipeline.registry import data_folder, nearest
 
@@ -26,8 +27,13 @@ CORES = {
     "cortex-m55": True,
     "native": False,
 }
+# Cores whose MPU can deny access altogether (PMSAv7), and cores that know the lowest address of the stack.
+MPU_DENIES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7")
+STACK_LIMIT = ("cortex-m33", "cortex-m55")
 FPUS = ("fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16")
 STACK_BYTES = 2048
+# How far a baud rate may be off; a receiver bears some 3 %, which both ends and the oscillators share.
+BAUD_TOLERANCE = 0.01
 # Files of pipeline/runners/ that are no way to run.
 NO_RUNNERS = {"__init__", "base", "process", "protocol"}
 # DBGMCU_IDCODE of all Cortex-M4 families and of F7: RM0432 and RM0410, chapters on debug support.
@@ -48,6 +54,12 @@ class Memory:
     access: str
     """Letters of `rwx`, as in a linker script."""
     notes: str = ""
+    zero_wait_fetch: bool = False
+    """Whether instructions are fetched from here without waiting: TCM, CCM, SRAM on the instruction bus."""
+    alias: int | None = None
+    """Where in another region the same memory is seen, if it is."""
+    fast: bool = False
+    """Whether stack and data go here rather than into `ram`, and the arena too where it fits."""
 
     @property
     def end(self) -> int:
@@ -65,6 +77,8 @@ class Clock:
     """The PLL's factors by the reference manual's letters: m, n, p, q, r."""
     flash_latency: int = 0
     """Wait states."""
+    ahb_divider: int = 1
+    """Of the core's clock; where it is not 1, buses, flash and RAM run slower than the core."""
     apb1_divider: int = 1
     apb2_divider: int = 1
 
@@ -112,6 +126,8 @@ class Board:
     run: Mapping[str, Mapping[str, Any]]
     """Settings of each runner that can run this board, by the runner's name."""
     stack_bytes: int = STACK_BYTES
+    chip: str = ""
+    """Key of pipeline.chips.CHIPS, such as STM32L4R5; of an FPGA image its name; empty: none."""
     timing: Mapping[str, Any] = field(default_factory=dict)
     """The table [timing], as it stands: pipeline/timing reads and checks it. Empty where there is none."""
     flash: FlashNames | None = None
@@ -128,6 +144,21 @@ class Board:
     def ram_bytes(self) -> int:
         """Of the region that data, arena and stack are placed in."""
         return self.region("ram").length_bytes
+
+    @property
+    def data_region(self) -> Memory:
+        """Where stack and data go: the region that is marked as fast, else `ram`."""
+        return next((region for region in self.memory if region.fast), self.region("ram"))
+
+    def arena_region(self, ram_needed: int) -> Memory:
+        """Where the arena goes when stack, data and arena together take `ram_needed` bytes."""
+        fast = self.data_region
+        return fast if ram_needed <= fast.length_bytes else self.region("ram")
+
+    @property
+    def is_stm32(self) -> bool:
+        """Whether it is a board to be bought, rather than a simulator's or this computer."""
+        return self.chip in CHIPS
 
     @property
     def hclk_hz(self) -> int:
@@ -170,6 +201,17 @@ def load_board(name: str) -> Board:
     return read_board(data_folder("board") / name / "board.toml")
 
 
+def boards_that_fit(flash_needed: int, ram_needed: int, asked: Board) -> tuple[str, ...]:
+    """The names of the STM32 boards that hold this much, and of the board asked for if it does."""
+    return tuple(
+        board.name
+        for board in list_boards()
+        if (board.is_stm32 or board.name == asked.name)
+        and flash_needed <= board.flash_bytes
+        and ram_needed <= board.ram_bytes
+    )
+
+
 def simulator_for(board: Board) -> Board:
     """The board to run in place of one that is not at hand: itself if simulated, else QEMU's of its core."""
     if board.is_simulated:
@@ -184,31 +226,70 @@ def simulator_for(board: Board) -> Board:
     )
 
 
-def target_files(board: Board) -> TargetFiles:
-    """What of the source tree depends on the board: path -> (template, its variables)."""
+def hal_sources(board: Board) -> dict[str, str]:
+    """The C of a board's HAL, by path in the source tree: its family's file, and what that includes.
+
+    A header brings the C file of its name along.
+    """
+    folder = data_folder("board")
+    wanted = [f"soc/{board.soc}.c"]
+    sources: dict[str, str] = {}
+    while wanted:
+        name = wanted.pop()
+        if f"board/{name}" in sources:
+            continue
+        text = sources[f"board/{name}"] = (folder / name).read_text(encoding="utf-8")
+        for header in re.findall(r'^#include "board/(soc/\w+\.h)"', text, re.MULTILINE):
+            wanted.append(header)
+            if (folder / header).with_suffix(".c").is_file():
+                wanted.append(header.removesuffix(".h") + ".c")
+    return dict(sorted(sources.items()))
+
+
+def target_files(board: Board, ram_needed: int = 0) -> TargetFiles:
+    """What of the source tree depends on the board: path -> (template, its variables).
+
+    `ram_needed`: bytes of stack, data and arena together, which decide where the arena goes.
+    """
     files: TargetFiles = {
         "target/board.h": ("target/board.h.j2", {"board": board, "defines": _defines(board)})
     }
     if board.cpu != "native":
-        files["target/link.ld"] = ("target/link.ld.j2", {"board": board})
-        files["target/startup.c"] = ("target/startup.c.j2", {"board": board})
+        regions = {"data_region": board.data_region.name, "arena_region": board.arena_region(ram_needed).name}
+        files["target/link.ld"] = ("target/link.ld.j2", {"board": board, **regions})
+        files["target/startup.c"] = (
+            "target/startup.c.j2",
+            {
+                "board": board,
+                "mpu_denies": board.cpu in MPU_DENIES,
+                "has_stack_limit": board.cpu in STACK_LIMIT,
+            },
+        )
     return files
 
 
 def _defines(board: Board) -> dict[str, int]:
     """The numbers of a board that its HAL needs, by the names of their macros."""
     defines = {"BOARD_HCLK_HZ": board.hclk_hz, "BOARD_BAUD": board.console.baud}
-    if board.clock.pll:
-        defines |= {f"BOARD_PLL_{letter.upper()}": factor for letter, factor in board.clock.pll.items()}
-        defines["BOARD_FLASH_LATENCY"] = board.clock.flash_latency
+    if board.chip:
+        defines |= {f"BOARD_CHIP_{board.chip}": 1}
+    if board.chip not in CHIPS:
+        return defines
+    defines |= {
+        f"BOARD_SOC_{board.soc.upper()}": 1,
+        f"BOARD_{board.cpu.upper().replace('-', '_')}": 1,
+        **{f"BOARD_PLL_{letter.upper()}": factor for letter, factor in board.clock.pll.items()},
+        "BOARD_FLASH_LATENCY": board.clock.flash_latency,
+        "BOARD_AHB_DIVIDER": board.clock.ahb_divider,
+        "BOARD_APB1_DIVIDER": board.clock.apb1_divider,
+        "BOARD_APB2_DIVIDER": board.clock.apb2_divider,
+        f"BOARD_UART_{board.console.uart}": 1,
+        "BOARD_UART_FUNCTION": board.console.alternate_function,
+    }
+    if CHIPS[board.chip].uart_fifo:
+        defines["BOARD_UART_FIFO"] = 1
     for role, pin in (("TX", board.console.tx), ("RX", board.console.rx)):
-        if pin:
-            defines |= {
-                f"BOARD_{role}_PORT": ord(pin[1]) - ord("A"),
-                f"BOARD_{role}_PIN": int(pin[2:]),
-            }
-    if board.console.tx:
-        defines["BOARD_UART_FUNCTION"] = board.console.alternate_function
+        defines |= {f"BOARD_{role}_PORT": ord(pin[1]) - ord("A"), f"BOARD_{role}_PIN": int(pin[2:])}
     return defines
 
 
@@ -225,7 +306,7 @@ def read_board(path: Path) -> Board:
             f"{len(mistakes)} mistake(s) in this board file",
             code="E_BOARD_INVALID",
             where=path,
-            hint="compare it with board/nucleo_l4r5zi/board.toml",
+            hint="compare it with board/nucleo_l4r5zi/board.toml; board/README.md tells the keys",
             details=mistakes,
         )
     return board
@@ -236,7 +317,9 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
     if name and name != path.parent.name:
         mistakes.append(f"name: is {name!r}, and its folder is called {path.parent.name!r}")
     soc = top.text("soc")
-    families = sorted(file.stem for file in (data_folder("board") / "soc").glob("*.c"))
+    # What several families share has a header of its own.
+    folder = data_folder("board") / "soc"
+    families = sorted(file.stem for file in folder.glob("*.c") if not file.with_suffix(".h").is_file())
     if soc and soc not in families:
         mistakes.append(f"soc: there is no board/soc/{soc}.c{_meant(soc, families)}")
     memory = tuple(_memory(table) for table in top.tables("memory"))
@@ -257,8 +340,9 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
             source=clock.text("source", required=False),
             pll=MappingProxyType({key: pll.integer(key, 1, 512) for key in "mnpqr" if key in pll.values}),
             flash_latency=clock.integer("flash_latency", 0, 15, default=0),
-            apb1_divider=clock.integer("apb1_divider", 1, 16, default=1),
-            apb2_divider=clock.integer("apb2_divider", 1, 16, default=1),
+            ahb_divider=clock.divider("ahb_divider"),
+            apb1_divider=clock.divider("apb1_divider"),
+            apb2_divider=clock.divider("apb2_divider"),
         ),
         console=Console(
             uart=console.text("uart"),
@@ -269,6 +353,7 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
         ),
         run=_runners(run, mistakes),
         stack_bytes=top.size("stack", default=STACK_BYTES),
+        chip=top.text("chip", required=soc.startswith("stm32")),
         timing=MappingProxyType(dict(top.table("timing", required=False).values)),
         flash=_flash_names(top.table("flash", required=False)),
     )
@@ -276,7 +361,117 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
         mistakes.append(f"stack: {board.stack_bytes} bytes; needed is a multiple of 8 from 512 on")
     for table in (top, clock, pll, console):
         table.finish()
+    if soc.startswith("stm32") and board.chip:
+        if board.chip in CHIPS:
+            if not mistakes:  # arithmetic over numbers that are wrong already would only repeat that
+                _check_chip(board, CHIPS[board.chip], mistakes)
+        else:
+            near = _meant(board.chip, list(CHIPS))
+            mistakes.append(f"chip: the limits of {board.chip!r} are not in pipeline/chips.py{near}")
     return board
+
+
+def _check_chip(board: Board, chip: Chip, mistakes: list[str]) -> None:
+    """Hold a board against the limits of its chip."""
+    for key, value, wanted in (
+        ("soc", board.soc, chip.family), ("cpu", board.cpu, chip.cpu), ("fpu", board.fpu, chip.fpu)
+    ):  # fmt: skip
+        if value != wanted:
+            mistakes.append(f"{key}: is {value!r}; the {chip.name} has {wanted!r}")
+    for number, region in enumerate(board.memory):
+        if not any(w.origin <= region.origin and region.end <= w.end for w in chip.memory):
+            has = ", ".join(f"{w.name} {w.length_bytes // 1024}K at {w.origin:#x}" for w in chip.memory)
+            mistakes.append(f"memory[{number}]: {region.name} is not within the {chip.name}'s memory: {has}")
+    _check_clock(board.clock, chip, mistakes)
+    _check_console(board, chip, mistakes)
+
+
+def _check_clock(clock: Clock, chip: Chip, mistakes: list[str]) -> None:
+    if clock.source != chip.source:
+        mistakes.append(f"clock.source: is {clock.source!r}; board/soc/{chip.family}.c starts {chip.source}")
+    if set(clock.pll) != set(chip.factors):
+        mistakes.append(
+            f"clock.pll: has {', '.join(clock.pll) or 'no factor'}; needed are {', '.join(chip.factors)}"
+        )
+    else:
+        wrong = [letter for letter, allowed in chip.factors.items() if clock.pll[letter] not in allowed]
+        for letter in wrong:
+            allowed = chip.factors[letter]
+            words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else _listed(allowed)
+            mistakes.append(f"clock.pll.{letter}: is {clock.pll[letter]}; the {chip.name} takes {words}")
+        if not wrong:
+            _check_pll(clock, chip, mistakes)
+    ahb_hz = clock.hclk_hz / clock.ahb_divider
+    for key, hz, most in (
+        ("clock.hclk_hz", clock.hclk_hz, chip.core_hz),
+        ("clock.ahb_divider", ahb_hz, chip.ahb_hz),
+        ("clock.apb1_divider", ahb_hz / clock.apb1_divider, chip.apb1_hz),
+        ("clock.apb2_divider", ahb_hz / clock.apb2_divider, chip.apb2_hz),
+    ):
+        if hz > most:
+            mistakes.append(f"{key}: makes {_mhz(hz)}; the {chip.name} takes up to {_mhz(most)} there")
+    least = chip.wait_states(int(ahb_hz))
+    if clock.flash_latency < least:
+        mistakes.append(
+            f"clock.flash_latency: is {clock.flash_latency}; {_mhz(ahb_hz)} needs {least} wait states"
+        )
+
+
+def _check_pll(clock: Clock, chip: Chip, mistakes: list[str]) -> None:
+    into = chip.source_hz / clock.pll["m"]
+    vco = into * clock.pll["n"]
+    for words, hz, (low, high) in (("input", into, chip.pll_input_hz), ("VCO", vco, chip.vco_hz)):
+        if not low <= hz <= high:
+            mistakes.append(
+                f"clock.pll: its {words} runs at {_mhz(hz)}; allowed are {_mhz(low)} to {_mhz(high)}"
+            )
+    out = vco / clock.pll[chip.output_factor]
+    if out != clock.hclk_hz:
+        mistakes.append(
+            f"clock.hclk_hz: is {_mhz(clock.hclk_hz)}; {chip.source} {_mhz(chip.source_hz)} / m * n / "
+            f"{chip.output_factor} is {_mhz(out)}"
+        )
+
+
+def _check_console(board: Board, chip: Chip, mistakes: list[str]) -> None:
+    console = board.console
+    if console.uart not in chip.uarts:
+        mistakes.append(
+            f"console.uart: {console.uart!r} is not known{_meant(console.uart, list(chip.uarts))}"
+        )
+        return
+    for role, pin in (("tx", console.tx), ("rx", console.rx)):
+        functions = chip.functions(console.uart, role)
+        if pin not in functions:
+            mistakes.append(
+                f"console.{role}: {pin or 'no pin'} is no {role.upper()} of {console.uart}; "
+                f"that is on {_listed(functions)}"
+            )
+        elif functions[pin] != console.alternate_function:
+            mistakes.append(
+                f"console.alternate_function: is {console.alternate_function}; "
+                f"{console.uart} is function {functions[pin]} of {pin}"
+            )
+    clock = board.clock
+    hz = clock.hclk_hz / clock.ahb_divider / (
+        clock.apb2_divider if uart_bus(console.uart) == "apb2_divider" else clock.apb1_divider
+    )  # fmt: skip
+    scale, least, most = (256, 0x300, 0xFFFFF) if console.uart == "LPUART1" else (1, 16, 0xFFFF)
+    ratio = round(scale * hz / console.baud)
+    if not least <= ratio <= most:
+        mistakes.append(f"console.baud: {console.baud} cannot be made from {_mhz(hz)} by {console.uart}")
+    elif abs(scale * hz / ratio / console.baud - 1) > BAUD_TOLERANCE:
+        mistakes.append(
+            f"console.baud: the nearest that {console.uart} makes from {_mhz(hz)} is {scale * hz / ratio:.0f}"
+        )
+
+
+def _mhz(hz: float) -> str:
+    return f"{hz / MHZ:.6g} MHz"
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(str(value) for value in values)
 
 
 def _memory(table: _Table) -> Memory:
@@ -286,6 +481,9 @@ def _memory(table: _Table) -> Memory:
         length_bytes=table.size("length"),
         access=table.text("access"),
         notes=table.text("notes", required=False),
+        zero_wait_fetch=table.flag("zero_wait_fetch"),
+        alias=table.address("alias"),
+        fast=table.flag("fast"),
     )
     if not re.fullmatch(r"r?w?x?", region.access):
         table.complain("access", f"is {region.access!r}; expected letters of 'rwx' in this order")
@@ -326,9 +524,21 @@ def _check_memory(memory: tuple[Memory, ...], mistakes: list[str]) -> None:
         if one.end > other.origin
     ]
     mistakes += [
-        f"memory: ram must be writable, its access is {region.access!r}"
+        f"memory: {region.name} is the same memory as {region.alias:#x} on, which no region holds whole"
         for region in memory
-        if region.name == "ram" and "w" not in region.access
+        if region.alias is not None
+        and not any(
+            other.origin <= region.alias and region.alias + region.length_bytes <= other.end
+            for other in memory
+            if other is not region
+        )
+    ]
+    if sum(region.fast for region in memory) > 1:
+        mistakes.append("memory: more than one region is marked as fast")
+    mistakes += [
+        f"memory: {region.name} must be writable, its access is {region.access!r}"
+        for region in memory
+        if (region.name == "ram" or region.fast) and "w" not in region.access
     ]
 
 
@@ -402,6 +612,27 @@ class _Table:
             self.complain(key, f"is {value}; expected {low} to {high}")
             return low
         return int(value)
+
+    def divider(self, key: str) -> int:
+        """Of a bus: 1, 2, 4, 8 or 16; 1 where it is not said."""
+        value = self.integer(key, 1, 16, default=1)
+        if value & (value - 1):
+            self.complain(key, f"is {value}; a bus is divided by 1, 2, 4, 8 or 16")
+            return 1
+        return value
+
+    def flag(self, key: str) -> bool:
+        """true or false; false where it is not said."""
+        self._known.append(key)
+        value = self.values.get(key, False)
+        if not isinstance(value, bool):
+            self.complain(key, f"is {value!r}; expected true or false")
+            return False
+        return value
+
+    def address(self, key: str) -> int | None:
+        value = self._take(key, int, "an address", False)
+        return None if value is None else int(value)
 
     def size(self, key: str, *, default: int | None = None) -> int:
         """A number of bytes: an integer, or a text such as 512K or 2M."""

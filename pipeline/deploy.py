@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
-from pipeline.boards import HARDWARE_RUNNERS, Board, list_boards, load_board, simulator_for
+from pipeline.boards import HARDWARE_RUNNERS, Board, boards_that_fit, load_board, simulator_for
 from pipeline.build import Firmware, build_firmware, find_toolchain
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
@@ -413,13 +413,7 @@ def refuse_what_cannot_fit(prediction: Prediction, board: Board, program: Progra
     ):
         if needed <= available:
             continue
-        fitting = [
-            other.name
-            for other in list_boards()
-            if other.is_simulated == board.is_simulated
-            and other.flash_bytes >= prediction.flash_bytes
-            and other.ram_bytes >= prediction.ram_bytes
-        ]
+        fitting = boards_that_fit(prediction.flash_bytes, prediction.ram_bytes, board)
         if kind == "flash":
             largest = sorted(((call.weights_bytes, call.name) for call in program.calls), reverse=True)
         else:

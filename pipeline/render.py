@@ -12,12 +12,14 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from pipeline.boards import Board, target_files
+from pipeline.boards import Board, hal_sources, target_files
 from pipeline.lower import Call, Constant, Place, Program, place_bytes
 from pipeline.registry import data_folder
 
 DIGEST_FILE = "model/digest.c"
 COLUMNS = 100
+# More than harness, HAL and C library keep in RAM.
+HARNESS_DATA_BYTES = 2048
 C_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -52,12 +54,18 @@ def render_sources(program: Program, board: Board) -> SourceTree:
         path: environment.get_template(template).render(program=program, headers=headers)
         for path, template in generated.items()
     }
-    for path, (template, variables) in target_files(board).items():
+    for path, (template, variables) in target_files(board, ram_needed(program, board)).items():
         files[path] = environment.get_template(template).render(variables)
     files |= _copied(program, board, templates)
     digest = SourceTree(files).digest
     files[DIGEST_FILE] = environment.get_template("model/digest.c.j2").render(digest=digest)
     return SourceTree(dict(sorted(files.items())))
+
+
+def ram_needed(program: Program, board: Board) -> int:
+    """Bytes of stack, data and arena together, generously: what decides into which memory the arena goes."""
+    inputs = sum(place_bytes(place) for place in program.inputs)
+    return program.arena_bytes + inputs + board.stack_bytes + HARNESS_DATA_BYTES
 
 
 def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:
@@ -80,9 +88,7 @@ def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:
             for name in re.findall(r'^#include "([^"/]+)"', sources[path], re.MULTILINE)
             if (templates / folder / name).is_file()
         ]
-    soc = data_folder("board") / "soc"
-    for name in (f"{board.soc}.c", *(path.name for path in sorted(soc.glob("*.h")))):
-        sources[f"board/soc/{name}"] = (soc / name).read_text(encoding="utf-8")
+    sources |= hal_sources(board)
     return sources
 
 

@@ -1,21 +1,31 @@
-/* ARM MPS2 with the AN386 image, as QEMU models it: CMSDK UART 0, timer 0 and dual timer.
- * Registers: Cortex-M System Design Kit TRM (ARM DDI 0479), chapters 4.2 to 4.4; addresses: ARM DAI 0386.
+/* ARM MPS2 with the images AN386, AN500 and AN505, as QEMU models them: CMSDK UART 0, timer 0 and dual timer.
+ * Registers: Cortex-M System Design Kit TRM (ARM DDI 0479), chapters 4.2 to 4.4; addresses: ARM DAI 0386, 0500
+ * and 0505. AN505 starts in the secure state, and uses the secure aliases.
  */
 #include "board/soc/hal.h"
+#include "board/soc/registers.h"
 #include "target/board.h"
 
-#define REGISTER(address) (*(volatile uint32_t *)(address))
+#ifdef BOARD_CHIP_AN505
+#define TIMER     0x50000000u
+#define DUALTIMER 0x50002000u
+#define UART      0x50200000u
+#else
+#define TIMER     0x40000000u
+#define DUALTIMER 0x40002000u
+#define UART      0x40004000u
+#endif
 
-#define TIMER_CTRL      REGISTER(0x40000000u)
-#define TIMER_VALUE     REGISTER(0x40000004u)
-#define TIMER_RELOAD    REGISTER(0x40000008u)
-#define DUALTIMER_LOAD  REGISTER(0x40002000u)
-#define DUALTIMER_VALUE REGISTER(0x40002004u)
-#define DUALTIMER_CTRL  REGISTER(0x40002008u)
-#define UART_DATA       REGISTER(0x40004000u)
-#define UART_STATE      REGISTER(0x40004004u)
-#define UART_CTRL       REGISTER(0x40004008u)
-#define UART_BAUDDIV    REGISTER(0x40004010u)
+#define TIMER_CTRL      REGISTER(TIMER + 0x00u)
+#define TIMER_VALUE     REGISTER(TIMER + 0x04u)
+#define TIMER_RELOAD    REGISTER(TIMER + 0x08u)
+#define DUALTIMER_LOAD  REGISTER(DUALTIMER + 0x00u)
+#define DUALTIMER_VALUE REGISTER(DUALTIMER + 0x04u)
+#define DUALTIMER_CTRL  REGISTER(DUALTIMER + 0x08u)
+#define UART_DATA       REGISTER(UART + 0x00u)
+#define UART_STATE      REGISTER(UART + 0x04u)
+#define UART_CTRL       REGISTER(UART + 0x08u)
+#define UART_BAUDDIV    REGISTER(UART + 0x10u)
 
 #define UART_TX_FULL 1u
 #define UART_RX_FULL 2u

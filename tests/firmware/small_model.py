@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import jinja2
 
-from pipeline.boards import Board, target_files
+from pipeline.boards import Board, hal_sources, target_files
 from pipeline.registry import data_folder
 from pipeline.render import DIGEST_FILE, SourceTree
 
@@ -87,14 +87,12 @@ def small_tree(board: Board, *, last: str = "", extra: dict[str, str] | None = N
         keep_trailing_newline=True,
     )
     environment.filters["comment"] = str
-    soc = data_folder("board") / "soc"
     files = {
         "model/small.c": MODEL_C.replace("@LAST@", last),
         "model/small.h": MODEL_H,
         "model/small_weights.c": WEIGHTS_C,
         "kernels/portable/small.c": KERNEL_C,
-        f"board/soc/{board.soc}.c": (soc / f"{board.soc}.c").read_text(),
-        "board/soc/hal.h": (soc / "hal.h").read_text(),
+        **hal_sources(board),
         **{f"harness/{p.name}": p.read_text() for p in sorted((templates / "harness").glob("*.[ch]"))},
         **{
             path: environment.get_template(template).render(variables)

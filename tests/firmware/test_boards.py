@@ -70,7 +70,7 @@ MISTAKES = [
     ('cpu    = "cortex-m4"', "", "cpu: is missing"),
     ('cpu    = "cortex-m4"', "cpu = 4", "cpu: is 4; expected a text"),
     ('fpu    = "fpv4-sp-d16"', 'fpu = "fpv4"', "fpu: 'fpv4' is not known; did you mean fpv4-sp-d16?"),
-    ('soc    = "stm32l4"', 'soc = "stm32l5"', "soc: there is no board/soc/stm32l5.c; did you mean stm32l4?"),
+    ('soc    = "stm32l4"', 'soc = "stm32l44"', "soc: there is no board/soc/stm32l44.c; did you mean"),
     ('name   = "nucleo_l4r5zi"', 'name = "nucleo"', "name: is 'nucleo', and its folder is called"),
     ('length = "2M"', 'length = "2 MB"', "memory[0].length: is '2 MB'; expected bytes, such as 512K or 2M"),
     ('length = "2M"', 'length = "0K"', "memory[0].length: is '0K'"),
