@@ -15,6 +15,26 @@ DEFAULT_FILE = Path("deploy.toml")
 Aim = Literal["time", "ram", "flash", "balanced"]
 
 
+class Budget(BaseModel):
+    """Limits that a deployment is checked against; exit code 1 when one is passed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    flash_bytes: int | None = Field(default=None, ge=0, description="flash of the linked image")
+    ram_bytes: int | None = Field(default=None, ge=0, description="RAM of the linked image")
+    arena_bytes: int | None = Field(default=None, ge=0, description="arena of activations and scratch")
+    instructions: int | None = Field(default=None, ge=0, description="of one inference, counted")
+    milliseconds: float | None = Field(
+        default=None, ge=0, description="of one inference, measured or estimated"
+    )
+    accuracy_drop: float | None = Field(default=None, description="points from float to int8")
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, by key."""
+        return {key: value for key, value in self.model_dump().items() if value is not None}
+
+
 class Settings(BaseModel):
     """The keys of `deploy.toml`; paths in it are relative to the file."""
 
@@ -55,6 +75,7 @@ class Settings(BaseModel):
     preprocess: str | None = Field(
         default=None, description="scale=1/255,offset=0,channels=rgb: file values to input"
     )
+    budget: Budget = Field(default_factory=Budget, description="limits of flash, RAM, time and accuracy")
 
 
 def read_settings(file: Path | None, options: dict[str, Any]) -> Settings:
@@ -100,8 +121,8 @@ def _explain(error: ValidationError, path: Path | None, held: dict[str, Any]) ->
     key = ".".join(map(str, first["loc"]))
     where = path if str(first["loc"][0]) in held else "command line"
     if first["type"] == "extra_forbidden":
-        fields = Settings.model_fields
-        meant = nearest(key, fields)
+        fields = Budget.model_fields if first["loc"][0] == "budget" else Settings.model_fields
+        meant = nearest(str(first["loc"][-1]), fields)
         return UsageError(
             f"unknown key `{key}`" + (f", did you mean `{meant}`?" if meant else ""),
             code="E_CONFIG_KEY",

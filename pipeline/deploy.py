@@ -53,7 +53,8 @@ from pipeline.read_tflite import read_tflite
 from pipeline.reference import quantize_inputs, reference_layers, reference_outputs
 from pipeline.registry import nearest
 from pipeline.render import SourceTree, render_sources
-from pipeline.report import Report, make_report, write_report
+from pipeline.report import Report, make_report, with_budget, write_report
+from pipeline.report.changes import junit_xml
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.schedule import schedule_layers
@@ -148,9 +149,27 @@ def deploy(
         classifications=classify_samples(loaded, executed, settings, progress),
         provenance=provenance(settings, loaded, generated, firmware, executed.measurement),
     )
-    files = (*write_report(report, folder), *_write_profile(estimate, folder))
+    report = with_budget(report, settings.budget.limits)
+    files = (
+        *write_report(report, folder),
+        *_write_profile(estimate, folder),
+        *_write_budget(report, folder),
+    )
     progress("report", 1, 1)
     return report, files
+
+
+def _write_budget(report: Report, folder: Path) -> tuple[Path, ...]:
+    """The limits as JUnit XML, for CI; nothing where none is set."""
+    if not report.budget:
+        return ()
+    cases = [
+        (line.figure, None if line.passed else f"{line.actual} ({line.source}), at most {line.limit}")
+        for line in report.budget
+    ]
+    path = folder / "budget.xml"
+    write_file(path, junit_xml("stm32-deploy budget", cases).encode())
+    return (path,)
 
 
 # --- the verbs, each up to its own stage ------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Tell the result to people (HTML, Markdown) and to programs (JSON)."""
 
+from pipeline.report.budget import with_budget
 from pipeline.report.make import make_report
 from pipeline.report.schema import SCHEMA_VERSION, Report
 from pipeline.report.summary import Summary, summarize
@@ -22,6 +23,7 @@ __all__ = [
     "report_json",
     "report_markdown",
     "summarize",
+    "with_budget",
     "write_report",
     "write_schema",
 ]

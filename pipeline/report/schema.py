@@ -427,6 +427,17 @@ class Analysis(Part):
     layers: tuple[AnalyzedLayer, ...] = said("Per layer.")
 
 
+class BudgetLine(Part):
+    """One limit of `[budget]` in deploy.toml."""
+
+    key: str = said("The limit's key.")
+    figure: str = said("What it limits.")
+    limit: float = said("At most this.")
+    actual: float | None = perhaps("What it was; null where nobody knows.")
+    source: str = said("Where `actual` comes from.")
+    passed: bool = said("Whether the limit is kept.")
+
+
 class Report(Part):
     """One deployment, from prediction to measurement."""
 
@@ -442,6 +453,7 @@ class Report(Part):
     estimated: Estimated | None = perhaps("Estimated clock cycles of a board.")
     outputs: Outputs | None = perhaps("Bit-exactness.")
     figures: tuple[FigureSection, ...] = said("Predicted, linked and measured side by side.")
+    budget: tuple[BudgetLine, ...] = Field(default=(), description="Limits that were set, each checked.")
     layers: tuple[Layer, ...] = said("Per layer.")
     arena: Arena = said("The arena over time.")
     accuracy: tuple[Accuracy, ...] = said("At most three; empty without labels.")

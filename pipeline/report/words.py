@@ -82,6 +82,11 @@ def integer(value: int | float | None) -> str:
     return "not a number" if value is None else f"{value}".replace("-", "−")
 
 
+def limit(value: float | None) -> str:
+    """A limit or what is held against it, in whatever unit its name says."""
+    return UNKNOWN if value is None else f"{value:,.10g}".replace("-", "−")
+
+
 def shape(value: Sequence[int]) -> str:
     """(1, 32, 32, 3) -> 32×32×3: the batch is always one."""
     return "×".join(str(n) for n in (value[1:] if len(value) > 1 else value)) or "scalar"

@@ -153,6 +153,7 @@ def _environment(kind: str) -> jinja2.Environment:
         "integer_count",
         "real",
         "integer",
+        "limit",
         "shape",
         "figure",
         "listed",

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import cli, errors
 from pipeline.boards import list_boards, simulator_for
-from pipeline.config import Settings
+from pipeline.config import Budget, Settings
 from pipeline.operators import OPERATORS
 from tests.conftest import ROOT
 
@@ -83,8 +83,9 @@ def test_the_exit_codes_are_those_of_the_errors():
 
 def test_the_keys_of_deploy_toml_are_known():
     block = README.split("```toml\n")[1].split("```")[0]
-    keys = set(re.findall(r"^(\w+)", block, re.MULTILINE))
-    assert keys <= Settings.model_fields.keys()
+    top, budget = block.split("[budget]")
+    assert set(re.findall(r"^(\w+) ", top, re.MULTILINE)) <= Settings.model_fields.keys()
+    assert set(re.findall(r"^(\w+) ", budget, re.MULTILINE)) <= Budget.model_fields.keys()
     aims = typing.get_args(Settings.model_fields["optimize"].annotation)
     assert all(aim in block for aim in aims)
 
