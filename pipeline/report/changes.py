@@ -90,6 +90,11 @@ def _figures(old: Report, new: Report, tolerance: Tolerance) -> Iterator[Change]
     counts = _pair(old.measured, new.measured, lambda measured: measured.count)
     unit = new.measured.unit if new.measured else "count"
     yield _change("one inference", unit, counts, tolerance.percent, _other_source(old, new))
+    if old.estimated or new.estimated:
+        cycles = _pair(old.estimated, new.estimated, lambda estimated: estimated.cycles)
+        of = {report.estimated.board for report in (old, new) if report.estimated}
+        other = " and ".join(sorted(of)) if len(of) > 1 else ""
+        yield _change("one inference", "estimated cycles", cycles, tolerance.percent, other)
     before_by_subject = {accuracy.subject: accuracy for accuracy in old.accuracy}
     for accuracy in new.accuracy:
         before_it = before_by_subject.get(accuracy.subject)
