@@ -1,0 +1,67 @@
+"""The table [timing] of a board file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.boards import load_board
+from pipeline.config import Settings
+from pipeline.deploy import estimated_board
+from pipeline.errors import UsageError
+from pipeline.timing import can_estimate, timing_model
+
+
+@pytest.fixture(scope="module")
+def nucleo():
+    return load_board("nucleo_l4r5zi")
+
+
+def test_the_reference_board_is_what_its_manual_says(nucleo):
+    model = timing_model(nucleo)
+    assert (model.clock_hz, model.wait_states, model.read_bytes) == (120_000_000, 5, 8)
+    assert model.instruction_lines * model.line_bytes == 1024
+    assert model.data_lines * model.line_bytes == 256
+    assert [(region.origin, region.length_bytes) for region in model.fetch_ram] == [(0x1000_0000, 65536)]
+
+
+def test_a_board_without_the_table_says_so(nucleo):
+    for name in ("host", "qemu_mps2_an386"):
+        assert not can_estimate(load_board(name))
+        with pytest.raises(UsageError) as refused:
+            timing_model(load_board(name))
+        assert refused.value.code == "E_BOARD_TIMING"
+    assert not can_estimate(replace(nucleo, cpu="cortex-m0plus"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"prefetch": 1}, "timing.prefetch"),
+        ({"flash_read_bits": 48}, "timing.flash_read_bits"),
+        ({"flash_read_bits": None}, "timing.flash_read_bits"),
+        ({"instruction_cache_lines": 65}, "timing.instruction_cache_lines"),
+        ({"data_cache_lines": True}, "timing.data_cache_lines"),
+        ({"cache_line_bytes": 4}, "timing.cache_line_bytes"),
+        ({"fetch_ram": [{"origin": 0}]}, "timing.fetch_ram[0]"),
+        ({"fetch_ram": [{"origin": 0, "length": "64Q"}]}, "timing.fetch_ram[0]"),
+        ({"prefetsh": True}, "did you mean prefetch"),
+    ],
+)
+def test_every_mistake_is_named(nucleo, changes, named):
+    with pytest.raises(UsageError) as refused:
+        timing_model(replace(nucleo, timing={**nucleo.timing, **changes}))
+    assert refused.value.code == "E_BOARD_TIMING"
+    assert any(named in line for line in refused.value.details)
+
+
+def test_whose_cycles_are_estimated(nucleo):
+    simulated = load_board("qemu_mps2_an386")
+    assert estimated_board(Settings(), nucleo).board == "nucleo_l4r5zi"
+    assert estimated_board(Settings(), simulated).board == "nucleo_l4r5zi"
+    assert estimated_board(Settings(estimate_for="nucleo_l4r5zi"), simulated).board == "nucleo_l4r5zi"
+    assert estimated_board(Settings(estimate_for="none"), nucleo) is None
+    for name in ("nucleo_l4r5", "host"):
+        with pytest.raises(UsageError):
+            estimated_board(Settings(estimate_for=name), nucleo)
