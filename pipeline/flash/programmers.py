@@ -165,7 +165,11 @@ class OpenOcd(Programmer):
     def _base(self, chip: Chip, probe: Probe, under_reset: bool) -> Command:
         old = re.match(r"0\.(\d+)", self.version)
         serial = "hla_serial" if old and int(old[1]) < 12 else "adapter serial"
-        files = [word for file in chip.names.openocd for word in ("-f", file)]
+        files = []
+        for file in chip.names.openocd:
+            files += ["-f", file]
+            if file == "interface/stlink-dap.cfg":  # its first transport is JTAG, which no Nucleo has wired
+                files += ["-c", "transport select dapdirect_swd"]
         orders = [f"{serial} {probe.serial}"]
         # Its servers are not needed, and their ports may be taken by a debugger of another board.
         orders += ["gdb_port disabled", "tcl_port disabled", "telnet_port disabled"]
@@ -174,12 +178,11 @@ class OpenOcd(Programmer):
         return [self.path, *files, *_orders(orders)]
 
     def identify(self, chip: Chip, probe: Probe, under_reset: bool) -> Command:
-        register = f"[format 0x%08x [mrw {chip.names.device_id_register:#010x}]]"
-        orders = ["init", f'echo "device id {register}"', "shutdown"]
+        orders = ["init", f"mdw {chip.names.device_id_register:#010x}", "shutdown"]
         return [*self._base(chip, probe, under_reset), *_orders(orders)]
 
     def device_id(self, words: str, chip: Chip, probe: Probe) -> int | None:
-        return _last_hex(r"device id 0x([0-9a-f]{8})", words)
+        return _last_hex(rf"^{chip.names.device_id_register:#010x}: ([0-9a-f]{{8}})\b", words)
 
     def write(self, chip: Chip, probe: Probe, image: Path, under_reset: bool) -> Command:
         orders = [f"program {{{image.as_posix()}}} verify reset exit"]
@@ -187,11 +190,13 @@ class OpenOcd(Programmer):
 
     def erase(self, chip: Chip, probe: Probe, under_reset: bool) -> Command:
         # Every bank in the flash's region: some chips have two, and others' lists hold one-time memory.
+        # Only a bank that was probed tells its base; one that cannot be probed is none of ours.
         end = chip.flash_origin + chip.flash_bytes
         banks = (
-            "set bank 0; foreach facts [flash list] { set base [dict get $facts base]; "
+            "for {set bank 0} {$bank < [llength [flash list]]} {incr bank} { catch {flash probe $bank}; "
+            "set base [dict get [lindex [flash list] $bank] base]; "
             f"if {{$base >= {chip.flash_origin:#x} && $base < {end:#x}}} "
-            "{ flash erase_sector $bank 0 last }; incr bank }"
+            "{ flash erase_sector $bank 0 last } }"
         )
         return [*self._base(chip, probe, under_reset), *_orders(["init", "reset halt", banks, "shutdown"])]
 

@@ -77,10 +77,7 @@ class _Session:
 
     def check_chip(self) -> None:
         """Refuse an image for another chip; where the id cannot be read, say so and go on."""
-        words = self.do(
-            lambda reset: self._programmer.identify(self.chip, self._probe, reset),
-            timeout_s=IDENTIFY_TIMEOUT_S,
-        )
+        words = self.do(lambda reset: self._programmer.identify(self.chip, self._probe, reset), quick=True)
         found = self._programmer.device_id(words, self.chip, self._probe)
         if not found:
             self._notes.append(f"{self._programmer} did not tell the chip's device id: it was not checked")
@@ -96,10 +93,9 @@ class _Session:
             details=[f"that id is the one of {', '.join(others)}"] if others else (),
         )
 
-    def do(
-        self, command: Callable[[bool], Command], proof: str = "", *, timeout_s: float = WRITE_TIMEOUT_S
-    ) -> str:
+    def do(self, command: Callable[[bool], Command], proof: str = "", *, quick: bool = False) -> str:
         """Run the command for (whether under reset); what it said. FlashFailed."""
+        timeout_s = IDENTIFY_TIMEOUT_S if quick else WRITE_TIMEOUT_S
         try:
             return self._run(command(self._under_reset), proof, timeout_s)
         except FlashFailed as error:
