@@ -378,6 +378,7 @@ def _check_chip(board: Board, chip: Chip, mistakes: list[str]) -> None:
     ):  # fmt: skip
         if value != wanted:
             mistakes.append(f"{key}: is {value!r}; the {chip.name} has {wanted!r}")
+            return  # then this is another chip, whose limits say nothing
     for number, region in enumerate(board.memory):
         if not any(w.origin <= region.origin and region.end <= w.end for w in chip.memory):
             has = ", ".join(f"{w.name} {w.length_bytes // 1024}K at {w.origin:#x}" for w in chip.memory)
@@ -410,6 +411,8 @@ def _check_clock(clock: Clock, chip: Chip, mistakes: list[str]) -> None:
     ):
         if hz > most:
             mistakes.append(f"{key}: makes {_mhz(hz)}; the {chip.name} takes up to {_mhz(most)} there")
+            if key in {"clock.hclk_hz", "clock.ahb_divider"}:
+                break  # what follows from it is no mistake of its own
     least = chip.wait_states(int(ahb_hz))
     if clock.flash_latency < least:
         mistakes.append(

@@ -76,7 +76,9 @@ def small_layers(sample: bytes) -> list[bytes]:
     return [first, second, bytes(-value % 256 for value in second[:10])]
 
 
-def small_tree(board: Board, *, last: str = "", extra: dict[str, str] | None = None) -> SourceTree:
+def small_tree(
+    board: Board, *, last: str = "", extra: dict[str, str] | None = None, ram_needed: int = 0
+) -> SourceTree:
     """The source tree of the small model; `last` is C put at the end of its last layer."""
     templates = data_folder("firmware_templates")
     environment = jinja2.Environment(
@@ -96,7 +98,7 @@ def small_tree(board: Board, *, last: str = "", extra: dict[str, str] | None = N
         **{f"harness/{p.name}": p.read_text() for p in sorted((templates / "harness").glob("*.[ch]"))},
         **{
             path: environment.get_template(template).render(variables)
-            for path, (template, variables) in target_files(board).items()
+            for path, (template, variables) in target_files(board, ram_needed).items()
         },
         **(extra or {}),
     }
