@@ -10,10 +10,20 @@ import numpy as np
 from pipeline.boards import load_board
 from pipeline.build import Firmware
 from pipeline.config import Settings
-from pipeline.deploy import Executed, Progress, load_quantized, run_image, write_file
+from pipeline.deploy import (
+    ESTIMATED_BOARD,
+    Executed,
+    Progress,
+    choose_runner,
+    estimate_run,
+    load_quantized,
+    run_image,
+    write_file,
+)
 from pipeline.errors import CheckFailed, UsageError
 from pipeline.kernels.portable import FEATURES, count_features
 from pipeline.reference import reference_outputs
+from pipeline.timing import Estimate, timing_model
 
 BOARD = "qemu_mps2_an386"
 REFERENCE_MODEL = Path("models/cifar10_cnn/cifar10_cnn.keras")
@@ -40,6 +50,9 @@ class BenchRow:
     model: str
     macc: int
     instructions: int
+    estimated_cycles: int | None
+    """Of ESTIMATED_BOARD; None where no plugin could be built."""
+    estimated_seconds: float | None
     arena_bytes: int
     stack_bytes: int
     code_bytes: int
@@ -83,16 +96,22 @@ def _bench(path: Path, progress: Progress) -> BenchRow:
     )  # fmt: skip
     loaded = load_quantized(settings, progress)
     executed = run_image(settings, progress, loaded)
-    return _row(path.stem, executed, loaded.quantized.tflite)
+    runner, _ = choose_runner(settings, executed.board)
+    model = timing_model(load_board(ESTIMATED_BOARD))
+    assert settings.output is not None
+    estimate, _ = estimate_run(executed, runner, model, settings.output, progress)
+    return _row(path.stem, executed, estimate, loaded.quantized.tflite)
 
 
-def _row(name: str, executed: Executed, tflite: bytes) -> BenchRow:
+def _row(name: str, executed: Executed, estimate: Estimate | None, tflite: bytes) -> BenchRow:
     firmware, measurement = executed.firmware, executed.measurement
     expected = reference_outputs(tflite, executed.inputs)
     return BenchRow(
         model=name,
         macc=executed.generated.program.macs,
         instructions=measurement.total.median,
+        estimated_cycles=estimate.total.cycles if estimate else None,
+        estimated_seconds=estimate.seconds if estimate else None,
         arena_bytes=measurement.arena_bytes,
         stack_bytes=measurement.stack_bytes,
         code_bytes=firmware.code_bytes,
@@ -168,18 +187,35 @@ def _weights(firmware: Firmware) -> int:
 def markdown_table(rows: tuple[BenchRow, ...]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| model | MACC | instructions | per MACC | arena B | stack B | code B | weights B | flash B "
-        "| exact |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+        "| model | MACC | instructions | per MACC | estimated cycles | per MACC | ms "
+        "| arena B | stack B | code B | weights B | flash B | exact |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     lines += [
         f"| {row.model} | {row.macc:,} | {row.instructions:,} | {row.instructions_per_macc:.2f} "
-        f"| {row.arena_bytes:,} | {row.stack_bytes:,} | {row.code_bytes:,} | {row.weights_bytes:,} "
-        f"| {row.flash_bytes:,} | {'no' if row.differing_elements else 'yes'} |"
+        f"| {_cycles(row)} | {row.arena_bytes:,} | {row.stack_bytes:,} | {row.code_bytes:,} "
+        f"| {row.weights_bytes:,} | {row.flash_bytes:,} | {'no' if row.differing_elements else 'yes'} |"
         for row in rows
     ]
-    board = load_board(BOARD)
-    return "\n".join([f"Instructions per inference in {board.title}.", "", *lines])
+    model = timing_model(load_board(ESTIMATED_BOARD))
+    return "\n".join(
+        [
+            f"Instructions per inference in {load_board(BOARD).title}; estimated cycles of {model.title} at "
+            f"{model.words} (docs/timing.md).",
+            "",
+            *lines,
+        ]
+    )
+
+
+def _cycles(row: BenchRow) -> str:
+    """Cycles, cycles per MACC, milliseconds."""
+    if row.estimated_cycles is None or row.estimated_seconds is None:
+        return "– | – | –"
+    return (
+        f"{row.estimated_cycles:,} | {row.estimated_cycles / row.macc:.2f} "
+        f"| {1000 * row.estimated_seconds:,.1f}"
+    )
 
 
 def _keep(path: Path, table: str) -> None:

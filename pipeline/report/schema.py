@@ -203,7 +203,7 @@ class Estimated(EstimatedCost):
     convention_macc: Count = said("MACC by the convention of the host analysis: the float model's, if any.")
     one_macc_per_cycle_seconds: float = said("The convention: one of them a cycle. Not a forecast.")
     error_percent: float | None = perhaps(
-        "How far `cycles` may be off; null where the method was held against no hardware of the kind."
+        "How far `cycles` may be off; null where the method was held against no measurement of that board."
     )
     low_cycles: Count | None = perhaps("`cycles` less the error.")
     high_cycles: Count | None = perhaps("`cycles` and the error.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.boards import Board
+from pipeline.boards import Board, Memory
 from pipeline.errors import UsageError
 from pipeline.registry import nearest
 
@@ -16,16 +16,8 @@ CORES = ("cortex-m4",)
 """Cores whose pipeline native/cycles.c describes."""
 KEYS = (
     "flash_read_bits", "cache_line_bytes", "instruction_cache_lines", "data_cache_lines", "prefetch",
-    "data_miss_extra", "fetch_ram", "evidence",
+    "data_miss_extra", "evidence",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A piece of the address space."""
-
-    origin: int
-    length_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +37,10 @@ class TimingModel:
     instruction_lines: int
     data_lines: int
     prefetch: bool
-    fetch_ram: tuple[Region, ...]
+    fetch_ram: tuple[Memory, ...]
     """RAM that the instruction bus reaches without waiting."""
     evidence: str
-    """Which measurements the method was held against on this family; empty: none."""
+    """Which measurements of this board the method was held against; empty: none."""
 
     @property
     def words(self) -> str:
@@ -93,7 +85,7 @@ def timing_model(board: Board) -> TimingModel:
         instruction_lines=_integer(table, "instruction_cache_lines", 0, MOST_LINES, mistakes),
         data_lines=_integer(table, "data_cache_lines", 0, MOST_LINES, mistakes),
         prefetch=_flag(table, "prefetch", mistakes),
-        fetch_ram=_regions(table, mistakes),
+        fetch_ram=tuple(region for region in board.memory if region.zero_wait_fetch),
         evidence=str(table.get("evidence", "")),
     )
     if not mistakes and model.line_bytes % model.read_bytes:
@@ -130,22 +122,3 @@ def _flag(table: Mapping[str, Any], key: str, mistakes: list[str]) -> bool:
     if not isinstance(value, bool):
         mistakes.append(f"timing.{key}: is {value!r}; expected true or false")
     return bool(value)
-
-
-def _regions(table: Mapping[str, Any], mistakes: list[str]) -> tuple[Region, ...]:
-    regions = []
-    for number, value in enumerate(table.get("fetch_ram", [])):
-        try:
-            regions.append(Region(int(value["origin"]), _bytes(value["length"])))
-        except (KeyError, TypeError, ValueError):
-            mistakes.append(
-                f"timing.fetch_ram[{number}]: is {value!r}; "
-                'expected { origin = 0x1000_0000, length = "64K" }'
-            )
-    return tuple(regions)
-
-
-def _bytes(length: int | str) -> int:
-    """65536, or 64K."""
-    text = str(length)
-    return int(text.removesuffix("K")) * (1024 if text.endswith("K") else 1)

@@ -95,7 +95,7 @@ class Estimate:
         """The error and its reason in a sentence."""
         share = f"{100 * self.fetch_share:.1f} % of the cycles wait for instructions"
         if self.error_percent is None:
-            return f"No error is stated: the method was held against no board of this family ({share})."
+            return f"No error is stated: the method was held against no measurement of this board ({share})."
         much = "little" if self.error_percent == SMALL_ERROR_PERCENT else "much: the code overflows its cache"
         return (
             f"Stated error {self.error_percent:g} %: {share}, which is {much} "

@@ -100,6 +100,11 @@ def test_a_board_without_wait_states_has_no_stalls(firmware, board, model, folde
     assert fast.total.instructions == estimate.total.instructions
 
 
+def test_the_counted_inference_finds_its_caches_warm(estimate):
+    """All of the small image's loop and layers fits: only the first inference waits for flash."""
+    assert estimate.total.cycles == estimate.total.zero_wait_cycles
+
+
 def test_smaller_caches_stall_more(firmware, board, model, folder, estimate):
     small = replace(model, instruction_lines=2, data_lines=0)
     slow = estimate_cycles(firmware, board, small, SAMPLE, LAYERS, folder, quiet)
