@@ -1,0 +1,1 @@
+"""Register models: what the reference manuals say a write does, and an error for what they forbid."""
