@@ -5,6 +5,7 @@
 int l4_g4_clock_init(uint32_t range_1_hz)
 {
     int boosted = BOARD_HCLK_HZ > range_1_hz;
+    uint32_t at_reset = RCC_CFGR;
     uint32_t buses = apb_code(BOARD_APB1_DIVIDER) << 8 | apb_code(BOARD_APB2_DIVIDER) << 11;
 
     RCC_APB1ENR1 |= BIT(28);                                            /* PWREN */
@@ -31,7 +32,7 @@ int l4_g4_clock_init(uint32_t range_1_hz)
 
     RCC_CFGR = (boosted ? 8u << 4 : 0u) | buses | 3u;                   /* HPRE, PPRE1, PPRE2, SW: PLL */
     if (!stm32_wait(&RCC_CFGR, 3u << 2, 3u << 2, "the core did not switch to the PLL (SWS)")) {
-        RCC_CFGR = 0u;
+        RCC_CFGR = at_reset;
         return 0;
     }
     for (volatile uint32_t wait = 100u; wait != 0; wait--)              /* at least 1 us */

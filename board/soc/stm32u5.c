@@ -61,11 +61,12 @@ int stm32_clock_init(void)
     FLASH_ACR = (FLASH_ACR & ~15u) | BOARD_FLASH_LATENCY | BIT(8);      /* PRFTEN */
     if (!stm32_wait(&FLASH_ACR, 15u, BOARD_FLASH_LATENCY, "the flash wait states were not taken (FLASH_ACR)"))
         return 0;
-    RCC_CFGR2 = apb_code(BOARD_APB1_DIVIDER) << 4 | apb_code(BOARD_APB2_DIVIDER) << 8;
+    set_field(&RCC_CFGR2, 4u, 7u, apb_code(BOARD_APB1_DIVIDER));        /* PPRE1 */
+    set_field(&RCC_CFGR2, 8u, 7u, apb_code(BOARD_APB2_DIVIDER));        /* PPRE2 */
     set_field(&RCC_CFGR1, 0u, 3u, 3u);                                  /* SW: PLL1 */
     if (!stm32_wait(&RCC_CFGR1, 3u << 2, 3u << 2, "the core did not switch to PLL1 (SWS)")) {
         set_field(&RCC_CFGR1, 0u, 3u, 0u);
-        RCC_CFGR2 = 0u;
+        set_field(&RCC_CFGR2, 4u, 0x77u, 0u);
         return 0;
     }
     if (stm32_wait(&ICACHE_SR, BIT(0), 0u, "the instruction cache stays busy (BUSYF)"))
