@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.report import words
-from pipeline.report.schema import FigureSection, FigureValue, Report
+from pipeline.report.schema import Estimated, FigureSection, FigureValue, Report
 
+LAYERS_NAMED = 3
 COLUMNS = ("predicted", "linked", "measured", "estimated")
 
 
@@ -35,9 +36,28 @@ def summarize(report: Report) -> Summary:
             *(f"failed: {line}" for line in judged.failures if line != judged.headline),
             *(f"caution: {line}" for line in judged.cautions),
             *(f"note: {line}" for line in judged.notes),
+            *(_estimated(report.estimated) if report.estimated else ()),
         ),
         header=("figure", *(name for name in COLUMNS if name != "estimated" or estimated), "difference"),
         rows=tuple(_row(row, estimated) for row in report.figures),
+    )
+
+
+def _estimated(found: Estimated) -> tuple[str, ...]:
+    """How long, and where the time goes."""
+    kinds = (
+        (found.zero_wait_cycles, "core"),
+        (found.fetch_stall_cycles, "fetch stalls"),
+        (found.data_stall_cycles, "data stalls"),
+    )
+    shares = ", ".join(f"{name} {words.share(cycles / found.cycles)}" for cycles, name in kinds)
+    slowest = sorted(found.layers, key=lambda layer: -layer.cycles)[:LAYERS_NAMED]
+    layers = ", ".join(f"{layer.name} {words.share(layer.share)}" for layer in slowest)
+    block = next((b for b in found.blocks if b.source), None)
+    hottest = f"; hottest: {block.source} ({words.share(block.share)})" if block else ""
+    return (
+        f"estimated: {words.milliseconds(found.seconds)} on {found.board_title}: {shares}",
+        f"estimated: most of it in {layers}{hottest}",
     )
 
 
