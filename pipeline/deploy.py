@@ -263,13 +263,16 @@ def measure_model(
     Over a port of another machine nothing can be flashed: the image has to run there already.
     """
     settings = settings.model_copy(update={"runner": Serial.name})
+    board = the_board(settings)
+    if not settings.place and "://" not in (settings.port or ""):
+        find_programmer(board, settings.programmer)
     runner = Serial(port=settings.port, probe=settings.probe, place=settings.place)
-    line = runner.line(the_board(settings))
+    line = runner.line(board)
     if not line.is_remote:
         # The ST-LINK that was found stays the one, also where a second one is plugged in meanwhile.
         found = line.probe.serial if line.probe else settings.probe
         settings = settings.model_copy(update={"probe": found})
-        _reach(settings, the_board(settings))
+        _reach(settings, board)
     flashed: list[Flashed] = []
 
     def flash_unless_it_runs(board: Board, firmware: Firmware) -> None:
@@ -278,6 +281,7 @@ def measure_model(
         progress("flash", 0, 1)
         flashed.append(flash_board(board, firmware, *_reach(settings, board), show))
         progress("flash", 1, 1)
+        runner.wait_for(firmware, board)
 
     report, files = deploy(settings, progress, flash_unless_it_runs)
     return report, files, flashed[0] if flashed else None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import ClassVar
 
 from pipeline.boards import Board
 from pipeline.build import Firmware, Progress
-from pipeline.errors import TargetFailed, UsageError
+from pipeline.errors import FlashFailed, TargetFailed, UsageError
 from pipeline.flash.ports import Line, check_line, find_line, open_line
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.protocol import Counting, Limits, Target, converse
 
 # Enough for a board that answers: whether the right image runs is asked before every measurement.
+START_S = 5.0
+"""How long a board may take from its reset to its first answer."""
 GLANCE = Limits(reply_s=1.0, drain_s=0.5, attempts=3, silent_attempts=2)
 
 
@@ -48,6 +52,16 @@ class Serial(Runner):
                 return Target(port, replace(GLANCE, poll_s=self.limits.poll_s)).identity().digest
             except TargetFailed:
                 return None
+
+    def wait_for(self, firmware: Firmware, board: Board) -> None:
+        """Until the image answers that was just flashed; where it never does, the run itself will say why."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            # The ST-LINK itself may be gone for a moment.
+            with suppress(TargetFailed, FlashFailed):
+                if self.running_digest(board) == firmware.digest:
+                    return
+            time.sleep(self.limits.poll_s)
 
     def run(
         self, firmware: Firmware, board: Board, stimulus: Stimulus, *, progress: Progress | None = None

@@ -105,8 +105,8 @@ def openocd():
             (CHIP / "flash.elf").unlink(missing_ok=True)
         else:
             known = (
-                r"(adapter serial|hla_serial|reset_config) .+|transport select dapdirect_swd|\w+_port disabled"
-                r"|init|reset (run|halt)|shutdown"
+                r"(adapter serial|hla_serial|reset_config) .+|transport select dapdirect_swd"
+                r"|\w+_port disabled|init|reset (run|halt)|shutdown"
             )
             assert re.fullmatch(known, order), f"invalid command name {order!r}"
 

@@ -1,0 +1,139 @@
+"""`flash` and `measure` from end to end: imitated programs put real images on a pretended board."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from desk import OTHER, SERIAL
+from pretended import PretendedBoard
+
+from pipeline import cli
+from tests.tflite_networks import random_network
+
+pytestmark = [
+    pytest.mark.toolchain,
+    pytest.mark.skipif(
+        sys.platform != "linux" or shutil.which("cc") is None, reason="needs Linux, a compiler"
+    ),
+]
+
+
+@pytest.fixture
+def network(tmp_path):
+    path = tmp_path / "network.tflite"
+    path.write_bytes(random_network(np.random.default_rng(0), 5))
+    return path
+
+
+@pytest.fixture
+def table(desk, monkeypatch):
+    """A desk with OpenOCD and a Nucleo that takes what OpenOCD writes."""
+    # The compilers are still needed; the imitated programs come first.
+    monkeypatch.setenv("PATH", f"{desk.bin}:{PATH}")
+    desk.install("openocd")
+    with PretendedBoard() as board:
+        board.watch(desk.chip)
+        desk.plug(port=board.port, label="NOD_L4R5ZI")
+        desk.board = board
+        yield desk
+
+
+PATH = os.environ["PATH"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """The command line in this process: (exit code, standard output, standard error)."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["stm32-deploy", *map(str, words)])
+        monkeypatch.chdir(tmp_path)
+        code = cli.main()
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_measure(table, run, network):
+    """Flashes, measures, is bit-exact; the second time it only measures."""
+    words = ("measure", network, "--board", "nucleo_l4r5zi", "--with", "openocd", "--runs", 4, "-v")
+    code, said, logged = run(*words)
+    assert code == 0, said + logged
+    assert "holds the new image" in said
+    assert "openocd -f board/st_nucleo_l4.cfg" in logged
+    folder = network.parent / "build/network/nucleo_l4r5zi"
+    report = json.loads((folder / "report.json").read_text())
+    assert report["verdict"]["level"] == "green"
+    assert report["outputs"]["differing_elements"] == 0
+    assert report["measured"]["unit"] == "cycles"
+    assert report["measured"]["runner"] == "serial at 115200 baud"
+    assert len(report["measured"]["runs"]) == 4
+    assert report["measured"]["notes"] == [], "nothing had to be asked twice"
+    assert table.board.flashed == 1
+
+    code, said, _ = run(*words)
+    assert code == 0
+    assert "holds the new image" not in said
+    assert table.board.flashed == 1, "the image runs there already"
+
+    code, said, _ = run(*words, "--baud", 921600)
+    assert code == 0
+    assert table.board.flashed == 2, "another baud rate is another image"
+
+
+def test_flash_erase_and_reset(table, run, network):
+    code, said, logged = run("flash", network, "--board", "nucleo_l4r5zi", "--with", "openocd", "-v")
+    assert code == 0, logged
+    assert f"ST-LINK/V2-1 {SERIAL}" in said
+    assert (table.chip / "flash.elf").is_file()
+    assert run("reset", "--board", "nucleo_l4r5zi", "--with", "openocd")[0] == 0
+    assert run("erase", "--board", "nucleo_l4r5zi", "--with", "openocd")[0] == 0
+    assert not (table.chip / "flash.elf").exists()
+
+
+@pytest.mark.parametrize("verb", ["flash", "measure", "erase", "reset"])
+def test_what_is_missing_is_said_before_anything_long(desk, run, network, verb):
+    """Nothing is built while there is no program, no board, or two of them."""
+    model = [network] if verb in {"flash", "measure"} else []
+    words = (verb, *model, "--board", "nucleo_l4r5zi")
+    desk.plug()
+    code, _, logged = run(*words)
+    assert (code, "E_FLASH_NO_TOOL" in logged) == (5, True), logged
+    desk.install("openocd")
+    desk.plug(OTHER, 0x374E, "1-5", port="/dev/ttyACM1")
+    code, _, logged = run(*words)
+    assert (code, "E_FLASH_MANY_PROBES" in logged) == (5, True)
+    assert SERIAL in logged
+    assert OTHER in logged
+    code, _, logged = run(*words[:-1], "qemu_mps2_an386")
+    assert code != 0
+    assert "E_FLASH_BOARD" in logged
+    assert not (network.parent / "build").exists()
+
+
+def test_the_wrong_board(table, run, network):
+    table.holds(device_id="0x10076415")
+    code, _, logged = run("measure", network, "--board", "nucleo_l4r5zi", "--with", "openocd")
+    assert code == 5
+    assert "E_FLASH_WRONG_CHIP" in logged
+    assert "nothing was written" in logged
+    assert table.board.flashed == 0
+
+
+def test_run_on_the_board_never_flashes(table, run, network):
+    """`run --runner serial` measures what is there, or says that it is another image."""
+    code, _, logged = run("flash", network, "--board", "nucleo_l4r5zi", "--with", "openocd")
+    assert code == 0, logged
+    words = ("run", network, "--board", "nucleo_l4r5zi", "--runner", "serial", "--inferences", 2)
+    code, said, logged = run(*words, "--format", "json")
+    assert code == 0, logged
+    assert json.loads(said)["unit"] == "cycles"
+    code, _, logged = run(*words, "--optimize", "time", "--port", table.board.port)
+    assert code in {0, 6}
+    assert table.board.flashed == 1
