@@ -58,7 +58,7 @@ from pipeline.report.changes import junit_xml
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.schedule import schedule_layers
-from pipeline.timing import Estimate, TimingModel, can_estimate, estimate_cycles, timing_model
+from pipeline.timing import SIMULATORS, Estimate, TimingModel, can_estimate, estimate_cycles, timing_model
 
 Progress = Callable[[str, int, int], None]
 """(stage, done, total), as often as something is done; a total of 1 for what has no steps."""
@@ -526,12 +526,12 @@ def estimated_board(settings: Settings, board: Board) -> TimingModel | None:
 def estimate_run(
     executed: Executed, runner: Runner, model: TimingModel | None, folder: Path, progress: Progress
 ) -> tuple[Estimate | None, str]:
-    """The estimated cycles of what ran in QEMU; or None, and why where one was wanted.
+    """The estimated cycles of what ran in a simulator; or None, and why where one was wanted.
 
     An estimate comes on top of what was measured: without a compiler for this computer a deployment
     is still one.
     """
-    if model is None or runner.name != "qemu":
+    if model is None or runner.name not in SIMULATORS:
         return None, ""
     if executed.board.cpu != model.cpu:
         return None, f"{model.board} has a {model.cpu}, the image is for a {executed.board.cpu}"
@@ -539,7 +539,7 @@ def estimate_run(
     try:
         estimate = estimate_cycles(
             executed.firmware, executed.board, model, executed.inputs[0], layers,
-            folder / executed.board.name / "timing", progress,
+            folder / executed.board.name / "timing", progress, runner.name,
         )  # fmt: skip
     except (BuildFailed, TargetFailed) as error:
         return None, f"{error.problem} ({error.code})" + (f"; {error.hint}" if error.hint else "")

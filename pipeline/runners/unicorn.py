@@ -14,7 +14,7 @@ from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
 from pipeline.virtual.chip import Family
 from pipeline.virtual.families import FAMILIES
-from pipeline.virtual.machine import Machine
+from pipeline.virtual.machine import Attach, Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Unicorn(Runner):
     port: int | None = None
     """The TCP port of the UART; None lets the system choose."""
     limits: Limits = field(default_factory=Limits)
+    attach: Attach | None = None
+    """Given the processor before it starts, to add hooks of its own."""
 
     def check(self) -> None:
         """BuildFailed E_UNICORN_MISSING."""
@@ -44,7 +46,7 @@ class Unicorn(Runner):
         """See Runner. Raises TargetFailed E_VIRTUAL_... for what the hardware would not do, E_PORT_BUSY."""
         import serial
 
-        machine = Machine(firmware.elf, board, family_of(board), self.port)
+        machine = Machine(firmware.elf, board, family_of(board), self.port, self.attach)
         try:
             machine.start()
             port = serial.serial_for_url(  # type: ignore[no-untyped-call]

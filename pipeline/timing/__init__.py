@@ -1,10 +1,11 @@
 """Estimated clock cycles of a named board, from a run in a simulator: docs/timing.md."""
 
 from pipeline.timing.board import TimingModel, can_estimate, timing_model
-from pipeline.timing.estimate import Block, Estimate, Part, estimate_cycles
+from pipeline.timing.estimate import SIMULATORS, Block, Estimate, Part, estimate_cycles
 from pipeline.timing.profile import Figures
 
 __all__ = [
+    "SIMULATORS",
     "Block",
     "Estimate",
     "Figures",

@@ -17,7 +17,9 @@ from pipeline.build import Firmware, build_library
 from pipeline.errors import TargetFailed
 from pipeline.runners.base import Stimulus
 from pipeline.runners.qemu import Qemu, find_qemu
+from pipeline.runners.unicorn import Unicorn
 from pipeline.timing.board import TimingModel
+from pipeline.timing.hooks import UnicornHooks
 from pipeline.timing.instructions import Function, Instruction, function_of, read_image, read_variable
 from pipeline.timing.profile import Figures, Profile, Watch, profile_table, read_profile
 from pipeline.timing.source_lines import SourceLines, read_source_lines
@@ -111,22 +113,23 @@ def estimate_cycles(
     layers: int,
     folder: Path,
     progress: Progress,
+    runner: str = Qemu.name,
 ) -> Estimate:
     """Estimated cycles on `model`'s board of one inference of `sample`, (bytes,) uint8.
 
-    `firmware` is an image of `layers` layers for `run_board`, which QEMU runs. `folder` keeps the plugin
-    and its files. Raises BuildFailed E_HOST_COMPILER where the plugin cannot be built, TargetFailed
-    E_ESTIMATE.
+    `firmware` is an image of `layers` layers for `run_board`, which `runner` runs, one of SIMULATORS.
+    `folder` keeps the timing core and its files. Raises BuildFailed E_HOST_COMPILER where the core cannot
+    be built, TargetFailed E_ESTIMATE.
     """
     progress(STAGE, 0, 1)
-    simulator, plugin = build_plugin(folder)
     instructions, functions = read_image(firmware.elf)
     watch = _watch(firmware, functions, layers)
     table, out = folder / "table.txt", folder / "profile.txt"
+    folder.mkdir(parents=True, exist_ok=True)
     out.unlink(missing_ok=True)
     _write(table, profile_table(model, run_board.region("flash"), instructions, watch))
     stimulus = Stimulus(inputs=sample[np.newaxis], timed_runs=1, warmups=1)
-    Qemu(plugin=_plugin_option(plugin, table=table, out=out)).run(firmware, run_board, stimulus)
+    simulator = SIMULATORS[runner](firmware, run_board, stimulus, table, out)
     estimate = _estimate(
         read_profile(out),
         model,
@@ -138,6 +141,23 @@ def estimate_cycles(
     )
     progress(STAGE, 1, 1)
     return estimate
+
+
+def _in_qemu(firmware: Firmware, board: Board, stimulus: Stimulus, table: Path, out: Path) -> str:
+    version, plugin = build_plugin(out.parent)
+    Qemu(plugin=_plugin_option(plugin, table=table, out=out)).run(firmware, board, stimulus)
+    return version
+
+
+def _in_unicorn(firmware: Firmware, board: Board, stimulus: Stimulus, table: Path, out: Path) -> str:
+    with UnicornHooks(table, out.parent) as hooks:
+        transcript = Unicorn(attach=hooks.attach).run(firmware, board, stimulus)
+        hooks.write(out)
+    return transcript.runner
+
+
+# Each runs the image with the timing core attached, and says in words what ran it.
+SIMULATORS = {Qemu.name: _in_qemu, Unicorn.name: _in_unicorn}
 
 
 def build_plugin(folder: Path) -> tuple[str, Path]:

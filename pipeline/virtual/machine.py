@@ -20,6 +20,8 @@ from pipeline.virtual.chip import Chip, Family
 from pipeline.virtual.line import LineLost, SocketLine
 from pipeline.virtual.peripherals.base import Wrong
 
+# What else wants to see the processor run: given it before it starts, it adds its own hooks.
+Attach = Callable[[Any], None]
 PAGE = 0x1000
 FOREVER = 1 << 62
 # Where registers live: peripherals, and the core's own (ARMv7-M, B3.1).
@@ -72,7 +74,9 @@ def _address(uc: Any) -> int:
 class Machine:
     """One boot of one image. `start` it, talk to `port`, and `stop` it; `failure` tells why it ended."""
 
-    def __init__(self, elf: Path, board: Board, family: Family, port: int | None = None) -> None:
+    def __init__(
+        self, elf: Path, board: Board, family: Family, port: int | None = None, attach: Attach | None = None
+    ) -> None:
         self.failure: TargetFailed | None = None
         self._elf = elf
         self._board = board
@@ -87,6 +91,8 @@ class Machine:
         self.port = self._line.port
         try:
             self._make(family)
+            if attach is not None:
+                attach(self._uc)
         except BaseException:
             self._line.close()
             raise
