@@ -77,6 +77,16 @@ class PretendedBoard:
         self.flashed += 1
         threading.Thread(target=self._from_board, args=(self._process,), daemon=True).start()
 
+    def let_go(self) -> None:
+        """Close this process's own end: for a test whose other process has to find the port free."""
+        os.close(self._slave)
+        self._slave = os.open(os.devnull, os.O_RDONLY)
+
+    def say(self, data: bytes) -> None:
+        """As if it came from the host: what a test types past the program that holds the port."""
+        if self._process and self._process.stdin:
+            self._process.stdin.write(data)
+
     def power_off(self) -> None:
         if self._process:
             self._process.kill()
@@ -104,12 +114,12 @@ class PretendedBoard:
         while not self._ended.is_set():
             if not select.select([self._master], [], [], 0.05)[0]:
                 continue
-            data = self._to_board(os.read(self._master, 4096))
             try:
+                data = self._to_board(os.read(self._master, 4096))
                 if self._process and self._process.stdin:
                     self._process.stdin.write(data)
             except OSError:
-                continue  # nothing runs: the bytes are lost, as on a wire
+                time.sleep(0.01)  # nothing runs, or nobody holds the port: the bytes are lost, as on a wire
 
     def _from_board(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout

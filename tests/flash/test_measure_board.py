@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
+import signal
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from desk import OTHER, SERIAL
 from pretended import PretendedBoard
 
 from pipeline import cli
+from tests.conftest import ROOT
 from tests.tflite_networks import random_network
 
 pytestmark = [
@@ -137,3 +142,53 @@ def test_run_on_the_board_never_flashes(table, run, network):
     code, _, logged = run(*words, "--optimize", "time", "--port", table.board.port)
     assert code in {0, 6}
     assert table.board.flashed == 1
+
+
+def test_monitor(table, network, run):
+    """What the board says is shown until Ctrl-C, and nothing else goes to standard output."""
+    assert run("flash", network, "--board", "nucleo_l4r5zi", "--with", "openocd")[0] == 0
+    table.board.let_go()
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "monitor",
+        "--board",
+        "nucleo_l4r5zi",
+        "--port",
+        table.board.port,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    monitor = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, cwd=network.parent)  # fmt: skip
+    try:
+        deadline = time.monotonic() + 20
+        assert b"at 115200 baud" in monitor.stderr.readline()
+        said = b""
+        while b"m-ready" not in said and time.monotonic() < deadline:
+            table.board.say(b"name%")
+            if select.select([monitor.stdout], [], [], 0.2)[0]:
+                said += os.read(monitor.stdout.fileno(), 4096)
+        assert b"m-name-dut-[nucleo_l4r5zi]" in said
+        monitor.send_signal(signal.SIGINT)
+        assert monitor.wait(10) == 0
+    finally:
+        monitor.kill()
+        monitor.communicate()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("flash", "flash M --board B --probe P --with W --baud 9 -v"),
+        ("measure", "measure M --board B --port X --baud 9 --probe P --with W"),
+        ("monitor", "monitor --board B --port X --baud 9 --probe P"),
+        ("reset", "reset --board B --probe P --with W"),
+        ("erase", "erase --board B --probe P --with W"),
+    ],
+)
+def test_make(target, expected):
+    words = ["make", "-n", target, "MODEL=M", "BOARD=B", "PROBE=P", "WITH=W", "PORT=X", "BAUD=9"]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert " ".join(said.splitlines()[-1].split()) == f".venv/bin/stm32-deploy {expected}"
