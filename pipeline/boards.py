@@ -165,6 +165,19 @@ class Board:
         return self.clock.hclk_hz
 
     @property
+    def uart_hz(self) -> int:
+        """What clocks the console's UART: its bus."""
+        clock = self.clock
+        on_apb2 = uart_bus(self.console.uart) == "apb2_divider"
+        return clock.hclk_hz // clock.ahb_divider // (clock.apb2_divider if on_apb2 else clock.apb1_divider)
+
+    @property
+    def timer_hz(self) -> int:
+        """What clocks the timers of APB1: twice their bus, where that is divided (TIMPRE = 0)."""
+        clock = self.clock
+        return clock.hclk_hz // clock.ahb_divider // max(1, clock.apb1_divider // 2)
+
+    @property
     def core(self) -> str:
         return self.cpu
 
@@ -212,13 +225,18 @@ def boards_that_fit(flash_needed: int, ram_needed: int, asked: Board) -> tuple[s
     )
 
 
-def simulator_for(board: Board) -> Board:
-    """The board to run in place of one that is not at hand: itself if simulated, else QEMU's of its core."""
-    if board.is_simulated:
+def simulator_for(board: Board, runner: str | None = None) -> Board:
+    """The board to run in place of one that is not at hand: itself if simulated, else QEMU's of its core.
+
+    `runner` is the one that was asked for: QEMU's board of the same core, where QEMU was and has no other.
+    """
+    if runner in board.run or (board.is_simulated and runner != "qemu"):
         return board
     for other in list_boards():
         if "qemu" in other.run and other.core == board.core:
             return other
+    if board.is_simulated:
+        return board
     raise UsageError(
         f"no simulated board has a {board.core} like {board.name}",
         code="E_NO_SIMULATOR",
@@ -266,6 +284,23 @@ def target_files(board: Board, ram_needed: int = 0) -> TargetFiles:
             },
         )
     return files
+
+
+def renode_files(board: Board) -> TargetFiles:
+    """Renode's description of a board, for its folder: path -> (template, variables); or nothing."""
+    template = f"renode/{board.soc}.repl.j2"
+    if not board.is_stm32 or not (data_folder("firmware_templates") / template).is_file():
+        return {}
+    variables = {
+        "board": board,
+        "uart": board.console.uart.lower(),
+        "mips": board.hclk_hz // MHZ,
+        "timer_hz": board.timer_hz,
+    }
+    return {
+        f"{board.name}.repl": (template, variables),
+        f"{board.name}.resc": ("renode/platform.resc.j2", variables),
+    }
 
 
 def _defines(board: Board) -> dict[str, int]:
@@ -455,10 +490,7 @@ def _check_console(board: Board, chip: Chip, mistakes: list[str]) -> None:
                 f"console.alternate_function: is {console.alternate_function}; "
                 f"{console.uart} is function {functions[pin]} of {pin}"
             )
-    clock = board.clock
-    hz = clock.hclk_hz / clock.ahb_divider / (
-        clock.apb2_divider if uart_bus(console.uart) == "apb2_divider" else clock.apb1_divider
-    )  # fmt: skip
+    hz = board.uart_hz
     scale, least, most = (256, 0x300, 0xFFFFF) if console.uart == "LPUART1" else (1, 16, 0xFFFF)
     ratio = round(scale * hz / console.baud)
     if not least <= ratio <= most:

@@ -1,4 +1,4 @@
-"""board/README.md says what was run and what was not; `python -m tests.boards.test_board_readme` writes it."""
+"""board/README.md says what was run and what not. `python -m tests.boards.test_board_readme` rewrites it."""
 
 from __future__ import annotations
 
