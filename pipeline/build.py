@@ -657,7 +657,7 @@ TOOLS = (
     ("qemu-system-arm", "runs firmware without a board", True,
      ("sudo apt install qemu-system-arm", "brew install qemu",
       "winget install SoftwareFreedomConservancy.QEMU")),
-    ("cc", "builds the model for this computer (layer dumps, sanitizers)", False,
+    ("cc", "builds for this computer: estimates of cycles, layer dumps, sanitizers", False,
      ("sudo apt install gcc libc6-dev", "xcode-select --install", "use WSL")),
     ("openocd", "flashes a board", False,
      ("sudo apt install openocd", "brew install open-ocd", "winget install xpack-dev-tools.openocd-xpack")),

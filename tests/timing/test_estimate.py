@@ -16,6 +16,8 @@ from pipeline.errors import BuildFailed, TargetFailed
 from pipeline.report import make_report, report_html, report_json, report_markdown, summarize
 from pipeline.runners import Stimulus, find_runner
 from pipeline.timing import Figures, estimate_cycles, timing_model
+from pipeline.timing.estimate import _plugin_option
+from pipeline.timing.instructions import Kind, read_image
 from pipeline.timing.profile import read_profile
 from tests.firmware.small_model import INPUT_BYTES, LAYERS, small_tree
 from tests.unit import report_samples as samples
@@ -132,6 +134,11 @@ def test_without_a_compiler_it_is_refused_with_a_way_out(firmware, board, model,
     assert refused.value.hint
 
 
+def test_a_folder_with_a_comma_in_its_name_is_no_second_argument(tmp_path):
+    option = _plugin_option(tmp_path / "a,b.so", out=tmp_path / "c,d")
+    assert option == f"{tmp_path}/a,,b.so,out={tmp_path}/c,,d"
+
+
 def test_an_image_of_another_shape_gives_no_figures(firmware, board, model, folder):
     """Told of more layers than there are, the core never sees the end of an inference."""
     with pytest.raises(TargetFailed) as refused:
@@ -168,10 +175,19 @@ def test_the_report_shows_estimated_cycles_beside_the_convention(reported):
     for page in (report_html(report), report_markdown(report)):
         assert "Estimated cycles on ST NUCLEO-L4R5ZI" in page
         assert "one MACC a cycle" in page
+        assert "linked for qemu_mps2_an386" in page
+        assert "very image" not in page
         assert f"{reported.total.cycles:,}" in page
     summary = summarize(report)
     assert "estimated" in summary.header
     assert any(f"{reported.total.cycles:,}" in row for row in summary.rows)
+
+
+def test_a_report_on_the_very_image_says_so(reported):
+    same = replace(reported, image_board="nucleo_l4r5zi")
+    assert "the very image that would be flashed" in report_html(
+        make_report(**samples.FULL.but(estimate=same).inputs)
+    )
 
 
 def test_a_report_without_an_estimate_has_no_column_for_it_and_says_why():
@@ -189,3 +205,33 @@ def test_the_stated_error_follows_the_fetch_stalls(estimate, fetch, evidence, pe
     other = replace(estimate, total=total, model=replace(estimate.model, evidence=evidence))
     assert other.error_percent == percent
     assert f"{fetch}.0 %" in other.error_words
+
+
+# ---- on the virtual board --------------------------------------------------------------------------
+
+# Compiled to an IT, whose instruction is skipped for most of the bytes.
+CONDITIONAL = """
+    volatile uint8_t *bytes = small_arena;
+    for (uint32_t i = 0; i < 10u; i++) {
+        uint8_t value = bytes[48u + i];
+        if (value % 4u == 1u)
+            value = (uint8_t)(value ^ 0x55u);
+        bytes[48u + i] = value;
+    }
+"""
+
+
+def test_the_virtual_board_runs_the_same_instructions(board, model, folder, tmp_path):
+    pytest.importorskip("unicorn")
+    counts = []
+    nucleo = replace(load_board("nucleo_l4r5zi"), run={"unicorn": {}})
+    for runner, where in (("qemu", board), ("unicorn", nucleo)):
+        image = build_firmware(small_tree(where, last=CONDITIONAL), where, tmp_path / runner)
+        found = estimate_cycles(
+            image, where, model, SAMPLE, LAYERS, tmp_path / runner / "timing", quiet, runner
+        )
+        counts.append([(layer.instructions, layer.taken) for layer in found.layers])
+        its = [one.address for one in read_image(image.elf)[0] if one.kind is Kind.IF_THEN]
+        assert any(f"{address:#x} " in found.callgrind for address in its), "no IT was executed"
+        assert found.simulator.startswith(runner)
+    assert counts[0] == counts[1]
