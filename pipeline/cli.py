@@ -86,7 +86,7 @@ Config = Annotated[
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="folder of all results")]
 Optimize = Annotated[Aim | None, typer.Option("--optimize", help="what the build aims at")]
 Runner = Annotated[
-    str | None, typer.Option("--runner", help="qemu, host, or serial for the board itself; see `boards`")
+    str | None, typer.Option("--runner", help="unicorn, qemu, host, or serial: the board; see `boards`")
 ]
 Port = Annotated[
     str | None,

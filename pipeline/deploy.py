@@ -113,8 +113,9 @@ def deploy(
 ) -> tuple[Report, tuple[Path, ...]]:
     """Carry one model to a measured result on one board; the report and its files.
 
-    With a simulated board its image is built and run. With an STM32 board and none at hand, its image
-    is built for the figures, and the simulated board of the same core runs for outputs and counts.
+    The board's own image is run where the runner can: on the virtual board, on a simulated board, or on
+    the board itself. Under QEMU, an STM32 board's image is built for the figures, and the simulated board
+    of the same core runs for outputs and counts.
     """
     board = the_board(settings)
     runner, run_board = choose_runner(settings, board)
@@ -359,12 +360,12 @@ def generate(quantized: QuantizedModel, board: Board) -> Generated:
 def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
     """The runner asked for, or the first that the board names, and the board that it will run.
 
-    For a board that is not simulated, that is the simulated board of the same core.
+    For a board that is not simulated, or not by QEMU where that was asked for, that is QEMU's of its core.
     """
     if settings.runner in HARDWARE_RUNNERS:
         run_board = board
     else:
-        run_board = load_board("host") if settings.runner == "host" else simulator_for(board)
+        run_board = load_board("host") if settings.runner == "host" else simulator_for(board, settings.runner)
     name = settings.runner or run_board.simulators[0]
     if name not in run_board.run:
         close = nearest(name, RUNNERS)

@@ -29,6 +29,9 @@ class Unicorn(Runner):
     attach: Attach | None = None
     """Given the processor before it starts, to add hooks of its own."""
 
+    patient: bool = False
+    """Leave a wait that nothing ends to the firmware's own limit, instead of an error at once."""
+
     def check(self) -> None:
         """BuildFailed E_UNICORN_MISSING."""
         try:
@@ -46,7 +49,7 @@ class Unicorn(Runner):
         """See Runner. Raises TargetFailed E_VIRTUAL_... for what the hardware would not do, E_PORT_BUSY."""
         import serial
 
-        machine = Machine(firmware.elf, board, family_of(board), self.port, self.attach)
+        machine = Machine(firmware.elf, board, family_of(board), self.port, self.attach, patient=self.patient)
         try:
             machine.start()
             port = serial.serial_for_url(  # type: ignore[no-untyped-call]

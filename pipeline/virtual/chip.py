@@ -11,6 +11,10 @@ from pipeline.virtual.peripherals.base import Peripheral, Wrong
 from pipeline.virtual.peripherals.cortex import Dwt, SystemControl
 from pipeline.virtual.peripherals.gpio import Gpio
 from pipeline.virtual.peripherals.rcc import MHZ, Rcc
+from pipeline.virtual.peripherals.usart import SerialPort
+
+# Reads of one register in a row, with nothing else in between, that make a wait without end.
+MOST_POLLS = 10_000
 
 
 class Line(Protocol):
@@ -47,7 +51,7 @@ class Family(ABC):
 
 
 class Chip:
-    """All peripherals of one device. Virtual time counts instructions: each is a period of the core's clock."""
+    """All peripherals of one device. Virtual time: an instruction is a period of the core's clock."""
 
     rcc: Rcc
     system: SystemControl
@@ -59,6 +63,8 @@ class Chip:
         line: Line,
         now: Callable[[], int],
         guard: Callable[[tuple[tuple[int, int], ...]], None],
+        *,
+        patient: bool = False,
     ) -> None:
         self.family = family
         self.console: Console = board.console
@@ -66,11 +72,14 @@ class Chip:
         self.now = now
         self.guard = guard
         """Forbid every access to these regions (address, bytes)."""
+        self.patient = patient
         self.epoch = 0
         """Goes up with every change that may spoil a UART's settings."""
         self.peripherals: dict[int, Peripheral] = {}
         """By the 1 KB page of their registers."""
         self.named: dict[str, Peripheral] = {}
+        self._polled = (0, 0, 0)
+        """Address and value that was read last, and how often in a row."""
         self.rcc = family.populate(self)
         self.rcc.begin()
         self.system = SystemControl(self, board.cpu)
@@ -101,6 +110,17 @@ class Chip:
     def read(self, address: int, size: int) -> int:
         peripheral = self._at(address)
         word = peripheral.read((address & ~3) - peripheral.base)
+        if isinstance(peripheral, SerialPort):  # the host may take its time
+            self._polled = (0, 0, 0)
+        elif self._polled[:2] != (address, word):
+            self._polled = (address, word, 1)
+        elif not self.patient:
+            self._polled = (address, word, self._polled[2] + 1)
+            if self._polled[2] == MOST_POLLS:
+                raise Wrong(
+                    "WAIT",
+                    f"{peripheral.name} at {address:#010x} is polled for what never comes: {word:#x} stays",
+                )
         return word >> 8 * (address & 3) & ((1 << 8 * size) - 1)
 
     def write(self, address: int, size: int, value: int) -> None:

@@ -75,7 +75,14 @@ class Machine:
     """One boot of one image. `start` it, talk to `port`, and `stop` it; `failure` tells why it ended."""
 
     def __init__(
-        self, elf: Path, board: Board, family: Family, port: int | None = None, attach: Attach | None = None
+        self,
+        elf: Path,
+        board: Board,
+        family: Family,
+        port: int | None = None,
+        attach: Attach | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
         self.failure: TargetFailed | None = None
         self._elf = elf
@@ -90,7 +97,7 @@ class Machine:
         self._line = SocketLine(port)
         self.port = self._line.port
         try:
-            self._make(family)
+            self._make(family, patient)
             if attach is not None:
                 attach(self._uc)
         except BaseException:
@@ -98,7 +105,7 @@ class Machine:
             raise
         self._thread = threading.Thread(target=self._run, name="virtual board", daemon=True)
 
-    def _make(self, family: Family) -> None:
+    def _make(self, family: Family, patient: bool) -> None:
         import unicorn
         from unicorn import arm_const
 
@@ -111,7 +118,7 @@ class Machine:
         self._uc.ctl_set_cpu_model(models[self._board.cpu])
         self._map_memory()
         self._now = self._count_blocks() or self._count_executed()
-        self._chip = Chip(family, self._board, self._line, self._now, self._guard)
+        self._chip = Chip(family, self._board, self._line, self._now, self._guard, patient=patient)
         for base, length in REGISTER_SPACES:
             self._uc.mmio_map(base, length, self._read, base, self._write, base)
         self._uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._invalid)

@@ -41,7 +41,7 @@ def test_a_flag_that_never_comes(name, register, bit, reason, tmp_path, monkeypa
     monkeypatch.setattr(Peripheral, "raise_later", without)
     board = replace(load_board(name), run={"unicorn": {}})
     firmware = build_firmware(small_tree(board), board, tmp_path)
-    transcript = Unicorn().run(firmware, board, Stimulus(SAMPLES))
+    transcript = Unicorn(patient=True).run(firmware, board, Stimulus(SAMPLES))
     assert stuck, "the flag was never asked for"
     assert transcript.outputs[0].tobytes() == small_layers(SAMPLES[0].tobytes())[-1]
     told = [note for note in transcript.notes if "start-up reports" in note]

@@ -20,7 +20,7 @@ def test_every_shipped_board_is_read():
 def test_the_figures_of_a_board():
     board = load_board("nucleo_l4r5zi")
     assert (board.flash_bytes, board.ram_bytes, board.hclk_hz) == (2097152, 655360, 120_000_000)
-    assert (board.core, board.has_dsp, board.is_simulated) == ("cortex-m4", True, False)
+    assert (board.core, board.has_dsp, board.is_simulated) == ("cortex-m4", True, True)
     assert (board.clock.pll, board.clock.flash_latency) == ({"m": 2, "n": 30, "r": 2}, 5)
     assert board.console.tx == "PG7"
 
@@ -35,7 +35,9 @@ def test_the_clock_that_the_pll_makes():
 
 
 def test_the_simulator_of_a_board():
-    assert simulator_for(load_board("nucleo_l4r5zi")).name == "qemu_mps2_an386"
+    assert simulator_for(load_board("nucleo_l4r5zi")).name == "nucleo_l4r5zi"
+    assert simulator_for(load_board("nucleo_l4r5zi"), "qemu").name == "qemu_mps2_an386"
+    assert simulator_for(load_board("qemu_mps2_an386"), "qemu").name == "qemu_mps2_an386"
     assert simulator_for(load_board("host")).name == "host"
 
 

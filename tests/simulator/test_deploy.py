@@ -72,8 +72,27 @@ def network(tmp_path):
     return path
 
 
-def test_an_stm32_board_is_linked_and_its_core_simulated(network, tmp_path):
+def test_the_image_of_an_stm32_board_is_the_one_that_runs(network, tmp_path):
     report, figures = deployed(network, tmp_path / "out")
+    assert report.verdict.level == "green"
+    assert figures["outputs"]["samples"] >= 10
+    assert figures["outputs"]["differing_elements"] == 0
+    assert figures["measured"]["unit"] == "instructions"
+    assert figures["measured"]["runner"].startswith("unicorn ")
+    assert figures["measured"]["board"] == figures["linked"]["board"] == "nucleo_l4r5zi"
+    assert figures["run_image"] is None
+
+
+def test_the_virtual_board_counts_as_qemu_does(network, tmp_path):
+    virtual, simulated = (
+        deployed(network, tmp_path / runner, runner=runner)[1]["measured"] for runner in ("unicorn", "qemu")
+    )
+    assert simulated["board"] == "qemu_mps2_an386"
+    assert virtual["count"] == pytest.approx(simulated["count"], rel=1e-3)
+
+
+def test_an_stm32_board_is_linked_and_its_core_simulated(network, tmp_path):
+    report, figures = deployed(network, tmp_path / "out", runner="qemu")
     assert report.verdict.level == "green"
     assert figures["outputs"]["samples"] >= 10
     assert figures["outputs"]["differing_elements"] == 0

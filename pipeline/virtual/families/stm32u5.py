@@ -233,7 +233,7 @@ class Stm32U5(Family):
         if chip.rcc.sysclk_hz() > BOOST_HZ and not self._pwr.is_boosted():
             raise Wrong(
                 "VOLTAGE",
-                f"the core runs at {chip.rcc.sysclk_hz() / MHZ:g} MHz, and the regulator's booster is not ready",
+                f"the core runs at {chip.rcc.sysclk_hz() / MHZ:g} MHz, the regulator's booster is not ready",
             )
         check_bus(chip.rcc, dict.fromkeys(("APB1", "APB2", "APB3"), limits[-1]))
 
