@@ -94,18 +94,51 @@ def open_line(line: Line, baud: int) -> Iterator[OpenPort]:
     import serial
 
     check_line(line)
-    options = {} if line.is_remote else {"exclusive": True}
+    # pyserial's RFC 2217 knows neither; its sockets have time limits of their own.
+    options: dict[str, float] = (
+        {} if line.is_remote else {"exclusive": True, "write_timeout": WRITE_TIMEOUT_S}
+    )
     try:
         port: OpenPort = serial.serial_for_url(  # type: ignore[no-untyped-call]
-            line.port, baudrate=baud, timeout=POLL_S, write_timeout=WRITE_TIMEOUT_S, **options
+            _url(line.port), baudrate=baud, timeout=POLL_S, **options
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NotImplementedError) as error:
         raise _not_opened(line, error) from error
     try:
         port.reset_input_buffer()
-        yield port
+        yield _SteadyPort(port) if line.port.startswith("rfc2217:") else port
     finally:
         port.close()
+
+
+class _SteadyPort:
+    """A port whose time limit costs nothing to change: over RFC 2217 each change is negotiated anew."""
+
+    def __init__(self, port: OpenPort) -> None:
+        self._port = port
+        self.timeout: float | None = POLL_S
+
+    @property
+    def in_waiting(self) -> int:
+        return self._port.in_waiting
+
+    def read(self, size: int = 1, /) -> bytes:
+        waiting = min(size, self.in_waiting)
+        return self._port.read(waiting or 1) if waiting or self.timeout else b""
+
+    def write(self, data: bytes, /) -> int | None:
+        return self._port.write(data)
+
+    def reset_input_buffer(self) -> None:
+        self._port.reset_input_buffer()
+
+    def close(self) -> None:
+        self._port.close()
+
+
+def _url(port: str) -> str:
+    """An ST-LINK has no control lines to set: not every server answers where one asks for that."""
+    return f"{port}?ign_set_control" if port.startswith("rfc2217:") and "?" not in port else port
 
 
 def _holders(device: Path) -> Iterator[str]:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -173,6 +175,44 @@ def test_a_board_on_another_machine(pretended, built, board):
         assert runner.line(board).is_remote
         assert_true(runner.run(built[0], board, STIMULUS))
         pretended.power_off()
+
+
+def test_a_board_behind_rfc2217(pretended, built, board):
+    """pyserial's own server side: the baud rate travels with the bytes."""
+    import serial
+    from serial.rfc2217 import PortManager
+
+    class Device(serial.Serial):
+        """A pseudo-terminal has no modem lines, which the server asks for."""
+
+        cts = dsr = ri = cd = False
+        _update_rts_state = _update_dtr_state = _update_break_state = lambda self: None
+
+    def serve(server, device):
+        connection, _ = server.accept()
+        with connection:
+            wire = SimpleNamespace(write=connection.sendall)
+            manager = PortManager(device, wire)
+
+            def back():
+                with suppress(OSError, TypeError, serial.SerialException):
+                    while True:
+                        data = device.read(max(1, device.in_waiting))
+                        connection.sendall(b"".join(manager.escape(data)))
+
+            threading.Thread(target=back, daemon=True).start()
+            with suppress(OSError):
+                while data := connection.recv(4096):
+                    device.write(b"".join(manager.filter(data)))
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Device(pretended.port, timeout=0.05) as device,
+    ):
+        threading.Thread(target=serve, args=(server, device), daemon=True).start()
+        runner = Serial(port=f"rfc2217://127.0.0.1:{server.getsockname()[1]}")
+        assert_true(runner.run(built[0], board, STIMULUS))
+        assert device.baudrate == 921_600
 
 
 # ---- ports ----
