@@ -2,6 +2,9 @@
 
 import sys
 
-from pipeline.cli import main
+try:
+    from pipeline.cli import entry
+except ModuleNotFoundError as error:
+    sys.exit(f"{error.name} is not installed here: run `make setup`, then .venv/bin/python -m pipeline")
 
-sys.exit(main())
+sys.exit(entry())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.boards import Board, boards_that_fit
+from pipeline.errors import ModelNotSupported
 from pipeline.graph import Graph, Node
 from pipeline.load import FloatLayer, FloatModel
 from pipeline.tensors import Tensor
@@ -129,8 +130,23 @@ ACTIVATION_COST = {
 OTHER_ACTIVATION_COST = 10
 
 
+UNCOUNTED = frozenset(
+    """LSTM GRU SimpleRNN RNN Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D MultiHeadAttention
+    GroupQueryAttention Attention AdditiveAttention EinsumDense""".split()
+)
+
+
 def analyze_float(model: FloatModel, board: Board) -> HostAnalysis:
     """Count a float model's work and memory as X-CUBE-AI does; every rule stands in `conventions`."""
+    uncounted = [f"{layer.name}: {layer.kind}" for layer in model.layers if layer.kind in UNCOUNTED]
+    if uncounted:
+        raise ModelNotSupported(
+            "there is no rule that counts the work of some layers",
+            code="E_ANALYZE_LAYER",
+            where=model.path,
+            details=uncounted,
+            hint="recurrent and attention layers are neither analyzed nor deployed by this version",
+        )
     layers = _fold_normalizations(model.layers)
     figures = [
         _Figures(

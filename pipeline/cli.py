@@ -6,7 +6,9 @@ supported; 4 does not fit or does not build; 5 flashing; 6 target silent or faul
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import signal
 import sys
 import threading
@@ -36,13 +38,15 @@ if TYPE_CHECKING:
     from pipeline.report import Report, Summary
 
 BUG_EXIT_CODE = 70
-INTERRUPTED_EXIT_CODE = 130
+INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
+# Other programs' ways to end this one; Windows has not all of them.
+ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 PLAIN_PROGRESS_SECONDS = 10.0
 
 app = typer.Typer(
     help="Carry a trained Keras model to a measured, bit-exact int8 deployment on an STM32.",
     epilog="Exit codes: 0 good, 1 a check failed, 2 usage, 3 model not supported, 4 does not fit or build, "
-    "5 flashing, 6 target silent or faulted, 70 a bug.",
+    "5 flashing, 6 target silent or faulted, 70 a bug. With --debug a bug shows its traceback.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -116,6 +120,54 @@ Inferences = Annotated[int | None, typer.Option("--inferences", help="samples th
 AsFormat = Annotated[Format, typer.Option("--format", help="text for people, json for programs")]
 
 
+def entry() -> int:
+    """The command in a process of its own, so that a crash in native code still ends in a sentence.
+
+    TensorFlow's converter and TFLite's kernels abort the process on some models; Python cannot catch that.
+    """
+    if not hasattr(os, "fork"):
+        return main()
+    child = os.fork()
+    if child == 0:
+        code = 0
+        try:
+            code = main()
+            sys.stdout.flush()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        except (BrokenPipeError, ValueError, OSError):
+            code = BUG_EXIT_CODE
+        finally:
+            os._exit(code)
+    for number in ENDING_SIGNALS:
+        signal.signal(number, lambda received, _: os.kill(child, received))
+    # Ctrl-C reaches both; the child cleans up, and we say what it says.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return code
+    err.print(
+        f"[bold red]error[/] E_NATIVE_CRASH: native code of TensorFlow or TFLite ended the process "
+        f"({signal.Signals(-code).name})\n  [bold]try:[/] a smaller last layer or other samples; "
+        "say which model does this in a bug report",
+        soft_wrap=True,
+    )
+    return BUG_EXIT_CODE
+
+
+class Ended(BaseException):
+    """Another program asked this one to end: clean up as at Ctrl-C, exit as the signal wants."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _end(number: int, _: object) -> None:
+    raise Ended(number)
+
+
 def main() -> int:
     """Run the command line; every refusal becomes one message and its exit code."""
     debug = "--debug" in sys.argv
@@ -123,8 +175,12 @@ def main() -> int:
         sys.argv.remove("--debug")
     if len(sys.argv) == 1:
         sys.argv.append("--help")
-    # Python ends at SIGTERM without cleaning up, and a simulator would go on running.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Python ends at these without cleaning up, and a simulator would go on running.
+    for number in ENDING_SIGNALS:
+        signal.signal(number, _end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         result = app(standalone_mode=False)
     except PipelineError as error:
@@ -133,9 +189,11 @@ def main() -> int:
     except TyperException as error:
         _refuse(UsageError(error.format_message(), hint="stm32-deploy --help, or the command's own --help"))
         return UsageError.exit_code
-    except (Abort, KeyboardInterrupt):
+    except Ended as end:
         err.print("interrupted")
-        return INTERRUPTED_EXIT_CODE
+        return 128 + end.number
+    except (Abort, KeyboardInterrupt):
+        result = INTERRUPTED_EXIT_CODE
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -148,6 +206,8 @@ def main() -> int:
             soft_wrap=True,
         )
         return BUG_EXIT_CODE
+    if result == INTERRUPTED_EXIT_CODE:  # Typer says so of Ctrl-C
+        err.print("interrupted")
     return result if isinstance(result, int) else 0
 
 
@@ -859,6 +919,11 @@ def _print_analysis(analysis: HostAnalysis) -> None:
         largest = ", ".join(f"{escape(name)} {size:,} B" for name, size in fit.largest_weights)
         out.print(f"largest: {largest}")
         out.print(f"boards that would fit: {', '.join(fit.boards_that_fit) or 'none known'}")
+        if analysis.kind == "float32":
+            out.print(
+                f"this is the float model; in int8, as `deploy` makes it, the weights take about "
+                f"{totals.parameters:,} B and the activations a quarter"
+            )
     for convention in analysis.conventions:
         out.print(f"  [dim]{escape(convention)}[/]", soft_wrap=True)
 

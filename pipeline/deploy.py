@@ -65,10 +65,13 @@ Progress = Callable[[str, int, int], None]
 
 REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
+REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml")
 ESTIMATED_BOARD = "nucleo_l4r5zi"
 """Whose cycles are estimated where the board asked for says nothing of its own."""
 # Of the image besides arena, input copy and stack: command buffer, counters, C library (measured).
 HARNESS_RAM_BYTES = 512
+# Of a larger set as many are kept, evenly spaced: what memory holds and a test set has.
+MOST_SAMPLES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +129,9 @@ def deploy(
     prediction = predict(generated.program, board)
     refuse_what_cannot_fit(prediction, board, generated.program)
     folder = output_folder(settings, loaded.name)
+    for old in REPORT_FILES:
+        # A deployment that fails leaves no older one to be taken for it.
+        (folder / old).unlink(missing_ok=True)
     firmware = _build(generated, board, folder, settings, progress)
     image = (generated, firmware) if run_board == board else None
     if prepare:
@@ -216,7 +222,8 @@ def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Gene
     board = the_board(settings)
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board)
-    folder = output_folder(settings, loaded.name) / "src"
+    # Where `build` and `deploy` put it too.
+    folder = output_folder(settings, loaded.name) / board.name / "src"
     for path, text in generated.tree.files.items():
         write_file(folder / path, text.encode())
     return folder, generated
@@ -319,8 +326,20 @@ def model_path(settings: Settings) -> Path:
 
 
 def output_folder(settings: Settings, name: str) -> Path:
-    """Where all results go."""
-    return settings.output or REPORT_FOLDER / name / settings.board
+    """Where all results go; made now, so that a folder that cannot be is refused before the long work."""
+    folder = settings.output or REPORT_FOLDER / name / settings.board
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise UsageError(
+            f"nothing can be written there ({error.strerror})",
+            code="E_OUTPUT",
+            where=folder,
+            hint="name a folder that you may write to with -o",
+        ) from error
+    return folder
 
 
 def load_quantized(settings: Settings, progress: Progress) -> Loaded:
@@ -332,9 +351,7 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
         # What cannot be carried is said before anything else is asked for.
         read_tflite(model.content, model.name)
         try:
-            samples = load_samples(
-                model, settings.samples, preprocessing=preprocessing, limit=settings.evaluate
-            )
+            samples = load_samples(model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES)
         except UsageError as error:
             if settings.samples is not None or error.code != "E_SAMPLES_MISSING":
                 raise
@@ -343,10 +360,15 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
         quantized = QuantizedModel(model.name, model.content, None, None, model.sha256)
         return Loaded(model.name, None, quantized, samples)
     samples = load_samples(
-        model, settings.samples, preprocessing=preprocessing, limit=settings.evaluate, progress=progress
+        model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES, progress=progress
     )
     progress("load", 1, 1)
-    return Loaded(model.name, model, quantize_model(model, samples, progress=progress), samples)
+
+    def carried(tflite: bytes) -> None:
+        read_tflite(tflite, model.name)
+
+    quantized = quantize_model(model, samples, check=carried, progress=progress)
+    return Loaded(model.name, model, quantized, samples)
 
 
 def generate(quantized: QuantizedModel, board: Board) -> Generated:
@@ -568,8 +590,8 @@ def classify_samples(
         return ()
     found = []
     if loaded.float_model is not None:
-        found.append(_classify_float(loaded.float_model, samples, progress))
-    found.append(_classify_int8(loaded.quantized.tflite, samples, progress))
+        found.append(_classify_float(loaded.float_model, samples.take(settings.evaluate), progress))
+    found.append(_classify_int8(loaded.quantized.tflite, samples.take(settings.evaluate), progress))
     on_target = executed.measurement.outputs.view(output.dtype)
     found.append(_classify("target", on_target, samples.take(settings.inferences)))
     return tuple(found)

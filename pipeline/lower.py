@@ -159,11 +159,13 @@ ROLES = {0: "input", 1: "weights", 2: "bias"}
 def identifier(text: str) -> str:
     """`text` as a C identifier, readable and never a keyword or reserved name."""
     cleaned = re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_").lower() or "model"
-    if cleaned[0].isdigit() or cleaned in C_KEYWORDS:
+    if cleaned[0].isdigit() or cleaned in C_KEYWORDS or cleaned in GENERATED_FILES:
         cleaned = f"m_{cleaned}"
     return cleaned
 
 
+# Files that stand beside <model>.c in the generated tree.
+GENERATED_FILES = frozenset({"deployed", "digest"})
 C_KEYWORDS = frozenset(
     """auto break case char const continue default do double else enum extern float for goto if inline int
     long register restrict return short signed sizeof static struct switch typedef union unsigned void

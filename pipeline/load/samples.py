@@ -163,7 +163,7 @@ def load_samples(
         pool = raw.calibration[spread(len(raw.calibration), CALIBRATION_SAMPLES)]
         calibration = _checked(model, pool, raw.where, chosen, preprocessing is not None)
     labels = None if raw.labels is None else _checked_labels(model, raw.labels, len(x), raw.where)
-    if isinstance(model, FloatModel):
+    if isinstance(model, FloatModel) and preprocessing is None:
         refuse_implausible(model, x[spread(len(x), 64)], chosen.scale, raw.where)
     return Samples(
         x=x[keep],
@@ -371,7 +371,11 @@ def _checked_labels(
 
     def refusal(problem: str) -> UsageError:
         return UsageError(
-            problem, code="E_SAMPLES_LABELS", where=where, hint="one class number per sample, counted from 0"
+            problem,
+            code="E_SAMPLES_LABELS",
+            where=where,
+            hint="one class number per sample, counted from 0; "
+            "leave the labels out of the file where the model does not classify",
         )
 
     outputs = model.output_shape[-1] if isinstance(model, FloatModel) else None

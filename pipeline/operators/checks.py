@@ -160,7 +160,10 @@ def accumulates(
     sums = np.abs(weights.astype(np.int64)).sum(axis=1) * reach
     if bias is not None:
         sums = sums + np.abs(constant(bias).reshape(-1).astype(np.int64))
-    scaled = sums << np.clip(np.asarray(shifts, np.int64), 0, 31)
-    if (scaled >= LARGEST_ACCUMULATOR).any():
+    shifts = np.broadcast_to(np.asarray(shifts, np.int64), sums.shape)
+    scaled = sums << np.clip(shifts, 0, 31)
+    # A shift to the right halves the product at least, so that rounding and output zero point find room.
+    limits = np.where(shifts < 0, 2**31 - 1, LARGEST_ACCUMULATOR)
+    if (scaled >= limits).any():
         return [f"its accumulators can reach {int(scaled.max())}, which leaves 32 bits no room for rounding"]
     return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,9 @@ from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 CALIBRATION_SAMPLES = 500
 CHECKED_SAMPLES = 64
 """On which the rewritten float model is held against the original, and whose ranges are reported."""
+RECURRENT = frozenset(
+    {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
+)
 COMPARED_SAMPLES = 200
 """On which float and int8 are held against each other."""
 DEAD_RANGE = 1e-5
@@ -39,12 +42,17 @@ REWRITE_TOLERANCE = 1e-3
 
 
 def quantize_model(
-    model: FloatModel, samples: Samples, *, progress: Progress | None = None
+    model: FloatModel,
+    samples: Samples,
+    *,
+    check: Callable[[bytes], object] | None = None,
+    progress: Progress | None = None,
 ) -> QuantizedModel:
     """Convert to int8 with per-channel weights, int8 input and output, and a batch of one.
 
     Float rewrites come first (batch norm folded, `pipeline.quantize.fold`), checked on the samples.
-    The same model and samples give the same bytes.
+    The same model and samples give the same bytes. `check` is given the file as soon as it is converted,
+    to refuse what the later stages cannot carry before TFLite's own kernels meet it.
 
     Raises CheckFailed E_REWRITE where a rewrite changes the function, UsageError E_SAMPLES_SHAPE,
     and ModelNotSupported E_OP_UNSUPPORTED where TFLite has no int8 form of an operator, or
@@ -56,12 +64,15 @@ def quantize_model(
             code="E_SAMPLES_SHAPE",
             where=model.path,
         )
+    _refuse_layers(model)
     chosen = samples.to_calibrate(CALIBRATION_SAMPLES)
     _report(progress, "folding batch norms", 0, 1)
     rewritten = fold_normalizations(model)
     difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
     _report(progress, "folding batch norms", 1, 1)
     tflite = _convert(model, rewritten, chosen, progress)
+    if check:
+        check(tflite)
     _refuse_dead_layers(model, tflite)
     ranges = _measure_ranges(tflite, chosen[spread(len(chosen), CHECKED_SAMPLES)], progress)
     compared = samples.take(COMPARED_SAMPLES).x
@@ -97,6 +108,32 @@ def _refuse_dead_layers(model: FloatModel, tflite: bytes) -> None:
             where=model.path,
             details=[f"{name}: stays within {DEAD_RANGE:g}" for name in dead[:5]],
             hint="is the model trained, and are the samples prepared as its training data were?",
+        )
+
+
+def _refuse_layers(model: FloatModel) -> None:
+    """Layers that the converter makes no static int8 graph of, and weights that are no numbers."""
+    recurrent = [f"{layer.name}: {layer.kind}" for layer in model.layers if layer.kind in RECURRENT]
+    if recurrent:
+        raise ModelNotSupported(
+            f"{len(recurrent)} of the model's {len(model.layers)} layers cannot be carried",
+            code="E_OP_UNSUPPORTED",
+            where=model.path,
+            details=recurrent,
+            hint="replace recurrent layers by convolutions over time (Conv1D, SeparableConv1D)",
+        )
+    broken = [
+        weight.path if hasattr(weight, "path") else weight.name
+        for weight in getattr(model.live, "weights", [])
+        if not np.isfinite(np.asarray(weight)).all()
+    ]
+    if broken:
+        raise ModelNotSupported(
+            f"{len(broken)} of the model's weights hold NaN or infinity",
+            code="E_MODEL_NAN",
+            where=model.path,
+            details=broken,
+            hint="train again with a smaller learning rate, and save the model before it diverges",
         )
 
 

@@ -109,7 +109,7 @@ BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
     (replace(CONV, pool=(9, 1)), [X, W], Y, "has the shape"),
     (
         CONV,
-        [X, weights(6, 1, 1, 4), Tensor("b", (6,), "int32", None, np.full(6, 2**30, np.int32))],
+        [X, weights(6, 1, 1, 4), Tensor("b", (6,), "int32", None, np.full(6, 2**31 - 1, np.int32))],
         Y,
         "32 bits",
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -181,7 +183,7 @@ def test_options_win_over_deploy_toml(run, good, tmp_path):
     code, out, err = run("generate", "--board", "host", "--format", "json", "-o", tmp_path / "made")
     assert code == 0, err
     assert json.loads(out)["layers"] == 1
-    assert (tmp_path / "made" / "src" / "model" / "good.c").is_file()
+    assert (tmp_path / "made" / "host" / "src" / "model" / "good.c").is_file()
 
 
 def test_an_unknown_option_is_a_usage_error(run):
@@ -198,6 +200,50 @@ def test_a_bug_is_called_one(run, good, monkeypatch):
     monkeypatch.setattr(deploy, "analyze_model", broken)
     code, _, err = run("analyze", good)
     assert (code, "E_BUG" in err, "--debug" in err) == (70, True, True), err
+
+
+def test_a_crash_of_native_code_ends_in_a_sentence():
+    program = "import os, sys; from pipeline import cli; cli.main = os.abort; sys.exit(cli.entry())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, "E_NATIVE_CRASH" in done.stderr) == (70, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_a_signal_ends_it_and_says_so(number, code):
+    program = (
+        "import sys, time; from pipeline import cli\n"
+        "@cli.app.command()\ndef wait():\n    print('here', flush=True); time.sleep(60)\n"
+        "sys.argv = ['x', 'wait']; sys.exit(cli.entry())"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        start_new_session=True,
+    )  # fmt: skip
+    assert child.stdout.readline() == "here\n"
+    if number == signal.SIGINT:  # a terminal sends it to the whole group
+        os.killpg(child.pid, number)
+    else:
+        child.send_signal(number)
+    _, err = child.communicate(timeout=20)
+    assert (child.returncode, "interrupted" in err) == (code, True), err
+
+
+@pytest.mark.parametrize("name", ["model", "deployed", "digest", "float", "main", "harness", "2d"])
+def test_any_file_name_makes_sources_that_compile(run, good, name, tmp_path):
+    path = good.rename(tmp_path / f"{name}.tflite")
+    code, out, err = run("build", path, "--board", "host", "--format", "json", "-o", tmp_path / "out")
+    assert code == 0, err
+    assert json.loads(out)["flash_bytes"] > 0
+
+
+@pytest.mark.parametrize("output", ["a_file", "a_file/below", "/proc/none"])
+def test_an_output_that_cannot_be_written_is_refused(run, good, tmp_path, output):
+    (tmp_path / "a_file").write_text("held")
+    code, _, err = run("deploy", good, "--board", "host", "-o", tmp_path / output)
+    assert (code, "E_OUTPUT" in err) == (2, True), err
+    assert (tmp_path / "a_file").read_text() == "held"
 
 
 def test_analysis_as_json(run, good):

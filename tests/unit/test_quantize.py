@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from pipeline.errors import CheckFailed, ModelNotSupported, UsageError
 from pipeline.load import Preprocessing, Samples, load_model, load_samples
+from pipeline.load.frameworks import import_keras
 from pipeline.quantize import convert, predict_float, predict_int8, quantize_model
 from pipeline.quantize.predict import quantize_input
 
@@ -314,3 +315,46 @@ def test_the_shipped_model_calibrates_with_its_own_offline_set(reference_model):
     assert names.count("CONV_2D") == names.count("MAXIMUM") == 6
     assert not {"MUL", "ADD"} & set(names)
     assert found.agreement.same_class >= 0.95
+
+
+def saved(keras, tmp_path, layers, shape):
+    network = keras.Sequential([keras.Input(shape), *layers])
+    network.save(tmp_path / "net.keras")
+    return load_model(tmp_path / "net.keras")
+
+
+def test_recurrent_layers_are_refused_before_the_converter_crashes(tmp_path):
+    keras = import_keras()
+    model = saved(keras, tmp_path, [keras.layers.LSTM(4, name="memory"), keras.layers.Dense(2)], (6, 3))
+    x = np.random.default_rng(0).normal(size=(8, 6, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(ModelNotSupported) as caught:
+        quantize_model(model, load_samples(model, tmp_path / "x.npy"))
+    assert caught.value.code == "E_OP_UNSUPPORTED"
+    assert caught.value.details == ("memory: LSTM",)
+
+
+def test_weights_that_are_no_numbers_are_named(tmp_path):
+    keras = import_keras()
+    model = saved(keras, tmp_path, [keras.layers.Dense(3, name="broken")], (5,))
+    kernel, bias = model.live.get_layer("broken").get_weights()
+    kernel[1, 2] = np.nan
+    model.live.get_layer("broken").set_weights([kernel, bias])
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32))
+    with pytest.raises(ModelNotSupported) as caught:
+        quantize_model(model, load_samples(model, tmp_path / "x.npy"))
+    assert caught.value.code == "E_MODEL_NAN"
+    assert "broken/kernel" in caught.value.details[0]
+
+
+def test_what_was_converted_is_checked_before_it_runs(tmp_path):
+    keras = import_keras()
+    model = saved(keras, tmp_path, [keras.layers.Dense(3)], (5,))
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32))
+
+    def refuse(tflite):
+        assert tflite[4:8] == b"TFL3"
+        raise ModelNotSupported("not this one", code="E_OP_UNSUPPORTED")
+
+    with pytest.raises(ModelNotSupported, match="not this one"):
+        quantize_model(model, load_samples(model, tmp_path / "x.npy"), check=refuse)

@@ -1,8 +1,8 @@
 /* Fixed-point arithmetic of TFLite's int8 kernels.
  *
- * The same integers as gemmlowp's fixedpoint.h and TFLite's common.cc. Callers keep |x| * 2^shift below 2^30
- * (checked when the model is read), so no rounding term can overflow. A right shift of a negative number is
- * arithmetic in every compiler this is meant for.
+ * The same integers as gemmlowp's fixedpoint.h and TFLite's common.cc. Callers keep |x| * 2^shift below 2^30,
+ * and |x| below 2^31 - 1 where shift < 0 (checked when the model is read), so that nothing can overflow.
+ * A right shift of a negative number is arithmetic in every compiler this is meant for.
  */
 #ifndef KERNELS_FIXED_POINT_H
 #define KERNELS_FIXED_POINT_H

@@ -6,8 +6,8 @@
  *
  * One arena of 44 bytes holds every activation, input and output among them: a run overwrites its
  * input, so fill it before each. No heap, no stdio; not reentrant, since the arena is one. */
-#ifndef CHAIN_H
-#define CHAIN_H
+#ifndef GENERATED_CHAIN_H
+#define GENERATED_CHAIN_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* Constants of chain. Generated; to change how it looks, edit firmware_templates/model/weights.h.j2. */
-#ifndef CHAIN_WEIGHTS_H
-#define CHAIN_WEIGHTS_H
+#ifndef GENERATED_CHAIN_WEIGHTS_H
+#define GENERATED_CHAIN_WEIGHTS_H
 
 #include <stdint.h>
 
