@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.boards import Board, Memory
 from pipeline.build import build_library, function_at
-from pipeline.errors import BuildFailed, PipelineError, TargetFailed
+from pipeline.errors import BuildFailed, TargetFailed
 from pipeline.virtual.chip import Chip, Family
 from pipeline.virtual.line import LineLost, SocketLine
 from pipeline.virtual.peripherals.base import Wrong
@@ -59,7 +59,7 @@ def _counter_offset() -> int:
         words = (ctypes.c_uint64 * PROBE_WORDS).from_address(_address(uc))
         places &= {place for place, word in enumerate(words) if word == count}
     if len(places) != 1:
-        raise PipelineError(
+        raise BuildFailed(
             f"this Unicorn ({unicorn.__version__}) does not show its instruction counter",
             code="E_UNICORN",
             hint="install the version that pyproject.toml names",

@@ -22,7 +22,7 @@ from pipeline.runners.unicorn import Unicorn, family_of
 from pipeline.virtual import machine
 from tests.firmware.small_model import small_layers, small_tree
 
-pytestmark = [pytest.mark.toolchain]
+pytestmark = [pytest.mark.toolchain, pytest.mark.simulator]
 STM32 = [board.name for board in list_boards() if board.is_stm32]
 SAMPLES = np.random.default_rng(5).integers(0, 256, (2, 24), dtype=np.uint8)
 ONE = Stimulus(SAMPLES[:1], timed_runs=2)
