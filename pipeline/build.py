@@ -49,7 +49,7 @@ PARTS = (
 )
 ARM_HINT = (
     "Debian or Ubuntu: sudo apt install gcc-arm-none-eabi libnewlib-arm-none-eabi; "
-    "macOS: brew install --cask gcc-arm-embedded; or name it with --toolchain or ARM_GCC"
+    "macOS: brew install --cask gcc-arm-embedded; or name it by the variable ARM_GCC"
 )
 HOST_HINT = "Debian or Ubuntu: sudo apt install gcc libc6-dev; macOS: xcode-select --install"
 

@@ -270,6 +270,7 @@ def analyze(
     samples: Samples = None,
     preprocess: Preprocess = None,
     config: Config = None,
+    rules: Annotated[bool, typer.Option("--rules", help="say how each figure is counted")] = False,
     format_: AsFormat = Format.TEXT,
 ) -> None:
     """Predict MACC, flash, RAM and time on the host, before anything is built.
@@ -284,7 +285,7 @@ def analyze(
     if format_ is Format.JSON:
         _print_json({**_analysis_json(analysis), "accuracy": _classification_json(classification)})
         return
-    _print_analysis(analysis)
+    _print_analysis(analysis, rules)
     if classification is not None:
         _print_classification(classification)
 
@@ -888,7 +889,7 @@ def _print_classification(found: Classification) -> None:
     out.print(f"{found.subject}, {found.samples:,} samples: {scores}")
 
 
-def _print_analysis(analysis: HostAnalysis) -> None:
+def _print_analysis(analysis: HostAnalysis, rules: bool) -> None:
     table = Table("layer", "kind", "output", "MACC", "share", "parameters", "weights", "share", "activation")
     for column in table.columns[3:]:
         column.justify = "right"
@@ -924,7 +925,7 @@ def _print_analysis(analysis: HostAnalysis) -> None:
                 f"this is the float model; in int8, as `deploy` makes it, the weights take about "
                 f"{totals.parameters:,} B and the activations a quarter"
             )
-    for convention in analysis.conventions:
+    for convention in analysis.conventions if rules else ():
         out.print(f"  [dim]{escape(convention)}[/]", soft_wrap=True)
 
 

@@ -166,7 +166,7 @@ def _read_nodes(subgraph: Any, model: Any, tensors: Sequence[Tensor], name: str)
                 Node(node_name, op, tuple(t.name if t is not None else "" for t in operands), output.name)
             )
     if problems:
-        known = ", ".join(sorted(operator.tflite_name for operator in OPERATORS))
+        known = ", ".join(sorted({operator.tflite_name for operator in OPERATORS}))
         raise ModelNotSupported(
             f"{len(problems)} of the model's {len(subgraph.operators)} layers cannot be carried",
             code="E_OP_UNSUPPORTED",

@@ -37,6 +37,10 @@ def summarize(report: Report) -> Summary:
             *(f"caution: {line}" for line in judged.cautions),
             *(f"note: {line}" for line in judged.notes),
             *(_estimated(report.estimated) if report.estimated else ()),
+            *(
+                f"accuracy: {found.subject} {found.accuracy:.4f} ({words.plural(found.samples, 'sample')})"
+                for found in report.accuracy
+            ),
         ),
         header=("figure", *(name for name in COLUMNS if name != "estimated" or estimated), "difference"),
         rows=tuple(_row(row, estimated) for row in report.figures),
@@ -65,7 +69,9 @@ def _row(row: FigureSection, estimated: bool) -> tuple[str, ...]:
     differences = ", ".join(f"{d.of} {words.percent(d.percent)}" for d in row.differences)
     return (
         row.figure,
-        *(_value(value, row.unit) for value in (row.predicted, row.linked, row.measured)),
+        # The convention is no forecast, and a terminal has no room for its remark.
+        words.UNKNOWN if row.key == "time" else _value(row.predicted, row.unit),
+        *(_value(value, row.unit) for value in (row.linked, row.measured)),
         *((_value(row.estimated, row.unit),) if estimated else ()),
         differences or words.UNKNOWN,
     )
