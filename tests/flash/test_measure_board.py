@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -159,8 +160,8 @@ def test_monitor(table, network, run):
         table.board.port,
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    monitor = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, cwd=network.parent)  # fmt: skip
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    monitor = subprocess.Popen(command, env=environment, start_new_session=True, cwd=network.parent, **pipes)
     try:
         deadline = time.monotonic() + 20
         assert b"at 115200 baud" in monitor.stderr.readline()
@@ -170,10 +171,11 @@ def test_monitor(table, network, run):
             if select.select([monitor.stdout], [], [], 0.2)[0]:
                 said += os.read(monitor.stdout.fileno(), 4096)
         assert b"m-name-dut-[nucleo_l4r5zi]" in said
-        monitor.send_signal(signal.SIGINT)
+        os.killpg(monitor.pid, signal.SIGINT)  # as Ctrl-C does: to all of the terminal's foreground
         assert monitor.wait(10) == 0
     finally:
-        monitor.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(monitor.pid, signal.SIGKILL)
         monitor.communicate()
 
 

@@ -112,7 +112,7 @@ def test_a_silent_board(built, board):
     with PretendedBoard() as device:
         error = refused(Serial(port=device.port, limits=QUICK).run, built[0], board, STIMULUS)
         assert Serial(port=device.port, limits=QUICK).running_digest(board) is None
-    assert error.code == "E_TARGET_SILENT"
+    assert error.code == "E_TARGET_SILENT", (error.code, error.problem, error.details)
 
 
 def test_another_image(pretended, built, board):
