@@ -146,6 +146,11 @@ def _notes(
             f"linked for {ran_on.title}{_core(board, ran_on)} and run by {measurement.runner}. "
             f"Nothing in this report was measured on {board.title}."
         )
+    elif measurement and measurement.source is Source.INSTRUCTIONS:
+        notes.append(
+            f"The linked image itself ran, simulated by {measurement.runner}. "
+            "Nothing in this report was measured on hardware."
+        )
     if measurement and measurement.source is Source.INSTRUCTIONS:
         notes.append(
             "Counts are instructions executed in a simulator. They are exact and repeatable, but they are "
@@ -223,7 +228,7 @@ def _measured(measurement: Measurement, title: str, same_image: bool) -> schema.
         seconds = count / measurement.counter_hz
     return schema.Measured(
         board=measurement.board,
-        board_title=title,
+        board_title=f"{title}, simulated" if measurement.source is Source.INSTRUCTIONS else title,
         runner=measurement.runner,
         same_image=same_image,
         unit=measurement.source.value,

@@ -317,7 +317,12 @@ def test_the_page_says_what_was_run_where():
     assert "Nothing in this report was measured on ST NUCLEO-L4R5ZI" in text
     assert "the same core, cortex-m4" in text
     assert "they are not clock cycles" in text
-    assert "Nothing in this report was measured" not in visible(make_report(**samples.SAME_BOARD.inputs))
+    same_image = visible(make_report(**samples.SAME_BOARD.inputs))
+    assert "The linked image itself ran, simulated by" in same_image
+    assert "Nothing in this report was measured on hardware" in same_image
+    on_hardware = visible(make_report(**ALL["cycles"].inputs))
+    assert "Nothing in this report was measured" not in on_hardware
+    assert "simulated" not in on_hardware
 
 
 def test_the_page_claims_no_accuracy_without_labels():
