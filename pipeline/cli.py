@@ -41,6 +41,7 @@ BUG_EXIT_CODE = 70
 INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
 # Other programs' ways to end this one; Windows has not all of them.
 ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+WATCHED_SIGNALS = (*ENDING_SIGNALS, signal.SIGINT, *([signal.SIGCHLD] if hasattr(signal, "SIGCHLD") else []))
 PLAIN_PROGRESS_SECONDS = 10.0
 
 app = typer.Typer(
@@ -90,7 +91,7 @@ Config = Annotated[
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="folder of all results")]
 Optimize = Annotated[Aim | None, typer.Option("--optimize", help="what the build aims at")]
 Runner = Annotated[
-    str | None, typer.Option("--runner", help="unicorn, qemu, host, or serial: the board; see `boards`")
+    str | None, typer.Option("--runner", help="unicorn, renode, qemu, host, serial; see `boards`")
 ]
 Port = Annotated[
     str | None,
@@ -125,26 +126,27 @@ def entry() -> int:
 
     TensorFlow's converter and TFLite's kernels abort the process on some models; Python cannot catch that.
     """
-    if not hasattr(os, "fork"):
+    if not hasattr(signal, "sigwaitinfo"):
         return main()
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
     child = os.fork()
     if child == 0:
-        code = 0
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED_SIGNALS)
+        code = BUG_EXIT_CODE
         try:
             code = main()
             sys.stdout.flush()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
-        except (BrokenPipeError, ValueError, OSError):
-            code = BUG_EXIT_CODE
+        except Ended as end:
+            code = 128 + end.number
+        except KeyboardInterrupt:
+            code = INTERRUPTED_EXIT_CODE
+        except (ValueError, OSError):  # a standard output that is closed or full
+            pass
         finally:
             os._exit(code)
-    for number in ENDING_SIGNALS:
-        signal.signal(number, lambda received, _: os.kill(child, received))
-    # Ctrl-C reaches both; the child cleans up, and we say what it says.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(_watch(child))
     if code >= 0:
         return code
     err.print(
@@ -154,6 +156,18 @@ def entry() -> int:
         soft_wrap=True,
     )
     return BUG_EXIT_CODE
+
+
+def _watch(child: int) -> int:
+    """Wait for the child and pass on what is sent to this process alone; the child's wait status."""
+    while True:
+        received = signal.sigwaitinfo(WATCHED_SIGNALS)
+        if received.si_signo == signal.SIGCHLD:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return status
+        elif received.si_code <= 0:  # sent by a process; a terminal's Ctrl-C (> 0) reaches the child as well
+            os.kill(child, received.si_signo)
 
 
 class Ended(BaseException):

@@ -171,7 +171,7 @@ def test_monitor(table, network, run):
             if select.select([monitor.stdout], [], [], 0.2)[0]:
                 said += os.read(monitor.stdout.fileno(), 4096)
         assert b"m-name-dut-[nucleo_l4r5zi]" in said
-        os.killpg(monitor.pid, signal.SIGINT)  # as Ctrl-C does: to all of the terminal's foreground
+        monitor.send_signal(signal.SIGINT)
         assert monitor.wait(10) == 0
     finally:
         with suppress(ProcessLookupError):

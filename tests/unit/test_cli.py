@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -222,10 +221,7 @@ def test_a_signal_ends_it_and_says_so(number, code):
         start_new_session=True,
     )  # fmt: skip
     assert child.stdout.readline() == "here\n"
-    if number == signal.SIGINT:  # a terminal sends it to the whole group
-        os.killpg(child.pid, number)
-    else:
-        child.send_signal(number)
+    child.send_signal(number)
     _, err = child.communicate(timeout=20)
     assert (child.returncode, "interrupted" in err) == (code, True), err
 
