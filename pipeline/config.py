@@ -43,7 +43,7 @@ class Settings(BaseModel):
     model: Path | None = Field(default=None, description="Keras model, SavedModel folder or int8 .tflite")
     board: str = Field(default="nucleo_l4r5zi", description="a folder in board/")
     runner: str | None = Field(
-        default=None, description="unicorn, qemu, host or serial; default: what the board names first"
+        default=None, description="unicorn, renode, qemu, host or serial; default: what the board names first"
     )
     samples: Path | None = Field(
         default=None, description="calibration and test samples: .npz, .npy or a folder"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,8 +25,12 @@ ERROR_LINES = 12
 class Child:
     """A running simulator: what it writes to its error channel is kept, for when it ends too early."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: dict[str, str] | None = None, *, family: bool = False
+    ) -> None:
+        """`family`: what the command starts in turn is ended with it: it may be a shell script."""
         self.name = Path(command[0]).name
+        self._family = family
         try:
             self._process = subprocess.Popen(
                 command,
@@ -31,6 +38,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
+                start_new_session=family,
             )
         except OSError as error:
             raise TargetFailed(
@@ -70,13 +78,23 @@ class Child:
     def end(self) -> None:
         """Leave nothing running, whatever it takes."""
         if self._process.poll() is None:
-            self._process.terminate()
+            self._signal(signal.SIGTERM)
             if self.ended(END_TIMEOUT_S) is None:
-                self._process.kill()
+                self._signal(signal.SIGKILL)
                 self._process.wait()
+        if self._family:
+            self._signal(signal.SIGKILL)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self._family:
+            self._process.send_signal(number)
+            return
+        # Nobody is left, or (on macOS) nobody who still runs.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
 
     def failure(self) -> TargetFailed:
         """Why it is gone."""
@@ -113,12 +131,19 @@ def wait_for_words(child: Child, words: str) -> None:
             )
 
 
+def free_port() -> int:
+    """A port that was free a moment ago; somebody may take it in between."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
-def open_socket(child: Child, number: int) -> Iterator[Port]:
+def open_socket(child: Child, number: int, patience_s: float = CONNECT_TIMEOUT_S) -> Iterator[Port]:
     """The child's console through pyserial, as a board's port would be opened."""
     import serial
 
-    deadline = time.monotonic() + CONNECT_TIMEOUT_S
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             port: Port = serial.serial_for_url(  # type: ignore[no-untyped-call]
@@ -130,7 +155,7 @@ def open_socket(child: Child, number: int) -> Iterator[Port]:
                 raise child.failure() from None
             if time.monotonic() > deadline:
                 raise TargetFailed(
-                    f"{child.name} does not open port {number} within {CONNECT_TIMEOUT_S:g} s",
+                    f"{child.name} does not open port {number} within {patience_s:g} s",
                     code="E_TARGET_SILENT",
                     details=child.errors[:ERROR_LINES],
                 ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar
@@ -13,7 +12,7 @@ from pipeline.boards import Board
 from pipeline.build import Firmware, Progress, first_line
 from pipeline.errors import BuildFailed, TargetFailed, UsageError
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
-from pipeline.runners.process import Child, open_socket, port_busy, wait_for_words
+from pipeline.runners.process import Child, free_port, open_socket, port_busy, wait_for_words
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
 
 PROGRAM = "qemu-system-arm"
@@ -55,7 +54,7 @@ class Qemu(Runner):
         shift = int(settings["shift"])
         last: TargetFailed | None = None
         for _ in range(PORT_ATTEMPTS):
-            number = self.port or _free_port()
+            number = self.port or free_port()
             child = Child(_command(path, str(settings["machine"]), self._clock(shift), number, firmware))
             try:
                 wait_for_words(child, "waiting for connection")
@@ -118,13 +117,6 @@ def _command(path: str, machine: str, clock: list[str], port: int, firmware: Fir
         # It waits for us before the first instruction: nothing that the image says is lost.
         "-serial", f"tcp:127.0.0.1:{port},server=on,wait=on,nodelay=on",
     ]  # fmt: skip
-
-
-def _free_port() -> int:
-    """A port that was free a moment ago; whoever takes it in between makes us try again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _port_was_busy(child: Child) -> bool:

@@ -170,9 +170,9 @@ def test_a_busy_port_that_was_asked_for(run, busy_port, children):
 
 
 def test_a_busy_port_that_was_chosen_is_left_for_another(run, busy_port, monkeypatch):
-    free = qemu._free_port
+    free = qemu.free_port
     ports = iter([busy_port, busy_port])
-    monkeypatch.setattr(qemu, "_free_port", lambda: next(ports, None) or free())
+    monkeypatch.setattr(qemu, "free_port", lambda: next(ports, None) or free())
     assert run().outputs[0].tobytes() == small_layers(SAMPLES[0].tobytes())[-1]
 
 
