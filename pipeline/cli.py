@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -128,6 +129,8 @@ def entry() -> int:
     """
     if not hasattr(signal, "sigwaitinfo"):
         return main()
+    # Whoever started us may have left it ignored, and then no end of the child would be told.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
     child = os.fork()
     if child == 0:
@@ -142,13 +145,16 @@ def entry() -> int:
             code = 128 + end.number
         except KeyboardInterrupt:
             code = INTERRUPTED_EXIT_CODE
-        except (ValueError, OSError):  # a standard output that is closed or full
-            pass
+        except Exception:  # with --debug, or a standard output that is closed or full
+            traceback.print_exc()
         finally:
             os._exit(code)
     code = os.waitstatus_to_exitcode(_watch(child))
     if code >= 0:
         return code
+    if code == -signal.SIGKILL:
+        err.print("[bold red]error[/] E_KILLED: the process was killed; often for want of memory")
+        return 128 + signal.SIGKILL
     err.print(
         f"[bold red]error[/] E_NATIVE_CRASH: native code of TensorFlow or TFLite ended the process "
         f"({signal.Signals(-code).name})\n  [bold]try:[/] a smaller last layer or other samples; "
@@ -179,6 +185,9 @@ class Ended(BaseException):
 
 
 def _end(number: int, _: object) -> None:
+    # Sent to a whole group it comes twice; the second must not cut the cleaning up short.
+    for watched in (*ENDING_SIGNALS, signal.SIGINT):
+        signal.signal(watched, signal.SIG_IGN)
     raise Ended(number)
 
 

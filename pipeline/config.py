@@ -91,7 +91,7 @@ def read_settings(file: Path | None, options: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate({**held, **given})
     except ValidationError as error:
-        raise _explain(error, path, held) from error
+        raise _explain(error, path, held, given) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -117,11 +117,14 @@ def _read(path: Path) -> dict[str, Any]:
     return held
 
 
-def _explain(error: ValidationError, path: Path | None, held: dict[str, Any]) -> UsageError:
+def _explain(
+    error: ValidationError, path: Path | None, held: dict[str, Any], given: dict[str, Any]
+) -> UsageError:
     """The first mistake, named as a person would name it."""
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
-    where = path if str(first["loc"][0]) in held else "command line"
+    head = str(first["loc"][0])
+    where = path if head in held and head not in given else "command line"
     if first["type"] == "extra_forbidden":
         fields = Budget.model_fields if first["loc"][0] == "budget" else Settings.model_fields
         meant = nearest(str(first["loc"][-1]), fields)

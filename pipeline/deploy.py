@@ -15,7 +15,7 @@ import numpy as np
 from pipeline import __version__
 from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
 from pipeline.boards import HARDWARE_RUNNERS, Board, boards_that_fit, load_board, simulator_for
-from pipeline.build import Firmware, build_firmware, find_toolchain
+from pipeline.build import Firmware, build_firmware, find_toolchain, write_tree
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
 from pipeline.errors import BuildFailed, DoesNotFit, TargetFailed, UsageError
@@ -65,7 +65,7 @@ Progress = Callable[[str, int, int], None]
 
 REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
-REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml")
+REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", "callgrind.out.estimated")
 ESTIMATED_BOARD = "nucleo_l4r5zi"
 """Whose cycles are estimated where the board asked for says nothing of its own."""
 # Of the image besides arena, input copy and stack: command buffer, counters, C library (measured).
@@ -130,7 +130,7 @@ def deploy(
     refuse_what_cannot_fit(prediction, board, generated.program)
     folder = output_folder(settings, loaded.name)
     for old in REPORT_FILES:
-        # A deployment that fails leaves no older one to be taken for it.
+        # A deployment that fails from here on leaves no older one to be taken for it.
         (folder / old).unlink(missing_ok=True)
     firmware = _build(generated, board, folder, settings, progress)
     image = (generated, firmware) if run_board == board else None
@@ -192,7 +192,9 @@ def analyze_model(settings: Settings, progress: Progress) -> tuple[HostAnalysis,
     samples = None
     if settings.samples is not None:
         preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
-        samples = load_samples(model, settings.samples, preprocessing=preprocessing, progress=progress)
+        samples = load_samples(
+            model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES, progress=progress
+        )
     labelled = samples is not None and samples.labels is not None
     if isinstance(model, TfliteModel):
         analysis = analyze_graph(read_tflite(model.content, model.name), board)
@@ -205,14 +207,16 @@ def analyze_model(settings: Settings, progress: Progress) -> tuple[HostAnalysis,
 
 def quantize_file(settings: Settings, output: Path | None, progress: Progress) -> tuple[Path, QuantizedModel]:
     """Quantize a Keras model and write the TFLite file, by default beside the other results."""
+    if output is not None and output.suffix != ".tflite":
+        raise UsageError(
+            f"the output is {output.name}, expected a name that ends in .tflite",
+            code="E_OUTPUT",
+            hint=f"-o {output.with_suffix('.tflite')}",
+        )
+    if output is not None:
+        _writable(output.parent)
     loaded = load_quantized(settings, progress)
     path = output or output_folder(settings, loaded.name) / f"{loaded.name}_int8.tflite"
-    if path.suffix != ".tflite":
-        raise UsageError(
-            f"the output is {path.name}, expected a name that ends in .tflite",
-            code="E_OUTPUT",
-            hint=f"-o {path.with_suffix('.tflite')}",
-        )
     write_file(path, loaded.quantized.tflite)
     return path, loaded.quantized
 
@@ -224,8 +228,7 @@ def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Gene
     generated = generate(loaded.quantized, board)
     # Where `build` and `deploy` put it too.
     folder = output_folder(settings, loaded.name) / board.name / "src"
-    for path, text in generated.tree.files.items():
-        write_file(folder / path, text.encode())
+    write_tree(generated.tree, folder)
     return folder, generated
 
 
@@ -326,8 +329,12 @@ def model_path(settings: Settings) -> Path:
 
 
 def output_folder(settings: Settings, name: str) -> Path:
-    """Where all results go; made now, so that a folder that cannot be is refused before the long work."""
-    folder = settings.output or REPORT_FOLDER / name / settings.board
+    """Where all results go; made if it is not there."""
+    return _writable(settings.output or REPORT_FOLDER / name / settings.board)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, which can be written to; E_OUTPUT otherwise."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
@@ -344,6 +351,8 @@ def output_folder(settings: Settings, name: str) -> Path:
 
 def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     """Load a model with its samples, and quantize it where it is not yet."""
+    if settings.output is not None:  # refused before the long work
+        _writable(settings.output)
     progress("load", 0, 1)
     model = load_model(model_path(settings))
     preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
@@ -390,7 +399,7 @@ def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
         run_board = load_board("host") if settings.runner == "host" else simulator_for(board, settings.runner)
     name = settings.runner or run_board.simulators[0]
     if name not in run_board.run:
-        close = nearest(name, RUNNERS)
+        close = None if name in RUNNERS else nearest(name, RUNNERS)
         raise UsageError(
             f"{run_board.name} cannot be run by {name!r}",
             code="E_RUNNER",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.errors import ModelNotSupported
 from pipeline.graph import Graph, Node
 from pipeline.kernels import LIBRARIES, KernelCost, Library
 from pipeline.operators.reshape import Reshape
@@ -48,4 +49,11 @@ def schedule_layers(graph: Graph, libraries: Sequence[Library] = LIBRARIES) -> S
         ]
         cost, library = min(costs, key=lambda choice: choice[0].instructions)
         steps.append(Step((node,), library, cost))
+    if not steps:
+        raise ModelNotSupported(
+            "the model computes nothing: its output is its input in another shape",
+            code="E_MODEL_EMPTY",
+            where=graph.name,
+            hint="deploy a model with at least one layer that computes",
+        )
     return Schedule(graph, tuple(steps), aliases)

@@ -16,6 +16,7 @@ def random_network(rng: np.random.Generator, operators: int) -> bytes:
     shape = (1, SIZE, SIZE, CHANNELS)
     maps = [chain.tensor("image", shape, scale=0.05, zero_point=-3)]
     unread = {maps[0]}
+    reshapes = 0
 
     def tensor(name: str, like: int | None = None) -> int:
         """A new map, of its own scale or of another map's."""
@@ -80,6 +81,7 @@ def random_network(rng: np.random.Generator, operators: int) -> bytes:
             back = chain.tensor(f"from_{index}", (4,), "int32", data=np.array(shape))
             chain.operator("RESHAPE", [x, there], flat, schema.ReshapeOptionsT())
             chain.operator("RESHAPE", [flat, back], y, schema.ReshapeOptionsT())
+            reshapes += 1
         maps.append(y)
         unread.add(y)
 
@@ -88,7 +90,8 @@ def random_network(rng: np.random.Generator, operators: int) -> bytes:
         total = tensor(f"net/sum_{index}/Op")
         chain.operator("ADD", [last, other], total, schema.AddOptionsT())
         last = total
-    if last == maps[0]:
-        last = tensor("net/end/Op", like=maps[0])
-        chain.operator("RELU", [maps[0]], last)
+    if len(chain.model.operatorCodes) == 2 * reshapes:  # nothing but shapes so far
+        end = tensor("net/end/Op", like=last)
+        chain.operator("RELU", [last], end)
+        last = end
     return chain.finish([maps[0]], [last])

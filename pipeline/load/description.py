@@ -67,6 +67,8 @@ class TfliteModel:
     input_scale: float | None
     """None where the input is not quantized."""
     input_zero_point: int
+    output_shape: tuple[int, ...] = ()
+    """Without the batch; empty where unknown."""
 
 
 def identifier(text: str) -> str:

@@ -80,6 +80,7 @@ def _load_tflite(path: Path, content: bytes) -> TfliteModel:
         (subgraph,) = model.subgraphs
         tensor = subgraph.tensors[subgraph.inputs[0]]
         shape = tuple(int(size) for size in tensor.shape)
+        result = tuple(int(size) for size in subgraph.tensors[subgraph.outputs[0]].shape)
         held = tensor.quantization
         quantized = held is not None and held.scale is not None and len(held.scale) == 1
         scale = float(held.scale[0]) if quantized else None
@@ -90,5 +91,5 @@ def _load_tflite(path: Path, content: bytes) -> TfliteModel:
             path, f"the TFLite file is damaged or of an unknown form ({error})", "convert the model again"
         ) from error
     return TfliteModel(
-        identifier(path.stem), path, digest(content), content, shape[1:], dtype, scale, zero_point
+        identifier(path.stem), path, digest(content), content, shape[1:], dtype, scale, zero_point, result[1:]
     )

@@ -162,14 +162,18 @@ def load_samples(
     if raw.calibration is not None:
         pool = raw.calibration[spread(len(raw.calibration), CALIBRATION_SAMPLES)]
         calibration = _checked(model, pool, raw.where, chosen, preprocessing is not None)
-    labels = None if raw.labels is None else _checked_labels(model, raw.labels, len(x), raw.where)
+    labels, origin = None, raw.origin
+    if raw.labels is not None and model.output_shape[-1:] == (1,):
+        origin = f"{raw.origin}; its labels left out, since a single output names no class"
+    elif raw.labels is not None:
+        labels = _checked_labels(model, raw.labels, len(x), raw.where)
     if isinstance(model, FloatModel) and preprocessing is None:
         refuse_implausible(model, x[spread(len(x), 64)], chosen.scale, raw.where)
     return Samples(
         x=x[keep],
         labels=None if labels is None else labels[keep],
         classes=_checked_classes(raw, model),
-        origin=raw.origin,
+        origin=origin,
         offline=raw.offline,
         preprocessing=chosen,
         calibration=calibration,
@@ -378,7 +382,7 @@ def _checked_labels(
             "leave the labels out of the file where the model does not classify",
         )
 
-    outputs = model.output_shape[-1] if isinstance(model, FloatModel) else None
+    outputs = model.output_shape[-1] if model.output_shape else None
     if labels.ndim == 2 and labels.shape[1] > 1:
         if (
             labels.dtype.kind not in "fiub"

@@ -234,6 +234,42 @@ def test_any_file_name_makes_sources_that_compile(run, good, name, tmp_path):
     assert json.loads(out)["flash_bytes"] > 0
 
 
+def test_a_model_that_computes_nothing_is_refused(run, tmp_path):
+    chain = Chain()
+    x, y = chain.tensor("x", (1, 4), scale=0.1), chain.tensor("y", (1, 2, 2), scale=0.1)
+    shape = chain.tensor("shape", (3,), "int32", data=np.array([1, 2, 2]))
+    chain.operator("RESHAPE", [x, shape], y, schema.ReshapeOptionsT())
+    path = tmp_path / "shapes.tflite"
+    path.write_bytes(chain.finish([x], [y]))
+    code, _, err = run("generate", path, "--board", "host")
+    assert (code, "E_MODEL_EMPTY" in err) == (3, True), err
+
+
+@pytest.mark.parametrize(
+    ("labels", "code", "said"), [([0, 3], 2, "E_SAMPLES_LABELS"), ([0, 2], 0, "accuracy")]
+)
+def test_labels_beyond_the_outputs_of_a_tflite_file(run, tmp_path, labels, code, said):
+    chain = Chain()
+    x = chain.tensor("x", (1, 3), scale=1 / 255, zero_point=-128)
+    w = chain.tensor("w", (3, 3), scale=0.01, data=100 * np.eye(3))
+    y = chain.tensor("y", (1, 3), scale=0.01)
+    chain.operator("FULLY_CONNECTED", [x, w], y, schema.FullyConnectedOptionsT())
+    path = tmp_path / "three.tflite"
+    path.write_bytes(chain.finish([x], [y]))
+    np.savez(tmp_path / "s.npz", x=np.eye(3, dtype=np.float32)[:2], y=np.array(labels))
+    exit_code, out, err = run("analyze", path, "--samples", tmp_path / "s.npz")
+    assert (exit_code, said in out + err) == (code, True), err
+
+
+def test_a_bug_shows_its_traceback_on_demand():
+    program = (
+        "import sys; from pipeline import cli, deploy; deploy.analyze_model = lambda *a: {}['missing'];"
+        "sys.argv = ['x', 'analyze', 'y', '--debug']; sys.exit(cli.entry())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, "KeyError: 'missing'" in done.stderr) == (70, True), done.stderr
+
+
 @pytest.mark.parametrize("output", ["a_file", "a_file/below", "/proc/none"])
 def test_an_output_that_cannot_be_written_is_refused(run, good, tmp_path, output):
     (tmp_path / "a_file").write_text("held")
