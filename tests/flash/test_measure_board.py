@@ -191,6 +191,17 @@ def test_monitor(table, network, run):
     ],
 )
 def test_make(target, expected):
-    words = ["make", "-n", target, "MODEL=M", "BOARD=B", "PROBE=P", "WITH=W", "PORT=X", "BAUD=9"]
+    words = [
+        "make",
+        "--no-print-directory",
+        "-n",
+        target,
+        "MODEL=M",
+        "BOARD=B",
+        "PROBE=P",
+        "WITH=W",
+        "PORT=X",
+        "BAUD=9",
+    ]
     said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert " ".join(said.splitlines()[-1].split()) == f".venv/bin/stm32-deploy {expected}"
