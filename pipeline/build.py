@@ -8,7 +8,6 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -641,7 +640,7 @@ class ToolStatus:
     version: str | None
     found: bool
     needed: bool
-    """Without it the default run (build for ARM, run in QEMU) is not possible."""
+    """Without it the default run (an STM32 board's image, on the virtual Nucleo) is not possible."""
     how: str
     """How to get it on this kind of system."""
 
@@ -654,7 +653,7 @@ TOOLS = (
     ("newlib", "the C library for ARM", True,
      ("sudo apt install libnewlib-arm-none-eabi", "comes with gcc-arm-embedded",
       "comes with Arm.GnuArmEmbeddedToolchain")),
-    ("qemu-system-arm", "runs firmware without a board", True,
+    ("qemu-system-arm", "runs QEMU's boards; the virtual Nucleo needs none", False,
      ("sudo apt install qemu-system-arm", "brew install qemu",
       "winget install SoftwareFreedomConservancy.QEMU")),
     ("cc", "builds for this computer: estimates of cycles, layer dumps, sanitizers", False,
@@ -709,8 +708,3 @@ def _probe_newlib() -> tuple[str | None, str | None]:
             match = re.search(r'_NEWLIB_VERSION "([^"]+)"', header.read_text(encoding="utf-8"))
             return archive, match[1] if match else None
     return archive, None
-
-
-def python_version() -> str:
-    """Of the interpreter that runs the pipeline."""
-    return sys.version.partition(" ")[0]

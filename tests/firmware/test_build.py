@@ -213,6 +213,7 @@ def test_what_is_installed():
     for name in ("arm-none-eabi-gcc", "newlib", "qemu-system-arm"):
         assert tools[name].found
         assert re.match(r"\d+\.\d+", tools[name].version)
-        assert tools[name].needed
+    # An STM32 board is simulated without QEMU.
+    assert [name for name in tools if tools[name].needed] == ["arm-none-eabi-gcc", "newlib"]
     assert "openocd" in tools
     assert all(tool.how and tool.purpose for tool in tools.values())
