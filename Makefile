@@ -15,7 +15,7 @@ PROBED  = $(if $(PROBE),--probe $(PROBE))
 TOOLED  = $(PROBED) $(if $(WITH),--with $(WITH))
 LINED   = $(if $(PORT),--port $(PORT)) $(if $(BAUD),--baud $(BAUD))
 
-.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test check bench format clean
+.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test check renode bench clean
 
 help:           ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:[^#]*##/\t/'
@@ -55,6 +55,10 @@ test: setup     ## All tests
 
 check: setup    ## Lint, types, architecture
 	.venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/python -m pytest -q tests/test_architecture.py
+
+renode: setup   ## RENODE_ROOT=: images for the boards that Renode has, built and run there (renode.io)
+	.venv/bin/python -m tests.renode.images
+	$(if $(RENODE_ROOT),$(RENODE_ROOT)/)renode-test -r build/renode/report tests/renode/*.robot
 
 bench: setup    ## SHARED=: instructions, RAM and flash of the benchmark models, into docs/benchmarks.md
 	$(TOOL) bench $(if $(SHARED),--models $(SHARED)/models/mlperf_tiny) --write docs/benchmarks.md
