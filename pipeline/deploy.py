@@ -432,7 +432,7 @@ def check_tools(*boards: Board, runner: Runner | None = None) -> None:
 def predict(program: Program, board: Board) -> Prediction:
     """What the image is expected to need, from the plan and the kernels' own figures."""
     weights = sum(constant.data.nbytes for constant in program.constants)
-    code = predicted_code_bytes([call.kernel for call in program.calls])
+    code = predicted_code_bytes([call.kernel for call in program.calls], board.is_stm32)
     input_bytes = sum(place_bytes(place) for place in program.inputs)
     instructions = tuple(call.predicted_instructions for call in program.calls)
     return Prediction(
