@@ -220,7 +220,7 @@ def main() -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except Exception as error:
+    except Exception as error:  # nothing else catches what nobody foresaw: it becomes E_BUG
         if debug:
             raise
         err.print(

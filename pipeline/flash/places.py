@@ -26,12 +26,12 @@ def place_url(name: str) -> str:
     coordinator = os.environ.get("LG_COORDINATOR", COORDINATOR)
     try:
         session = start_session(coordinator)
-    except Exception as error:
+    except Exception as error:  # gRPC's, asyncio's and labgrid's own, which share no class
         raise _refused(name, f"its coordinator at {coordinator} does not answer: {error}") from error
     try:
         place = session.get_acquired_place(name)
         resources = [r for r in session.get_target_resources(place).values() if r.cls == "NetworkSerialPort"]
-    except Exception as error:
+    except Exception as error:  # as above; the words are labgrid's
         raise _refused(name, str(error)) from error
     finally:
         session.loop.run_until_complete(session.stop())

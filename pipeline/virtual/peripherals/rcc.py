@@ -5,6 +5,7 @@ A family's subclass names the registers and computes its PLL.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -32,7 +33,7 @@ class Oscillator:
     hertz: int = 0
 
 
-class Rcc(Peripheral):
+class Rcc(Peripheral, ABC):
     """Common behaviour. HPRE and PPRE are coded alike in all families (RM0432, RCC_CFGR)."""
 
     oscillators: ClassVar[Mapping[str, Oscillator]] = {}
@@ -105,17 +106,17 @@ class Rcc(Peripheral):
 
     # ---- what a family says ----
 
+    @abstractmethod
     def pll_source(self) -> str:
         """The oscillator that feeds the PLL, or `none`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pll_hz(self) -> int:
         """Frequency of the PLL's output to the core; Wrong E_VIRTUAL_PLL where it cannot lock."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pll_configuration(self) -> tuple[int, ...]:
         """What must not change while the PLL runs."""
-        raise NotImplementedError
 
     # ---- frequencies ----
 

@@ -7,6 +7,7 @@ Sources: RM0432, chapters 50 and 51; RM0390, chapter 25.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from pipeline.virtual.peripherals.base import START_UP, Peripheral, Register, Wrong
@@ -22,7 +23,7 @@ IDLE_POLLS = 8
 PRESCALERS = (1, 2, 4, 6, 8, 10, 12, 16, 32, 64, 128, 256)
 
 
-class SerialPort(Peripheral):
+class SerialPort(Peripheral, ABC):
     """What both versions share."""
 
     def __init__(self, chip: Chip, name: str, base: int, registers: dict[str, Register]) -> None:
@@ -31,9 +32,9 @@ class SerialPort(Peripheral):
         self._since = 0
         super().__init__(chip, name, base, registers=registers)
 
+    @abstractmethod
     def divisor(self) -> float:
         """Clock periods of one bit."""
-        raise NotImplementedError
 
     def is_console(self) -> bool:
         return self.name == self.chip.console.uart
