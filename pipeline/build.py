@@ -125,6 +125,7 @@ def find_toolchain(board: Board, compiler: str | None = None) -> Toolchain:
         raise BuildFailed(
             f"the C compiler {wanted} for {board.name} was not found", code="E_TOOLCHAIN_MISSING", hint=hint
         )
+    path = os.path.abspath(path)  # it is run from the folder of the sources; a link keeps its name
     words = first_line([path, "--version"])
     version = re.search(r"\b(\d+)\.(\d+)(?:\.\d+)*", words or "")
     if words is None or version is None:
@@ -336,7 +337,7 @@ def _link(
         # Neither start files nor system calls: a call of malloc or printf does not link.
         command += ["-nostartfiles", "-nodefaultlibs", "-T", str((source / "target/link.ld").resolve())]
         command += ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--fatal-warnings"]
-        command += ["-Wl,--print-memory-usage", f"-Wl,-Map={_map_file(elf).resolve()}"]
+        command += ["-Wl,--print-memory-usage", "-Xlinker", "-Map", "-Xlinker", str(_map_file(elf).resolve())]
         command += ["-Wl,--start-group", "-lc", "-lm", "-lgcc", "-Wl,--end-group"]
     done = _run(command, objects, "E_LINK")
     if done.returncode:

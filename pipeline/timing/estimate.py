@@ -101,7 +101,7 @@ class Estimate:
         much = "little" if self.error_percent == SMALL_ERROR_PERCENT else "much: the code overflows its cache"
         return (
             f"Stated error {self.error_percent:g} %: {share}, which is {much} "
-            f"(the method was held against {self.model.evidence})."
+            f"(its authors held the method against {self.model.evidence}; it was not repeated here)."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -206,6 +207,15 @@ def test_a_compiler_without_a_c_library(mps2, tmp_path, monkeypatch):
         find_toolchain(mps2)
     assert raised.value.code == "E_TOOLCHAIN_MISSING"
     assert "libnewlib-arm-none-eabi" in raised.value.hint
+
+
+def test_any_folder_name_and_a_compiler_named_relative_to_here(tmp_path, monkeypatch):
+    (tmp_path / "gcc").symlink_to(shutil.which("arm-none-eabi-gcc"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARM_GCC", "./gcc")
+    board = load_board("qemu_mps2_an386")
+    firmware = build_firmware(small_tree(board), board, tmp_path / "a, b & c")
+    assert firmware.elf.is_file()
 
 
 def test_what_is_installed():
