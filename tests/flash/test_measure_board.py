@@ -166,7 +166,7 @@ def test_monitor(table, network, run):
         deadline = time.monotonic() + 20
         assert b"at 115200 baud" in monitor.stderr.readline()
         said = b""
-        while b"m-ready" not in said and time.monotonic() < deadline:
+        while b"m-name-dut-[nucleo_l4r5zi]" not in said and time.monotonic() < deadline:
             table.board.say(b"name%")
             if select.select([monitor.stdout], [], [], 0.2)[0]:
                 said += os.read(monitor.stdout.fileno(), 4096)
