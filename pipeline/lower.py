@@ -101,7 +101,7 @@ def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
     calls = []
     for index, step in enumerate(schedule.steps):
         (node,) = step.nodes
-        operands, output = graph.operands(node), graph.tensors[node.output]
+        operands = graph.operands(node)
         reads = []
         for position in node.op.operands(operands):
             tensor = operands[position]
@@ -111,7 +111,7 @@ def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
             reads.append(
                 constants.tensor(tensor, f"{node.name}_{role}") if tensor.is_constant else places[tensor.name]
             )
-        parameters = node.op.parameters(operands, output)
+        parameters = step.candidate.parameters()
         held = sum(place_bytes(place) for place in reads if place.constant)
         held += sum(value.nbytes for value in parameters.values() if isinstance(value, np.ndarray))
         calls.append(
@@ -119,8 +119,8 @@ def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
                 index=index,
                 name=node.name,
                 operator=node.op.tflite_name,
-                kernel=node.op.kernel,
-                library=step.library,
+                kernel=step.candidate.kernel,
+                library=step.candidate.library,
                 macs=graph.macs(node),
                 parameters={
                     field: constants.array(value, f"{node.name}_{field}")
@@ -135,7 +135,7 @@ def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
                     for tensor, life in memory.lifetimes.items()
                     if tensor in places and life.first <= index <= life.last
                 ),
-                predicted_instructions=step.cost.instructions,
+                predicted_instructions=round(step.candidate.cost.instructions),
                 weights_bytes=held,
                 fused=_fused(node.op),
             )

@@ -58,9 +58,9 @@ def plan_schedule(schedule: Schedule) -> MemoryPlan:
         merged = Lifetime(min(known.lifetime.first, life.first), max(known.lifetime.last, life.last))
         buffers[name] = Request(name, max(known.nbytes, nbytes), merged)
     scratch = [
-        Request(f"scratch of {step.nodes[-1].name}", step.cost.scratch_bytes, Lifetime(index, index))
+        Request(f"scratch of {step.nodes[-1].name}", step.candidate.scratch_bytes, Lifetime(index, index))
         for index, step in enumerate(schedule.steps)
-        if step.cost.scratch_bytes
+        if step.candidate.scratch_bytes
     ]
     offsets, arena_bytes, bound = pack([*buffers.values(), *scratch])
     placed = {tensor: offsets[owner[tensor]] for tensor in lifetimes}

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 from pipeline.errors import ModelNotSupported
 from pipeline.graph import Graph, Node
-from pipeline.kernels import LIBRARIES, KernelCost, Library
+from pipeline.kernels import Candidate, candidates
 from pipeline.operators.reshape import Reshape
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What runs as one: the nodes it does, the library it takes, and what that is predicted to cost."""
+    """What runs as one: the nodes it does, and the way in which it does them."""
 
     nodes: tuple[Node, ...]
-    library: str
-    cost: KernelCost
+    candidate: Candidate
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Schedule:
     aliases: Mapping[str, str]
 
 
-def schedule_layers(graph: Graph, libraries: Sequence[Library] = LIBRARIES) -> Schedule:
+def schedule_layers(graph: Graph, libraries: Sequence[str] = ("portable",)) -> Schedule:
     """Run the layers in the file's order, each on the library that is predicted to be fastest.
 
     A RESHAPE is no step: its output is its input under another shape.
@@ -42,13 +41,8 @@ def schedule_layers(graph: Graph, libraries: Sequence[Library] = LIBRARIES) -> S
             aliases[node.output] = aliases.get(source, source)
             continue
         operands, output = graph.operands(node), graph.tensors[node.output]
-        costs = [
-            (library.cost(node.op, operands, output), library.name)
-            for library in libraries
-            if library.accepts(node.op, operands, output)
-        ]
-        cost, library = min(costs, key=lambda choice: choice[0].instructions)
-        steps.append(Step((node,), library, cost))
+        found = candidates(node.op, operands, output, libraries)
+        steps.append(Step((node,), min(found, key=lambda candidate: candidate.cost.cycles)))
     if not steps:
         raise ModelNotSupported(
             "the model computes nothing: its output is its input in another shape",

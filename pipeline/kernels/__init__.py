@@ -1,8 +1,34 @@
 """Which C or assembly kernel can run which operator on which core, its cost and its scratch."""
 
-from pipeline.kernels.base import KernelCost, Library
-from pipeline.kernels.portable import Portable, predicted_code_bytes
+from __future__ import annotations
 
-LIBRARIES: tuple[Library, ...] = (Portable(),)
+from collections.abc import Sequence
 
-__all__ = ["LIBRARIES", "KernelCost", "Library", "predicted_code_bytes"]
+from pipeline.boards import Board
+from pipeline.kernels import cortex_m4, portable
+from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.portable import predicted_code_bytes
+from pipeline.operators import Operator
+from pipeline.tensors import Tensor
+
+LIBRARIES = {"portable": portable.KERNELS, "cortex_m4": cortex_m4.KERNELS}
+
+
+def libraries_of(board: Board) -> tuple[str, ...]:
+    """The libraries whose kernels a board's core can run."""
+    return ("cortex_m4", "portable") if board.has_dsp else ("portable",)
+
+
+def candidates(
+    op: Operator, inputs: Sequence[Tensor | None], output: Tensor, libraries: Sequence[str]
+) -> tuple[Candidate, ...]:
+    """All ways in which the kernels of these libraries can run a layer; `portable` can run any."""
+    return tuple(
+        candidate
+        for library in libraries
+        for kernel in LIBRARIES[library]
+        for candidate in kernel.candidates(op, inputs, output)
+    )
+
+
+__all__ = ["LIBRARIES", "Candidate", "Cost", "Kernel", "candidates", "libraries_of", "predicted_code_bytes"]

@@ -1,30 +1,87 @@
-"""What a kernel has to say of itself."""
+"""What a kernel has to say of itself: in which ways it can run a layer, and what each costs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
 
 from pipeline.operators import Operator
+from pipeline.operators.base import Parameters
 from pipeline.tensors import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class KernelCost:
-    """What running one layer with one kernel is predicted to cost."""
+class Cost:
+    """What running a layer once is predicted to take, apart from waiting for flash."""
 
-    instructions: int
+    instructions: float
+    cycles: float
+    """On a Cortex-M4 whose memory answers at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One way to run one layer. A schedule has one for each layer.
+
+    The C function is `<kernel>_<library>`, its parameters a `struct <kernel>`, its file
+    firmware_templates/kernels/<library>/<kernel>.c (or .S beside it).
+    """
+
+    library: str
+    kernel: str
+    variant: str
+    """What tells it from the kernel's other candidates for the layer, in words."""
+    parameters: Callable[[], Parameters]
+    """The fields of the struct, in its order; made when they are wanted, since weights may be large."""
+    cost: Cost
     scratch_bytes: int = 0
+    """Memory that one call needs for itself."""
+    state_bytes: int = 0
+    """Memory that must keep its bytes from the layer's first call to its last."""
+    weights_bytes: int = 0
+    """All arrays among the parameters."""
+    streamed: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that one inference reads of an array, by the array's field; of the large arrays."""
+    in_ram: frozenset[str] = frozenset()
+    """Arrays that are copied to RAM when the target starts."""
+    ram_bytes: int = 0
+    """Of those arrays."""
+    streams: bool = False
+    """Whether rows can be asked for in any portions, in ascending order, from maps that are rings."""
+    rows_per_call: int = 1
+    """Output rows that are cheapest to make at once; the cost is that of calls of so many."""
+
+    @property
+    def flash_read_bytes(self) -> int:
+        """Bytes of the large arrays that one inference reads from flash."""
+        return sum(count for name, count in self.streamed.items() if name not in self.in_ram)
+
+    def in_ram_too(self, sizes: Mapping[str, int]) -> Candidate:
+        """The same with these arrays, bytes by field, in RAM."""
+        return replace(
+            self,
+            variant=f"{self.variant}, in RAM",
+            in_ram=self.in_ram | sizes.keys(),
+            ram_bytes=self.ram_bytes + sum(sizes.values()),
+        )
 
 
-class Library(Protocol):
-    """A family of kernels: which layers it can run, and at what cost."""
+class Kernel(ABC):
+    """One kernel of a library. The file's presence in the library's folder registers it."""
 
-    name: str
+    name: ClassVar[str]
 
-    def accepts(self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor) -> bool:
-        """Whether this library has a kernel for the layer."""
+    @abstractmethod
+    def candidates(
+        self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
+    ) -> Sequence[Candidate]:
+        """The ways in which this kernel can run a layer; none where it cannot."""
 
-    def cost(self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor) -> KernelCost:
-        """The predicted cost of a layer that it accepts."""
+
+def array_bytes(parameters: Parameters) -> int:
+    """Size of all arrays among a kernel's parameters."""
+    return sum(value.nbytes for value in parameters.values() if isinstance(value, np.ndarray))

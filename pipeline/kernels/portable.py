@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pipeline.kernels.base import KernelCost
+from pipeline.kernels.base import Candidate, Cost, Kernel
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
 
@@ -42,18 +42,33 @@ BASE_BYTES = 5870
 STM32_BYTES = 1950
 
 
-class Portable:
+# Cycles an instruction of these kernels takes where memory answers at once (estimates of whole models).
+CYCLES_PER_INSTRUCTION = 1.55
+
+
+class Portable(Kernel):
     """Kernels in firmware_templates/kernels/portable/."""
 
     name = "portable"
 
-    def accepts(self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor) -> bool:
-        return True
-
-    def cost(self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor) -> KernelCost:
+    def candidates(
+        self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
+    ) -> tuple[Candidate, ...]:
         counts = count_features(op, inputs, output)
         per_feature = INSTRUCTIONS.get(op.tflite_name, (0, 0, INSTRUCTIONS_PER_RESULT, INSTRUCTIONS_PER_READ))
-        return KernelCost(round(sum(a * b for a, b in zip(counts, per_feature, strict=True))))
+        instructions = sum(a * b for a, b in zip(counts, per_feature, strict=True))
+        return (
+            Candidate(
+                library=self.name,
+                kernel=op.kernel,
+                variant="plain C",
+                parameters=lambda: op.parameters(inputs, output),
+                cost=Cost(instructions, CYCLES_PER_INSTRUCTION * instructions),
+            ),
+        )
+
+
+KERNELS = (Portable(),)
 
 
 def count_features(

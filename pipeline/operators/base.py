@@ -71,6 +71,15 @@ class Operator(ABC):
         """The inputs over which the output may be written: element i is read before i is written."""
         return ()
 
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int] | None:
+        """The rows [low, high) of each activation that output rows [first, end) are made of.
+
+        None where output rows are made of more than some rows each.
+        """
+        return None
+
     @abstractmethod
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct <kernel>`, in its order."""

@@ -156,6 +156,14 @@ def input_patches(p: Parameters, x: np.ndarray) -> np.ndarray:
     return windows.patches(shifted, 0, window, stride, (pads[0], pads[1]), dilation)
 
 
+def rows_read(op: Convolution, x: Tensor, height: int, first: int, end: int) -> Pair:
+    """The input rows [low, high) that pooled output rows [first, end) are made of."""
+    pool = (op.pool or (1, 1))[0]
+    return windows.rows_beneath(
+        first * pool, end * pool, x.shape[1], height, op.stride[0], op.pads[0][0], op.dilation[0]
+    )
+
+
 def taps(inputs: Sequence[Tensor | None], height: int = 1, width: int = 2) -> Pair:
     """Height and width of the weights' window."""
     shape = present(inputs[1]).shape

@@ -94,6 +94,12 @@ class DepthwiseConv2D(Operator):
         height, width = convolution.unpooled_size(self, present(inputs[0]), convolution.taps(inputs))
         return height * width * present(inputs[1]).elements
 
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int]:
+        height, _ = convolution.taps(inputs)
+        return convolution.rows_read(self, present(inputs[0]), height, first, end)
+
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct depthwise_conv_2d`, in its order."""
         x, w = present(inputs[0]), present(inputs[1])

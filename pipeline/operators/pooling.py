@@ -67,6 +67,12 @@ class Pooling(Operator):
         _, height, width, channels = present(inputs[0]).shape
         return (1, *windows.output_size((height, width), self.window, self.stride, self.pads), channels)
 
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int]:
+        height = present(inputs[0]).shape[1]
+        return windows.rows_beneath(first, end, height, self.window[0], self.stride[0], self.pads[0][0])
+
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of the kernel's struct, in its order."""
         x = present(inputs[0])

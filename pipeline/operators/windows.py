@@ -35,6 +35,15 @@ def output_size(size: Pair, window: Pair, stride: Pair, pads: Pads, dilation: Pa
     return height, width
 
 
+def rows_beneath(
+    first: int, end: int, height: int, window: int, stride: int, before: int, dilation: int = 1
+) -> Pair:
+    """The input rows [low, high) beneath the windows of output rows [first, end); paddings are none."""
+    low = max(first * stride - before, 0)
+    high = min((end - 1) * stride - before + (window - 1) * dilation + 1, height)
+    return min(low, height), max(high, 0)
+
+
 def problems(size: Pair, window: Pair, stride: Pair, pads: Pads, dilation: Pair = (1, 1)) -> list[str]:
     """Why these windows cannot slide."""
     if min(*window, *stride, *dilation) < 1:
