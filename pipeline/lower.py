@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.graph import Node
+from pipeline.kernels import Candidate, array_bytes
 from pipeline.operators import Operator
-from pipeline.plan import MemoryPlan
-from pipeline.schedule import Schedule
+from pipeline.plan import MemoryPlan, scratch_name, state_name
+from pipeline.schedule import Schedule, Step
+from pipeline.stream import Portion, map_rows, row_bytes
 from pipeline.tensors import Quantization, Tensor
 
 
@@ -27,19 +30,33 @@ class Place:
     constant: str | None = None
     """The C name of the constant."""
     quantization: Quantization | None = None
+    ring_rows: int | None = None
+    """Rows that are kept at a time, where the map is a ring; None where it is whole."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """An array in flash, under a C name that is unique in the program."""
+    """An array in flash or RAM, under a C name that is unique in the program."""
 
     name: str
     tensor: str
     data: np.ndarray
+    in_ram: bool = False
+    """Whether it is copied to RAM when the target starts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FeatureMap:
+    """A `struct feature_map`: a tensor as kernels that work row by row see it."""
+
+    name: str
+    place: Place
+    rows: int
+    row_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
     """One layer: a kernel, its parameters, and the places it reads and writes."""
 
     index: int
@@ -49,17 +66,72 @@ class Call:
     """TFLite's name, such as CONV_2D."""
     kernel: str
     library: str
+    variant: str
+    """Which of the kernel's ways this is, in words."""
     macs: int
     parameters: Mapping[str, int | float | Constant | None]
     """The kernel's struct, field by field; a constant is passed as a pointer."""
     reads: tuple[Place, ...]
     writes: Place
-    live: tuple[Place, ...]
-    """Every arena tensor that holds its bytes during this call."""
     predicted_instructions: int
+    predicted_cycles: int
+    """On the board that was scheduled for."""
     weights_bytes: int
     fused: tuple[str, ...] = ()
-    """Operators of the TFLite file that this call does as well, in words."""
+    """Operators of the TFLite file that this layer does as well, in words."""
+    maps: tuple[FeatureMap, ...] = ()
+    """What a kernel that works row by row is given; empty for one that takes whole tensors."""
+    scratch_offset: int | None = None
+    """Of memory in the arena that its calls use for themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the harness runs and measures as one: a layer, or several strip by strip."""
+
+    index: int
+    layers: tuple[Layer, ...]
+    portions: tuple[Portion, ...]
+    """Calls of kernels that work row by row, in order; one call for a layer that takes whole tensors."""
+    reads: tuple[Place, ...]
+    """What comes from outside of the step."""
+    writes: Place
+    live: tuple[Place, ...]
+    """Every arena tensor that holds its bytes during this call."""
+
+    @property
+    def name(self) -> str:
+        """The name of its layer, or of the first and the last."""
+        names = [layer.name for layer in self.layers]
+        return names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"
+
+    @property
+    def operator(self) -> str:
+        return " ".join(dict.fromkeys(layer.operator for layer in self.layers))
+
+    @property
+    def kernel(self) -> str:
+        return ", ".join(dict.fromkeys(layer.kernel for layer in self.layers))
+
+    @property
+    def library(self) -> str:
+        return ", ".join(dict.fromkeys(layer.library for layer in self.layers))
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def predicted_instructions(self) -> int:
+        return sum(layer.predicted_instructions for layer in self.layers)
+
+    @property
+    def weights_bytes(self) -> int:
+        return sum(layer.weights_bytes for layer in self.layers)
+
+    @property
+    def fused(self) -> tuple[str, ...]:
+        return tuple(part for layer in self.layers for part in layer.fused)
 
 
 @dataclass(frozen=True)
@@ -83,66 +155,35 @@ class Program:
         return sum(call.macs for call in self.calls)
 
     @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(layer for call in self.calls for layer in call.layers)
+
+    @property
+    def maps(self) -> tuple[FeatureMap, ...]:
+        """Each once, in the order of their first use."""
+        return tuple(dict.fromkeys(each for layer in self.layers for each in layer.maps))
+
+    @property
     def classifies(self) -> bool:
         """Whether the largest output names a class: the model ends in a softmax."""
-        return bool(self.calls) and self.calls[-1].operator == "SOFTMAX"
+        return bool(self.calls) and self.calls[-1].layers[-1].operator == "SOFTMAX"
 
 
 def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
-    """Write each step as a call of its kernel, with its parameters and places."""
+    """Write each step as calls of its kernels, with their parameters and places."""
     graph = schedule.graph
-    name = identifier(graph.name)
     constants = _Constants()
+    rings = {name: rows for step in schedule.steps for name, rows in _rings(step).items()}
     places = {
-        tensor: _arena_place(graph.tensors[tensor], memory)
+        tensor: _arena_place(graph.tensors[tensor], memory, rings.get(tensor))
         for tensor in memory.offsets
         if tensor in graph.tensors
     }
-    calls = []
-    for index, step in enumerate(schedule.steps):
-        (node,) = step.nodes
-        operands = graph.operands(node)
-        reads = []
-        for position in node.op.operands(operands):
-            tensor = operands[position]
-            if tensor is None:
-                raise ValueError(f"{node.name}: operand {position} is absent")
-            role = ROLES.get(position, f"operand_{position}")
-            reads.append(
-                constants.tensor(tensor, f"{node.name}_{role}") if tensor.is_constant else places[tensor.name]
-            )
-        parameters = step.candidate.parameters()
-        held = sum(place_bytes(place) for place in reads if place.constant)
-        held += sum(value.nbytes for value in parameters.values() if isinstance(value, np.ndarray))
-        calls.append(
-            Call(
-                index=index,
-                name=node.name,
-                operator=node.op.tflite_name,
-                kernel=step.candidate.kernel,
-                library=step.candidate.library,
-                macs=graph.macs(node),
-                parameters={
-                    field: constants.array(value, f"{node.name}_{field}")
-                    if isinstance(value, np.ndarray)
-                    else value
-                    for field, value in parameters.items()
-                },
-                reads=tuple(reads),
-                writes=places[node.output],
-                live=tuple(
-                    places[tensor]
-                    for tensor, life in memory.lifetimes.items()
-                    if tensor in places and life.first <= index <= life.last
-                ),
-                predicted_instructions=round(step.candidate.cost.instructions),
-                weights_bytes=held,
-                fused=_fused(node.op),
-            )
-        )
+    lowering = _Lowering(schedule, memory, constants, places)
+    calls = tuple(lowering.call(index, step) for index, step in enumerate(schedule.steps))
     return Program(
-        name=name,
-        calls=tuple(calls),
+        name=identifier(graph.name),
+        calls=calls,
         constants=tuple(constants.made),
         arena_bytes=memory.arena_bytes,
         arena_lower_bound_bytes=memory.lower_bound_bytes,
@@ -150,6 +191,97 @@ def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
         outputs=tuple(places[tensor] for tensor in graph.outputs),
         tensors=places,
     )
+
+
+def _rings(step: Step) -> dict[str, int]:
+    """Rows of every map of a step that is a ring, under its own name where it shares another's."""
+    rows = dict(step.stream.ring_rows)
+    for name, over in step.stream.shares.items():
+        rows[name] = rows[over]
+    return rows
+
+
+class _Lowering:
+    """Writes calls; numbers layers and feature maps through."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        memory: MemoryPlan,
+        constants: _Constants,
+        places: Mapping[str, Place],
+    ) -> None:
+        self.graph, self.memory = schedule.graph, memory
+        self.constants, self.places = constants, places
+        self.layers = 0
+        self.maps: dict[tuple[int | None, int, int], FeatureMap] = {}
+
+    def call(self, index: int, step: Step) -> Call:
+        layers = []
+        for number, (node, candidate) in enumerate(zip(step.nodes, step.candidates, strict=True)):
+            state = self.memory.offsets.get(state_name(index, number))
+            scratch = self.memory.offsets.get(scratch_name(index)) if candidate.scratch_bytes else None
+            layers.append(self._layer(node, candidate, scratch if state is None else state))
+        made = {layer.writes.tensor for layer in layers}
+        return Call(
+            index=index,
+            layers=tuple(layers),
+            portions=step.stream.portions,
+            reads=tuple(place for layer in layers for place in layer.reads if place.tensor not in made),
+            writes=layers[-1].writes,
+            live=tuple(
+                self.places[tensor]
+                for tensor, life in self.memory.lifetimes.items()
+                if tensor in self.places and life.first <= index <= life.last
+            ),
+        )
+
+    def _layer(self, node: Node, candidate: Candidate, scratch: int | None) -> Layer:
+        operands = self.graph.operands(node)
+        by_rows = candidate.library != "portable"
+        reads = []
+        for position in node.op.operands(operands):
+            tensor = operands[position]
+            if tensor is None:
+                raise ValueError(f"{node.name}: operand {position} is absent")
+            role = ROLES.get(position, f"operand_{position}")
+            if not tensor.is_constant:
+                reads.append(self.places[tensor.name])
+            elif not by_rows:
+                reads.append(self.constants.tensor(tensor, f"{node.name}_{role}"))
+        parameters = candidate.parameters()
+        held = sum(place_bytes(place) for place in reads if place.constant)
+        self.layers += 1
+        return Layer(
+            index=self.layers - 1,
+            name=node.name,
+            operator=node.op.tflite_name,
+            kernel=candidate.kernel,
+            library=candidate.library,
+            variant=candidate.variant,
+            macs=self.graph.macs(node),
+            parameters={
+                field: self.constants.array(value, f"{node.name}_{field}", in_ram=field in candidate.in_ram)
+                if isinstance(value, np.ndarray)
+                else value
+                for field, value in parameters.items()
+            },
+            reads=tuple(reads),
+            writes=self.places[node.output],
+            predicted_instructions=round(candidate.cost.instructions),
+            predicted_cycles=round(candidate.cost.cycles),
+            weights_bytes=held + array_bytes(parameters),
+            fused=_fused(node.op),
+            maps=tuple(self._map(place) for place in (*reads, self.places[node.output])) if by_rows else (),
+            scratch_offset=scratch,
+        )
+
+    def _map(self, place: Place) -> FeatureMap:
+        tensor = self.graph.tensors[place.tensor]
+        key = place.offset, place.ring_rows or map_rows(tensor), row_bytes(tensor)
+        if key not in self.maps:
+            self.maps[key] = FeatureMap(f"map_{len(self.maps)}", place, *key[1:])
+        return self.maps[key]
 
 
 # What an operand at this position is called in the names of constants.
@@ -174,8 +306,15 @@ C_KEYWORDS = frozenset(
 
 
 def place_bytes(place: Place) -> int:
-    """Size of what lies at a place."""
+    """Size of the tensor at a place."""
     return math.prod(place.shape) * np.dtype(place.dtype).itemsize
+
+
+def held_bytes(place: Place) -> int:
+    """Memory that a tensor takes at its place: of a ring, its rows."""
+    if place.ring_rows is None:
+        return place_bytes(place)
+    return place_bytes(place) // place.shape[1] * place.ring_rows
 
 
 def _fused(op: Operator) -> tuple[str, ...]:
@@ -186,9 +325,15 @@ def _fused(op: Operator) -> tuple[str, ...]:
     return (*words, *((f"MAX_POOL_2D {pool[0]}x{pool[1]}",) if pool else ()))
 
 
-def _arena_place(tensor: Tensor, memory: MemoryPlan) -> Place:
-    offset = memory.offsets[tensor.name]
-    return Place(tensor.name, tensor.shape, tensor.dtype, offset, quantization=tensor.quantization)
+def _arena_place(tensor: Tensor, memory: MemoryPlan, ring_rows: int | None) -> Place:
+    return Place(
+        tensor.name,
+        tensor.shape,
+        tensor.dtype,
+        memory.offsets[tensor.name],
+        quantization=tensor.quantization,
+        ring_rows=ring_rows if ring_rows != map_rows(tensor) else None,
+    )
 
 
 class _Constants:
@@ -196,17 +341,17 @@ class _Constants:
 
     def __init__(self) -> None:
         self.made: list[Constant] = []
-        self._by_content: dict[tuple[str, tuple[int, ...], bytes], Constant] = {}
+        self._by_content: dict[tuple[str, tuple[int, ...], bytes, bool], Constant] = {}
 
-    def array(self, data: np.ndarray, wanted: str, tensor: str = "") -> Constant:
-        key = (data.dtype.name, data.shape, data.tobytes())
+    def array(self, data: np.ndarray, wanted: str, tensor: str = "", in_ram: bool = False) -> Constant:
+        key = (data.dtype.name, data.shape, data.tobytes(), in_ram)
         if key not in self._by_content:
             base = name = identifier(wanted)
             number = 1
             while any(constant.name == name for constant in self.made):
                 name = f"{base}_{number}"
                 number += 1
-            self._by_content[key] = Constant(name, tensor, data)
+            self._by_content[key] = Constant(name, tensor, data, in_ram)
             self.made.append(self._by_content[key])
         return self._by_content[key]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pipeline.schedule import Schedule
+from pipeline.stream import row_bytes
 
 ALIGNMENT_BYTES = 4
 # Orders tried before a gap to the lower bound is accepted; each costs well under a millisecond.
@@ -35,42 +37,91 @@ class Request:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Offsets in bytes from the start of the arena, by tensor; tensors that share bytes share offsets.
+    """Offsets in bytes from the start of the arena, by buffer; tensors that share bytes share offsets.
 
     `lower_bound_bytes` is the largest sum of bytes alive at one step: no plan can be smaller.
     """
 
     offsets: Mapping[str, int]
+    """Of tensors by their names; of a step's scratch and state by `scratch_name` and `state_name`."""
     lifetimes: Mapping[str, Lifetime]
     arena_bytes: int
     lower_bound_bytes: int
 
 
+Below = Mapping[tuple[str, str], int]
+"""(lower, upper): two buffers may overlap if the first begins by so many bytes below the second, or more."""
+
+
+def scratch_name(step: int) -> str:
+    """The memory that the calls of a step may use for themselves."""
+    return f"scratch of step {step}"
+
+
+def state_name(step: int, layer: int) -> str:
+    """What a layer of a step keeps from call to call."""
+    return f"state of step {step}, layer {layer}"
+
+
 def plan_schedule(schedule: Schedule) -> MemoryPlan:
-    """Place every tensor of a schedule; an in-place output and a reshaped tensor share a buffer."""
+    """Place every tensor of a schedule, rings, scratch and state of its steps among them.
+
+    A reshaped tensor shares the bytes of its source; an output may cover rows of an input that are done with.
+    """
     graph = schedule.graph
-    owner = _owners(schedule)
     lifetimes = _lifetimes(schedule)
-    buffers: dict[str, Request] = {}
-    for tensor, life in lifetimes.items():
-        name, nbytes = owner[tensor], graph.tensors[tensor].nbytes
-        known = buffers.get(name, Request(name, 0, life))
-        merged = Lifetime(min(known.lifetime.first, life.first), max(known.lifetime.last, life.last))
-        buffers[name] = Request(name, max(known.nbytes, nbytes), merged)
-    scratch = [
-        Request(f"scratch of {step.nodes[-1].name}", step.candidate.scratch_bytes, Lifetime(index, index))
-        for index, step in enumerate(schedule.steps)
-        if step.candidate.scratch_bytes
-    ]
-    offsets, arena_bytes, bound = pack([*buffers.values(), *scratch])
-    placed = {tensor: offsets[owner[tensor]] for tensor in lifetimes}
-    placed |= {request.name: offsets[request.name] for request in scratch}
+    requests = _requests(schedule, lifetimes)
+    below = _below(schedule, lifetimes)
+    offsets, arena_bytes, bound = pack(tuple(requests.values()), below)
+    owner = {name: schedule.aliases.get(name, name) for name in lifetimes if name in graph.tensors}
+    for step in schedule.steps:
+        for name, over in step.stream.shares.items():
+            owner[name] = owner.get(over, over)
+    placed = {name: offsets[ring] for name, ring in owner.items()}
+    extra = {name: request.lifetime for name, request in requests.items() if name not in graph.tensors}
     return MemoryPlan(
-        placed,
-        {**lifetimes, **{request.name: request.lifetime for request in scratch}},
-        arena_bytes,
-        bound,
+        placed | {name: offsets[name] for name in extra}, {**lifetimes, **extra}, arena_bytes, bound
     )
+
+
+def _requests(schedule: Schedule, lifetimes: Mapping[str, Lifetime]) -> dict[str, Request]:
+    """One buffer for each tensor that owns its bytes, and for scratch and state."""
+    tensors = schedule.graph.tensors
+    requests: dict[str, Request] = {}
+    rings: dict[str, int] = {}
+    shared: set[str] = set(schedule.aliases)
+    for index, step in enumerate(schedule.steps):
+        here = Lifetime(index, index)
+        rings |= {name: rows * row_bytes(tensors[name]) for name, rows in step.stream.ring_rows.items()}
+        shared |= step.stream.shares.keys()
+        scratch = max(candidate.scratch_bytes for candidate in step.candidates)
+        extra = {scratch_name(index): scratch} | {
+            state_name(index, layer): candidate.state_bytes for layer, candidate in enumerate(step.candidates)
+        }
+        requests |= {name: Request(name, nbytes, here) for name, nbytes in extra.items() if nbytes}
+    for name, life in lifetimes.items():
+        if name not in shared:
+            requests[name] = Request(name, rings.get(name, tensors[name].nbytes), life)
+    return requests
+
+
+def _below(schedule: Schedule, lifetimes: Mapping[str, Lifetime]) -> dict[tuple[str, str], int]:
+    """Outputs that may cover an input of their step, which nothing reads afterwards."""
+    found: dict[tuple[str, str], int] = {}
+    for index, step in enumerate(schedule.steps):
+        for (output, source), distance in step.stream.below.items():
+            owner = schedule.aliases.get(source, source)
+            # Read under two names, what one has done with the other may still need.
+            names = {
+                name
+                for node in step.nodes
+                for name in node.inputs
+                if schedule.aliases.get(name, name) == owner
+            }
+            ends = lifetimes[owner].last == index and lifetimes[output].first == index
+            if ends and names == {source} and owner not in schedule.graph.outputs:
+                found[output, owner] = distance
+    return found
 
 
 def _lifetimes(schedule: Schedule) -> dict[str, Lifetime]:
@@ -86,7 +137,8 @@ def _lifetimes(schedule: Schedule) -> dict[str, Lifetime]:
             for name in node.inputs:
                 if name and not graph.tensors[name].is_constant:
                     last[name] = index
-                    last[schedule.aliases.get(name, name)] = index
+                    owner = schedule.aliases.get(name, name)
+                    last[owner] = index
             first[node.output] = last[node.output] = index
     for alias, source in schedule.aliases.items():
         first[alias] = first[source]
@@ -96,49 +148,24 @@ def _lifetimes(schedule: Schedule) -> dict[str, Lifetime]:
     return {name: Lifetime(first[name], max(last[name], first[name])) for name in first}
 
 
-def _owners(schedule: Schedule) -> dict[str, str]:
-    """Which buffer each tensor lives in: its own, its alias's, or that of the input it may overwrite."""
-    graph = schedule.graph
-    lifetimes = _lifetimes(schedule)
-    owner = {name: schedule.aliases.get(name, name) for name in lifetimes}
-    # The last step at which any tensor in a buffer is read.
-    last_use: dict[str, int] = {}
-    for name, life in lifetimes.items():
-        last_use[owner[name]] = max(last_use.get(owner[name], -1), life.last)
-    for index, step in enumerate(schedule.steps):
-        node = step.nodes[-1]
-        output = graph.tensors[node.output]
-        for position in node.op.in_place(graph.operands(node), output):
-            source = node.inputs[position]
-            if graph.tensors[source].is_constant or source in graph.outputs:
-                continue
-            buffer = owner[source]
-            if last_use[buffer] == index and graph.tensors[source].nbytes >= output.nbytes:
-                old = owner[node.output]
-                for name in owner:
-                    if owner[name] == old:
-                        owner[name] = buffer
-                last_use[buffer] = max(last_use[buffer], last_use[old])
-                break
-    return owner
-
-
-def pack(requests: Sequence[Request]) -> tuple[dict[str, int], int, int]:
+def pack(requests: Sequence[Request], below: Below = MappingProxyType({})) -> tuple[dict[str, int], int, int]:
     """Offsets, arena size and lower bound in bytes, so that buffers alive together share no byte.
 
-    Greedy placement at the lowest free offset, over several orders and then a seeded search among
-    their neighbors until the lower bound is met (compare: Pisarchyk and Lee, "Efficient memory
-    management for deep neural net inference", MLSys 2020 workshop).
+    Two buffers of `below` may overlap as it says, if their lifetimes meet in one step only. Greedy placement
+    at the lowest free offset, over several orders and then a seeded search among their neighbors until the
+    lower bound is met (compare: Pisarchyk and Lee, "Efficient memory management for deep neural net
+    inference", MLSys 2020 workshop).
     """
-    bound = lower_bound(requests)
+    bound = lower_bound(requests, below)
     orders: list[list[Request]] = [
         sorted(requests, key=lambda r: (-r.nbytes, r.lifetime.first, r.name)),
         sorted(requests, key=lambda r: (-r.nbytes * (r.lifetime.last - r.lifetime.first + 1), r.name)),
         sorted(requests, key=lambda r: (r.lifetime.first - r.lifetime.last, -r.nbytes, r.name)),
         sorted(requests, key=lambda r: (r.lifetime.first, -r.nbytes, r.name)),
+        sorted(requests, key=lambda r: (-r.lifetime.first, -r.nbytes, r.name)),
     ]
-    best = min((_place(order) for order in orders), key=lambda placed: placed[1])
-    order = min(orders, key=lambda candidate: _place(candidate)[1])
+    best = min((_place(order, below) for order in orders), key=lambda placed: placed[1])
+    order = min(orders, key=lambda candidate: _place(candidate, below)[1])
     # A fixed seed: the same requests always get the same places.
     chance = random.Random(0)  # noqa: S311
     for _ in range(SEARCH_ROUNDS if len(requests) > 2 else 0):
@@ -147,42 +174,59 @@ def pack(requests: Sequence[Request]) -> tuple[dict[str, int], int, int]:
         neighbor = list(order)
         i, j = chance.sample(range(len(neighbor)), 2)
         neighbor.insert(i, neighbor.pop(j))
-        placed = _place(neighbor)
+        placed = _place(neighbor, below)
         if placed[1] <= best[1]:
             best, order = placed, neighbor
     return best[0], best[1], bound
 
 
-def lower_bound(requests: Iterable[Request]) -> int:
-    """The largest sum of aligned sizes alive at one step."""
-    held = list(requests)
-    steps = {request.lifetime.first for request in held}
-    return max(
-        (
-            sum(_aligned(r.nbytes) for r in held if r.lifetime.first <= step <= r.lifetime.last)
-            for step in steps
-        ),
-        default=0,
-    )
+def lower_bound(requests: Iterable[Request], below: Below = MappingProxyType({})) -> int:
+    """The largest sum of aligned sizes alive at one step, what pairs can share taken off."""
+    held = {request.name: request for request in requests}
+
+    def saved(lower: str, upper: str, distance: int) -> int:
+        a, b = _aligned(held[lower].nbytes), _aligned(held[upper].nbytes)
+        return max(a + b - max(a, _aligned(max(distance, 0)) + b), 0)
+
+    def alive(step: int) -> int:
+        names = {name for name, r in held.items() if r.lifetime.first <= step <= r.lifetime.last}
+        shared = sum(saved(*pair, distance) for pair, distance in below.items() if names.issuperset(pair))
+        return sum(_aligned(held[name].nbytes) for name in names) - shared
+
+    return max((alive(step) for step in {r.lifetime.first for r in held.values()}), default=0)
 
 
-def _place(order: Sequence[Request]) -> tuple[dict[str, int], int]:
+def _place(order: Sequence[Request], below: Below) -> tuple[dict[str, int], int]:
     """Each request in turn at the lowest offset where it meets nothing that is alive with it."""
     offsets: dict[str, int] = {}
     placed: list[tuple[Request, int]] = []
     arena_bytes = 0
     for request in order:
         offset = 0
-        for other, start in sorted(
-            ((o, s) for o, s in placed if o.lifetime.overlaps(request.lifetime)), key=lambda p: p[1]
-        ):
-            if start >= offset + request.nbytes:
-                break
-            offset = max(offset, _aligned(start + other.nbytes))
+        taken = (
+            _forbidden(request, other, start, below)
+            for other, start in placed
+            if other.lifetime.overlaps(request.lifetime)
+        )
+        for low, high in sorted(taken):
+            if offset < high and offset > low:
+                offset = _aligned(high)
         offsets[request.name] = offset
         placed.append((request, offset))
         arena_bytes = max(arena_bytes, _aligned(offset + request.nbytes))
     return offsets, arena_bytes
+
+
+def _forbidden(request: Request, other: Request, start: int, below: Below) -> tuple[int, int]:
+    """Offsets that a request must not have, both ends allowed, given where another buffer lies."""
+    low, high = start - request.nbytes, start + other.nbytes
+    distance = below.get((request.name, other.name))
+    if distance is not None:
+        low = max(low, start - max(distance, 0))
+    distance = below.get((other.name, request.name))
+    if distance is not None:
+        high = min(high, start + max(distance, 0))
+    return low, high
 
 
 def _aligned(nbytes: int) -> int:

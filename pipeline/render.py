@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import jinja2
 import numpy as np
 
 from pipeline.boards import Board, hal_sources, target_files
-from pipeline.lower import Call, Constant, Place, Program, place_bytes
+from pipeline.lower import Call, Constant, Layer, Place, Program, place_bytes
 from pipeline.registry import data_folder
+from pipeline.stream import Portion
 
+ROWS_HEADER = "kernels/cortex_m4/rows.h"
 DIGEST_FILE = "model/digest.c"
 COLUMNS = 100
 # More than harness, HAL and C library keep in RAM.
@@ -42,7 +44,9 @@ def render_sources(program: Program, board: Board) -> SourceTree:
     """Everything that the compiler needs for this program on this board, in memory."""
     templates = data_folder("firmware_templates")
     environment = _environment(templates)
-    headers = sorted({f"kernels/{call.library}/{call.kernel}.h" for call in program.calls})
+    headers = sorted({f"kernels/{layer.library}/{layer.kernel}.h" for layer in program.layers})
+    if program.maps:
+        headers.insert(0, ROWS_HEADER)
     generated = {
         f"model/{program.name}.h": "model/model.h.j2",
         f"model/{program.name}.c": "model/model.c.j2",
@@ -70,7 +74,12 @@ def ram_needed(program: Program, board: Board) -> int:
 
 def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:
     """Plain C that is taken as it is: the kernels in use with the headers they include, harness, HAL."""
-    wanted = [f"kernels/{call.library}/{call.kernel}.c" for call in program.calls]
+    wanted = [
+        f"kernels/{layer.library}/{layer.kernel}{suffix}"
+        for layer in program.layers
+        for suffix in (".c", ".S")
+        if (templates / f"kernels/{layer.library}/{layer.kernel}{suffix}").is_file()
+    ]
     wanted += [
         f"harness/{path.name}"
         for path in sorted((templates / "harness").iterdir())
@@ -83,11 +92,10 @@ def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:
             continue
         sources[path] = (templates / path).read_text(encoding="utf-8")
         folder = Path(path).parent
-        wanted += [
-            (folder / name).as_posix()
-            for name in re.findall(r'^#include "([^"/]+)"', sources[path], re.MULTILINE)
-            if (templates / folder / name).is_file()
-        ]
+        for name in re.findall(r'^#include "([^"]+)"', sources[path], re.MULTILINE):
+            # Beside the file, or named from the root; what stands in neither place is generated.
+            beside = (folder / name).as_posix()
+            wanted += [found for found in (beside, name) if (templates / found).is_file()]
     sources |= hal_sources(board)
     return sources
 
@@ -109,9 +117,13 @@ def _environment(folder: Path) -> jinja2.Environment:
         "extent": _extent,
         "extent_of_constant": _extent_of_constant,
         "place_bytes": place_bytes,
+        "loop": _loop,
         "pointer": _pointer,
+        "portion_type": _portion_type,
+        "portions": _portions,
         "route": _route,
         "rows": _rows,
+        "scratch": _scratch,
         "where": _where,
     }
     return environment
@@ -167,9 +179,33 @@ def _extent_of_constant(constant: Constant) -> str:
     return c_type(constant.data.dtype.name) + "".join(f"[{size}]" for size in constant.data.shape)
 
 
-def _route(call: Call) -> str:
-    arena = [str(place.offset) for place in call.reads if place.constant is None]
-    return f"{', '.join(arena)} -> {call.writes.offset}"
+def _route(layer: Layer) -> str:
+    arena = [str(place.offset) for place in layer.reads if place.constant is None]
+    return f"{', '.join(arena)} -> {layer.writes.offset}"
+
+
+def _scratch(layer: Layer, program: Program) -> str:
+    return "0" if layer.scratch_offset is None else f"{program.name}_arena + {layer.scratch_offset}"
+
+
+def _portions(portions: Sequence[Portion]) -> str:
+    return "\n".join(_rows_of_text([f"{{{p.layer}, {p.first}, {p.count}}}" for p in portions]))
+
+
+def _portion_type(portions: Sequence[Portion]) -> str:
+    return "uint8_t" if all(max(p.layer, p.first, p.count) < 256 for p in portions) else "uint16_t"
+
+
+def _loop(call: Call) -> str:
+    """The calls of a step of one layer: a loop, where its portions are of one size."""
+    (layer,), portions = call.layers, call.portions
+    end = portions[-1].first + portions[-1].count
+    if len(portions) == 1:
+        return f"    layer_{layer.index}(0, {end});"
+    count = portions[0].count
+    rest = str(count) if end % count == 0 else f"row + {count} > {end} ? {end} - row : {count}"
+    head = f"    for (int32_t row = 0; row < {end}; row += {count})"
+    return f"{head}\n        layer_{layer.index}(row, {rest});"
 
 
 def _rows(data: np.ndarray) -> str:
@@ -177,9 +213,12 @@ def _rows(data: np.ndarray) -> str:
 
 
 def _lines(data: np.ndarray) -> Iterator[str]:
-    """The values in rows of about COLUMNS characters, each column as wide as the widest value."""
     literal: Any = c_float if data.dtype.kind == "f" else c_int
-    texts = [literal(value) for value in data.reshape(-1).tolist()]
+    return _rows_of_text([literal(value) for value in data.reshape(-1).tolist()])
+
+
+def _rows_of_text(texts: Sequence[str]) -> Iterator[str]:
+    """Initializers in rows of about COLUMNS characters, each column as wide as the widest of them."""
     width = max(map(len, texts), default=1)
     per_row = max(1, COLUMNS // (width + 2))
     for start in range(0, len(texts), per_row):

@@ -1,22 +1,61 @@
-"""Choose the order of the layers and the kernel of each."""
+"""Choose the kernel of each layer, and which layers run strip by strip together, for an aim and a board.
+
+Every way to run a stretch of consecutive layers is an option with its cycles, its memory and its flash.
+Which options follow one another is an integer program, solved exactly (HiGHS, by scipy): each layer is in
+one option, the arena is as large as the largest option chosen, flash and RAM add up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
 
-from pipeline.errors import ModelNotSupported
+import numpy as np
+
+from pipeline.boards import Board
+from pipeline.errors import DoesNotFit, ModelNotSupported
 from pipeline.graph import Graph, Node
-from pipeline.kernels import Candidate, candidates
+from pipeline.kernels import Candidate, candidates, libraries_of
 from pipeline.operators.reshape import Reshape
+from pipeline.stream import Stream, map_rows, row_bytes, stream_group
+
+Aim = Literal["time", "ram", "flash", "balanced"]
+
+# Layers that may run strip by strip together, and the strips' heights that are tried.
+MOST_LAYERS_TOGETHER = 14
+STRIP_ROWS = (1, 2, 4, 1 << 30)
+# `balanced`: cycles and arena at most so many times those of `time` and of `ram`; then the least memory.
+BALANCED_CYCLES, BALANCED_ARENA = 1.2, 1.45
+# What a byte of flash weighs against a byte of RAM there.
+FLASH_AGAINST_RAM = 0.02
+# `ram`: cycles at most so many times those of `time`; weights at most so many times the smallest.
+RAM_CYCLES, RAM_WEIGHTS = 2.1, 1.01
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a schedule has to know of a board."""
+
+    libraries: tuple[str, ...]
+    flash_bytes: int
+    """For weights."""
+    ram_bytes: int
+    """For the arena and for weights in RAM."""
+    stall_cycles: float = 0.0
+    """Cycles that the core waits for one byte of a constant that it reads once from flash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What runs as one: the nodes it does, and the way in which it does them."""
+    """What runs as one: a layer, or several of them strip by strip, each in its way."""
 
     nodes: tuple[Node, ...]
-    candidate: Candidate
+    candidates: tuple[Candidate, ...]
+    stream: Stream
+    cycles: float
+    """Predicted, waiting for constants in flash included."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +67,332 @@ class Schedule:
     aliases: Mapping[str, str]
 
 
-def schedule_layers(graph: Graph, libraries: Sequence[str] = ("portable",)) -> Schedule:
-    """Run the layers in the file's order, each on the library that is predicted to be fastest.
+@dataclass(frozen=True, eq=False)
+class Option:
+    """One way to run the layers from `first` to `last`, inclusive."""
 
-    A RESHAPE is no step: its output is its input under another shape.
+    first: int
+    last: int
+    candidates: tuple[Candidate, ...]
+    stream: Stream
+    cycles: float
+    arena_bytes: int
+    """Everything that is alive while it runs: what passes it by, inputs, outputs, rings and scratch."""
+
+    @property
+    def weights_bytes(self) -> int:
+        return sum(candidate.weights_bytes for candidate in self.candidates)
+
+    @property
+    def ram_bytes(self) -> int:
+        return sum(candidate.ram_bytes for candidate in self.candidates)
+
+
+def machine_of(board: Board, timing: Board | None = None) -> Machine:
+    """A board as a schedule sees it; `timing` is the board whose flash counts, where this one has none."""
+    slow = timing or board
+    read_bytes = int(slow.timing.get("flash_read_bits", 64)) // 8
+    stall = (slow.clock.flash_latency + int(slow.timing.get("data_miss_extra", 0))) / read_bytes
+    return Machine(
+        libraries_of(board),
+        board.flash_bytes,
+        board.ram_bytes - board.stack_bytes,
+        stall if slow.clock.flash_latency else 0.0,
+    )
+
+
+def schedule_layers(graph: Graph, machine: Machine | None = None, aim: Aim = "balanced") -> Schedule:
+    """Kernels and groups that serve the aim, in the file's order of layers.
+
+    A RESHAPE is no step: its output is its input under another shape. Without a machine, every layer runs
+    on its own in plain C.
     """
-    steps = []
-    aliases: dict[str, str] = {}
-    for node in graph.nodes:
-        if isinstance(node.op, Reshape):
-            source = node.inputs[0]
-            aliases[node.output] = aliases.get(source, source)
-            continue
-        operands, output = graph.operands(node), graph.tensors[node.output]
-        found = candidates(node.op, operands, output, libraries)
-        steps.append(Step((node,), min(found, key=lambda candidate: candidate.cost.cycles)))
-    if not steps:
+    aliases = _aliases(graph)
+    nodes = tuple(node for node in graph.nodes if not isinstance(node.op, Reshape))
+    if not nodes:
         raise ModelNotSupported(
             "the model computes nothing: its output is its input in another shape",
             code="E_MODEL_EMPTY",
             where=graph.name,
             hint="deploy a model with at least one layer that computes",
         )
+    machine = machine or Machine(("portable",), 1 << 40, 1 << 40)
+    options = _Options(graph, nodes, aliases, machine).all()
+    chosen = _choose(options, len(nodes), machine, aim)
+    steps = [
+        Step(nodes[option.first : option.last + 1], option.candidates, option.stream, option.cycles)
+        for option in chosen
+    ]
     return Schedule(graph, tuple(steps), aliases)
+
+
+def _aliases(graph: Graph) -> dict[str, str]:
+    aliases: dict[str, str] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Reshape):
+            aliases[node.output] = aliases.get(node.inputs[0], node.inputs[0])
+    return aliases
+
+
+# --- options ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Options:
+    """All ways to run stretches of consecutive layers that could be worth choosing."""
+
+    graph: Graph
+    nodes: tuple[Node, ...]
+    aliases: Mapping[str, str]
+    machine: Machine
+    streams: dict[tuple[int, tuple[int, ...]], Stream] = field(default_factory=dict)
+    """By first layer and rows of each layer's calls: the rest of a candidate changes nothing of a stream."""
+
+    def all(self) -> list[Option]:
+        return [option for first in range(len(self.nodes)) for option in self._from(first)]
+
+    def _from(self, first: int) -> Iterator[Option]:
+        for candidate in self.ways[first]:
+            yield self._option(first, (candidate,))
+        for last in range(first + 1, min(first + MOST_LAYERS_TOGETHER, len(self.nodes))):
+            if not all(any(way.streams for way in self.ways[k]) for k in (last - 1, last)):
+                return
+            if self._connected(first, last):
+                yield from (self._option(first, ways) for ways in self._together(first, last))
+
+    @cached_property
+    def ways(self) -> tuple[tuple[Candidate, ...], ...]:
+        """The candidates of each layer that no other one beats in everything."""
+        found = []
+        for node in self.nodes:
+            operands, output = self.graph.operands(node), self.graph.tensors[node.output]
+            offered = candidates(node.op, operands, output, self.machine.libraries)
+            found.append(_undominated(offered, self.cycles))
+        return tuple(found)
+
+    def cycles(self, candidate: Candidate) -> float:
+        """Predicted cycles of a layer, waiting for its constants included."""
+        return candidate.cost.cycles + candidate.flash_read_bytes * self.machine.stall_cycles
+
+    def _connected(self, first: int, last: int) -> bool:
+        """Whether each map that is made before the last layer is read within the stretch, as rows."""
+        inside = self.nodes[first : last + 1]
+        outputs = {node.output: node for node in inside[:-1]}
+        read = {name for node in inside for name in node.inputs}
+        return outputs.keys() <= read and all(
+            len(self.graph.tensors[name].shape) == 4 and map_rows(self.graph.tensors[name]) > 1
+            for name in outputs
+        )
+
+    def _together(self, first: int, last: int) -> Iterator[tuple[Candidate, ...]]:
+        """Combinations of candidates: each layer's fastest within limits of scratch, strip and memory."""
+        ways = [
+            [way for way in self.ways[k] if way.streams or (way.accumulates and k == last)]
+            for k in range(first, last + 1)
+        ]
+        scratches = sorted({way.scratch_bytes for each in ways for way in each})
+        found: set[tuple[Candidate, ...]] = set()
+        for scratch in scratches:
+            for rows in STRIP_ROWS:
+                for ram, flash in ((0.0, 0.0), (1e6, 0.0), (1e6, 1e6)):
+                    picked = []
+                    for each in ways:
+                        fitting = [w for w in each if w.scratch_bytes <= scratch and w.rows_per_call <= rows]
+                        if not fitting:
+                            break
+                        picked.append(
+                            min(
+                                fitting,
+                                key=lambda w: self.cycles(w) + ram * w.ram_bytes + flash * w.weights_bytes,
+                            )
+                        )
+                    if len(picked) == len(ways) and tuple(picked) not in found:
+                        found.add(tuple(picked))
+                        yield tuple(picked)
+
+    def _option(self, first: int, ways: tuple[Candidate, ...]) -> Option:
+        last = first + len(ways) - 1
+        key = first, tuple(way.rows_per_call if way.streams or way.accumulates else 0 for way in ways)
+        if key not in self.streams:
+            nodes = self.nodes[first : last + 1]
+            self.streams[key] = stream_group(self.graph, nodes, ways, self._whole(first, last))
+        stream = self.streams[key]
+        cycles = sum(self.cycles(way) for way in ways)
+        return Option(first, last, ways, stream, cycles, self._arena(first, last, ways, stream))
+
+    @cached_property
+    def lives(self) -> dict[str, tuple[int, int]]:
+        """First and last layer at which each buffer holds its bytes, by the tensor that owns it."""
+        end = len(self.nodes) - 1
+        lives = dict.fromkeys(self.graph.inputs, (0, 0))
+        for index, node in enumerate(self.nodes):
+            for name in (*node.inputs, node.output):
+                if name and not self.graph.tensors[name].is_constant:
+                    owner = self.aliases.get(name, name)
+                    lives[owner] = lives.get(owner, (index, index))[0], index
+        for name in self.graph.outputs:
+            owner = self.aliases.get(name, name)
+            lives[owner] = lives[owner][0], end
+        return lives
+
+    def _whole(self, first: int, last: int) -> frozenset[str]:
+        """The outputs of a stretch that are read behind it, or by the user."""
+        return frozenset(
+            node.output
+            for node in self.nodes[first : last + 1]
+            if self.lives[self.aliases.get(node.output, node.output)][1] > last
+            or node.output in self._left
+            or node is self.nodes[last]
+        )
+
+    @cached_property
+    def _left(self) -> frozenset[str]:
+        """Tensors that are the user's, or are read under another shape."""
+        return frozenset(self.graph.outputs) | frozenset(self.aliases.values())
+
+    def _arena(self, first: int, last: int, ways: Sequence[Candidate], stream: Stream) -> int:
+        tensors = self.graph.tensors
+        rings = stream.ring_rows.keys() | stream.shares.keys()
+        held = {
+            name: _aligned(tensors[name].nbytes)
+            for name, (start, end) in self.lives.items()
+            if start <= last and end >= first and name not in rings
+        }
+        saved = 0
+        for (output, source), distance in stream.below.items():
+            owner = self.aliases.get(source, source)
+            if self.lives[owner][1] <= last and owner not in self.graph.outputs:
+                both = max(held[output], _aligned(distance) + held[owner])
+                saved = max(saved, held[output] + held[owner] - both)
+        return (
+            sum(held.values())
+            - saved
+            + sum(_aligned(rows * row_bytes(tensors[name])) for name, rows in stream.ring_rows.items())
+            + _aligned(max(way.scratch_bytes for way in ways))
+            + sum(_aligned(way.state_bytes) for way in ways)
+        )
+
+
+def _undominated(offered: Sequence[Candidate], cycles: Callable[[Candidate], float]) -> tuple[Candidate, ...]:
+    """Those that no other one beats, or equals earlier, in everything."""
+
+    def figures(way: Candidate) -> tuple[float, ...]:
+        memory = way.scratch_bytes + way.state_bytes
+        return (
+            cycles(way), memory, way.weights_bytes, way.ram_bytes, way.rows_per_call,
+            not way.streams, not way.accumulates,
+        )  # fmt: skip
+
+    kept: list[tuple[tuple[float, ...], Candidate]] = []
+    for way in offered:
+        own = figures(way)
+        if any(all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in kept):
+            continue
+        kept = [k for k in kept if not all(a <= b for a, b in zip(own, k[0], strict=True))]
+        kept.append((own, way))
+    return tuple(way for _, way in kept)
+
+
+def _aligned(count: int) -> int:
+    return -(-count // 4) * 4
+
+
+# --- choice -----------------------------------------------------------------------------------------
+
+
+def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) -> list[Option]:
+    """The options that serve the aim within the machine's flash and RAM, in order.
+
+    What does not fit at all is chosen as small as it can be: the figures then say what is missing.
+    """
+    program = _IntegerProgram(options, layers)
+    board = {"weights": float(machine.flash_bytes), "ram": float(machine.ram_bytes)}
+    fastest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
+    if fastest is None:
+        fewest = program.solve({"ram": 1.0}, {"weights": board["weights"]}) or program.solve(
+            {"weights": 1.0}, {}
+        )
+        if fewest is None:
+            raise DoesNotFit("no layer has a kernel")
+        return fewest.options
+    if aim == "time":
+        return fastest.options
+    if aim == "flash":
+        least = program.solve({"weights": 1.0}, board) or fastest
+        return (program.solve({"cycles": 1.0}, {**board, "weights": least.weights}) or least).options
+    weights = (program.solve({"weights": 1.0}, board) or fastest).weights
+    small = {"weights": min(board["weights"], RAM_WEIGHTS * weights), "cycles": RAM_CYCLES * fastest.cycles}
+    least = program.solve({"ram": 1.0}, {**board, **small}) or program.solve({"ram": 1.0}, board) or fastest
+    if aim == "ram":
+        quickest = program.solve({"cycles": 1.0}, {**board, **small, "ram": least.ram})
+        return (quickest or least).options
+    arena = {"arena": BALANCED_ARENA * least.arena}
+    memory = {"ram": 1.0, "weights": FLASH_AGAINST_RAM}
+    balanced = program.solve(
+        memory, {**board, **arena, "cycles": BALANCED_CYCLES * fastest.cycles}
+    ) or program.solve({"cycles": 1.0}, {**board, **arena})
+    return (balanced or least).options
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A solution, and its figures."""
+
+    options: list[Option]
+
+    @property
+    def cycles(self) -> float:
+        return sum(option.cycles for option in self.options)
+
+    @property
+    def weights(self) -> float:
+        return sum(option.weights_bytes for option in self.options)
+
+    @property
+    def arena(self) -> float:
+        return max(option.arena_bytes for option in self.options)
+
+    @property
+    def ram(self) -> float:
+        return self.arena + sum(option.ram_bytes for option in self.options)
+
+
+class _IntegerProgram:
+    """One variable for each option, 0 or 1, and one for the arena."""
+
+    def __init__(self, options: Sequence[Option], layers: int) -> None:
+        self.options = options
+        self.covers = np.zeros((layers, len(options)))
+        for column, option in enumerate(options):
+            self.covers[option.first : option.last + 1, column] = 1.0
+        self.arena = np.array([option.arena_bytes for option in options], float)
+        self.rows = {
+            "cycles": np.array([option.cycles for option in options] + [0.0]),
+            "weights": np.array([float(option.weights_bytes) for option in options] + [0.0]),
+            "ram": np.array([float(option.ram_bytes) for option in options] + [1.0]),
+            "arena": np.array([0.0] * len(options) + [1.0]),
+        }
+
+    def solve(self, objective: Mapping[str, float], limits: Mapping[str, float]) -> _Chosen | None:
+        """The options that minimize the weighted figures within limits, or None: nothing is within them."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        count = len(self.options)
+        once = np.hstack([self.covers, np.zeros((len(self.covers), 1))])
+        # The options over one layer exclude each other: one of them is chosen, and the arena holds it.
+        holds = np.hstack([-self.covers * self.arena, np.ones((len(self.covers), 1))])
+        constraints = [LinearConstraint(once, 1.0, 1.0), LinearConstraint(holds, 0.0, np.inf)]
+        for name, limit in limits.items():
+            constraints.append(LinearConstraint(self.rows[name][np.newaxis], -np.inf, limit * (1 + 1e-9)))
+        cost = sum(weight * self.rows[name] for name, weight in objective.items())
+        found = milp(
+            cost / (np.abs(cost).max() or 1.0),
+            constraints=constraints,
+            bounds=Bounds(0.0, np.array([1.0] * count + [np.inf])),
+            integrality=np.array([1] * count + [0]),
+            options={"mip_rel_gap": 0.0},
+        )
+        if found.x is None:
+            return None
+        picked = [option for option, x in zip(self.options, found.x[:count], strict=True) if x > 0.5]
+        return _Chosen(sorted(picked, key=lambda option: option.first))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.boards import Board
 from pipeline.kernels import cortex_m4, portable
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Cost, Kernel, array_bytes
 from pipeline.kernels.portable import predicted_code_bytes
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
@@ -31,4 +31,13 @@ def candidates(
     )
 
 
-__all__ = ["LIBRARIES", "Candidate", "Cost", "Kernel", "candidates", "libraries_of", "predicted_code_bytes"]
+__all__ = [
+    "LIBRARIES",
+    "Candidate",
+    "Cost",
+    "Kernel",
+    "array_bytes",
+    "candidates",
+    "libraries_of",
+    "predicted_code_bytes",
+]

@@ -11,10 +11,11 @@ import numpy as np
 from pipeline.analyze import Fit, HostAnalysis, LayerAnalysis, RegionFit, Totals
 from pipeline.build import Firmware, Symbol
 from pipeline.compare import BoardFacts, Prediction, compare_outputs
-from pipeline.lower import Call, Place, Program
+from pipeline.lower import Call, Layer, Place, Program
 from pipeline.measure import Cost, Measurement, Source
 from pipeline.metrics import Agreement, ClassFigures, Classification
 from pipeline.quantize import Calibration, QuantizedModel, TensorRange
+from pipeline.stream import Portion
 
 CLASSES = ("cat", "dog", "frog")
 
@@ -36,17 +37,15 @@ def weights(name: str, *shape: int) -> Place:
     return Place(f"{name}/weights", shape, "int8", None, name)
 
 
-def call(index: int, name: str, operator: str, kernel: str, macs: int, **more: Any) -> Call:
-    return Call(
-        index=index,
-        name=name,
-        operator=operator,
-        kernel=kernel,
-        library="portable",
-        macs=macs,
-        parameters={},
-        **more,
-    )
+def call(
+    index: int, name: str, operator: str, kernel: str, macs: int, *, reads: tuple[Place, ...], writes: Place,
+    live: tuple[Place, ...], **more: Any,
+) -> Call:  # fmt: skip
+    layer = Layer(
+        index, name, operator, kernel, "portable", "plain C", macs, {}, reads, writes,
+        predicted_cycles=0, **more,
+    )  # fmt: skip
+    return Call(index, (layer,), (Portion(0, 0, 1),), reads, writes, live)
 
 
 PROGRAM = Program(
@@ -290,8 +289,9 @@ HOSTILE = "<b>&\"'|*_`](javascript:x)\n#{{ 7*7 }}{% raw %}--></style></script>"
 def hostile() -> Sample:
     """Every name from outside is an attempt to break out of the page or the table."""
     place = replace(SCORES, tensor=HOSTILE)
-    calls = (*PROGRAM.calls[:5], replace(PROGRAM.calls[5], name=HOSTILE, operator=HOSTILE, writes=place,
-                                         live=(LOGITS, place), fused=(HOSTILE,)))  # fmt: skip
+    last = PROGRAM.calls[5]
+    layer = replace(last.layers[0], name=HOSTILE, operator=HOSTILE, writes=place, fused=(HOSTILE,))
+    calls = (*PROGRAM.calls[:5], replace(last, layers=(layer,), writes=place, live=(LOGITS, place)))
     program = replace(PROGRAM, name=HOSTILE, calls=calls, outputs=(place,))
     symbol = Symbol(HOSTILE, 5_000, "flash", "harness", HOSTILE)
     linked = replace(

@@ -1,0 +1,209 @@
+"""Run layers strip by strip: in which order their rows are made, and how many rows of each map are kept.
+
+The last layer of a group pulls: before it makes rows, the rows that they are made of are made. A map
+between two layers of the group is then a ring of as many rows as are alive at a time, and a layer may
+write over rows of its input that nothing needs any more. Everything is found by playing the order through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.graph import Graph, Node
+from pipeline.kernels import Candidate
+from pipeline.tensors import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """One call of a kernel: which layer of the group, from which output row on, and how many rows.
+
+    Of a kernel that accumulates, first row and count are those of its input.
+    """
+
+    layer: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The portions of a group in their order, and what follows from it for memory."""
+
+    portions: tuple[Portion, ...]
+    ring_rows: Mapping[str, int]
+    """Rows that a map between two layers of the group needs; those that share a ring stand under one name."""
+    shares: Mapping[str, str]
+    """Maps that are written over another one, row by row: output to input."""
+    below: Mapping[tuple[str, str], int]
+    """(output, input): bytes by which the output has to begin below the input, if the two overlap at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What one portion reads and writes: rows [low, high) by tensor."""
+
+    portion: Portion
+    reads: Mapping[str, tuple[int, int]]
+    writes: tuple[str, int, int]
+    over: frozenset[str]
+    """Inputs of which each element is read before the same element of the output is written."""
+
+
+def map_rows(tensor: Tensor) -> int:
+    """How many rows a tensor has as a feature map: its height, or of (rows, features) the rows."""
+    return tensor.shape[1] if len(tensor.shape) == 4 else (tensor.shape[0] if len(tensor.shape) > 1 else 1)
+
+
+def row_bytes(tensor: Tensor) -> int:
+    """Bytes of one row of a feature map."""
+    return tensor.nbytes // max(map_rows(tensor), 1)
+
+
+def stream_group(
+    graph: Graph, nodes: Sequence[Node], candidates: Sequence[Candidate], whole: frozenset[str]
+) -> Stream:
+    """Play a group through. `whole` are the outputs that are read behind the group or by the user.
+
+    `nodes` read each other's outputs by name; a single layer whose kernel makes its output as a whole is a
+    group of one portion.
+    """
+    events = _Player(graph, nodes, candidates).play()
+    inside = [node.output for node in nodes if node.output not in whole]
+    outside = {name for event in events for name in event.reads} - {node.output for node in nodes}
+    shares = _shares(events, inside)
+    return Stream(
+        tuple(event.portion for event in events),
+        _ring_rows(graph, events, inside, shares),
+        shares,
+        {
+            (node.output, source): distance
+            for node in nodes
+            if node.output in whole
+            for source in sorted(outside)
+            if (distance := _distance(graph, events, node.output, source)) is not None
+        },
+    )
+
+
+class _Player:
+    """Makes rows as they are asked for, and writes down what happens."""
+
+    def __init__(self, graph: Graph, nodes: Sequence[Node], candidates: Sequence[Candidate]) -> None:
+        self.graph, self.nodes, self.candidates = graph, nodes, candidates
+        self.writer = {node.output: index for index, node in enumerate(nodes)}
+        self.made = dict.fromkeys(self.writer, 0)
+        self.taken = [0] * len(nodes)
+        """Input rows that a layer which accumulates has seen."""
+        self.events: list[_Event] = []
+
+    def play(self) -> list[_Event]:
+        """The events of one inference; several last layers advance in step."""
+        read = {name for node in self.nodes for name in node.inputs}
+        last = [node.output for node in self.nodes if node.output not in read]
+        heights = {name: map_rows(self.graph.tensors[name]) for name in self.made}
+        while unfinished := [name for name in last if self.made[name] < heights[name]]:
+            self._advance(self.writer[min(unfinished, key=lambda name: self.made[name] / heights[name])])
+        return self.events
+
+    def _need(self, tensor: str, rows: int) -> None:
+        while tensor in self.made and self.made[tensor] < rows:
+            self._advance(self.writer[tensor])
+
+    def _advance(self, layer: int) -> None:
+        """Make the next rows of one layer."""
+        node, candidate = self.nodes[layer], self.candidates[layer]
+        operands, output = self.graph.operands(node), self.graph.tensors[node.output]
+        height = map_rows(output)
+        sources = {
+            name: map_rows(tensor)
+            for name, tensor in zip(node.inputs, operands, strict=True)
+            if tensor is not None and not tensor.is_constant
+        }
+        if candidate.accumulates:
+            (source, rows), first = next(iter(sources.items())), self.taken[layer]
+            end = self.taken[layer] = min(first + candidate.rows_per_call, rows)
+            reads, writes = {source: (first, end)}, (0, height if end == rows else 0)
+        else:
+            first = self.made[node.output]
+            end = min(first + candidate.rows_per_call, height) if candidate.streams else height
+            low_high = node.op.rows_read(operands, output, first, end) if candidate.streams else None
+            reads = {name: low_high or (0, rows) for name, rows in sources.items()}
+            writes = (first, end)
+        for name, (_, high) in reads.items():
+            self._need(name, high)
+        self.made[node.output] = max(self.made[node.output], writes[1])
+        over = frozenset(node.inputs[position] for position in node.op.in_place(operands, output))
+        self.events.append(_Event(Portion(layer, first, end - first), reads, (node.output, *writes), over))
+
+
+def _shares(events: Sequence[_Event], inside: Sequence[str]) -> dict[str, str]:
+    """Which maps of the group may be written over another, because nobody else needs its rows any more."""
+    shares: dict[str, str] = {}
+    for output in inside:
+        own = [event for event in events if event.writes[0] == output]
+        for source in sorted(own[0].over & set(inside)):
+            if source in shares.values() or any(event.reads[source] != event.writes[1:] for event in own):
+                continue
+            needed: dict[str, int] = {}
+            if all(
+                needed.get(source, event.writes[2]) >= event.writes[2]
+                for event in _backwards(events, needed)
+                if event.writes[0] == output
+            ):
+                shares[output] = source
+                break
+    return shares
+
+
+def _backwards(events: Sequence[_Event], needed: dict[str, int]) -> Iterator[_Event]:
+    """The events from the last to the first; `needed` holds the lowest row of each map that is read later."""
+    for event in reversed(events):
+        yield event
+        for name, (low, _) in event.reads.items():
+            needed[name] = min(needed.get(name, low), low)
+
+
+def _ring_rows(
+    graph: Graph, events: Sequence[_Event], inside: Sequence[str], shares: Mapping[str, str]
+) -> dict[str, int]:
+    """The most rows of each map that are alive at a time, by the name of the map whose ring it is."""
+
+    def ring(name: str) -> str:
+        while name in shares:
+            name = shares[name]
+        return name
+
+    rows = dict.fromkeys((ring(name) for name in inside), 1)
+    needed: dict[str, int] = {}
+    for event in _backwards(events, needed):
+        name, _, end = event.writes
+        if ring(name) not in rows:
+            continue
+        lowest = min((low for other, low in needed.items() if ring(other) == ring(name)), default=end)
+        if name in shares:
+            # What it writes over is read by this very event.
+            lowest = min(lowest, event.reads[shares[name]][0])
+        rows[ring(name)] = min(max(rows[ring(name)], end - lowest), map_rows(graph.tensors[ring(name)]))
+    return rows
+
+
+def _distance(graph: Graph, events: Sequence[_Event], output: str, source: str) -> int | None:
+    """Bytes by which `output` has to begin below `source` so that it only covers rows that are done with.
+
+    None where nothing is won: the two would not overlap.
+    """
+    out_bytes, in_bytes = row_bytes(graph.tensors[output]), row_bytes(graph.tensors[source])
+    height = map_rows(graph.tensors[source])
+    distance, needed = 0, {source: height}
+    for event in _backwards(events, needed):
+        name, _, end = event.writes
+        if name != output:
+            continue
+        low = needed[source]
+        if source in event.reads and not (source in event.over and event.reads[source] == event.writes[1:]):
+            low = min(low, event.reads[source][0])
+        if low < height:
+            distance = max(distance, end * out_bytes - low * in_bytes)
+    return distance if distance < graph.tensors[output].nbytes else None
