@@ -220,7 +220,7 @@ class _Lowering:
         layers = []
         for number, (node, candidate) in enumerate(zip(step.nodes, step.candidates, strict=True)):
             state = self.memory.offsets.get(state_name(index, number))
-            scratch = self.memory.offsets.get(scratch_name(index)) if candidate.scratch_bytes else None
+            scratch = self.memory.offsets.get(scratch_name(index, number))
             layers.append(self._layer(node, candidate, scratch if state is None else state))
         made = {layer.writes.tensor for layer in layers}
         return Call(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -33,6 +34,12 @@ class Request:
     name: str
     nbytes: int
     lifetime: Lifetime
+    moments: int = -1
+    """A bit for each moment of its only step at which it is in use; all of them where it lives longer."""
+
+    def meets(self, other: Request) -> bool:
+        """Whether both need their bytes at the same time."""
+        return self.lifetime.overlaps(other.lifetime) and self.moments & other.moments != 0
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,9 @@ Below = Mapping[tuple[str, str], int]
 """(lower, upper): two buffers may overlap if the first begins by so many bytes below the second, or more."""
 
 
-def scratch_name(step: int) -> str:
-    """The memory that the calls of a step may use for themselves."""
-    return f"scratch of step {step}"
+def scratch_name(step: int, layer: int) -> str:
+    """The memory that the calls of a layer of a step may use for themselves."""
+    return f"scratch of step {step}, layer {layer}"
 
 
 def state_name(step: int, layer: int) -> str:
@@ -88,20 +95,22 @@ def _requests(schedule: Schedule, lifetimes: Mapping[str, Lifetime]) -> dict[str
     """One buffer for each tensor that owns its bytes, and for scratch and state."""
     tensors = schedule.graph.tensors
     requests: dict[str, Request] = {}
-    rings: dict[str, int] = {}
     shared: set[str] = set(schedule.aliases)
     for index, step in enumerate(schedule.steps):
         here = Lifetime(index, index)
-        rings |= {name: rows * row_bytes(tensors[name]) for name, rows in step.stream.ring_rows.items()}
         shared |= step.stream.shares.keys()
-        scratch = max(candidate.scratch_bytes for candidate in step.candidates)
-        extra = {scratch_name(index): scratch} | {
-            state_name(index, layer): candidate.state_bytes for layer, candidate in enumerate(step.candidates)
-        }
-        requests |= {name: Request(name, nbytes, here) for name, nbytes in extra.items() if nbytes}
+        for name, rows in step.stream.ring_rows.items():
+            requests[name] = Request(name, rows * row_bytes(tensors[name]), here, step.stream.busy[name])
+        for layer, candidate in enumerate(step.candidates):
+            scratch, state = scratch_name(index, layer), state_name(index, layer)
+            if candidate.scratch_bytes:
+                calls = step.stream.calls_of(layer)
+                requests[scratch] = Request(scratch, candidate.scratch_bytes, here, calls)
+            if candidate.state_bytes:
+                requests[state] = Request(state, candidate.state_bytes, here)
     for name, life in lifetimes.items():
-        if name not in shared:
-            requests[name] = Request(name, rings.get(name, tensors[name].nbytes), life)
+        if name not in shared and name not in requests:
+            requests[name] = Request(name, tensors[name].nbytes, life)
     return requests
 
 
@@ -157,12 +166,16 @@ def pack(requests: Sequence[Request], below: Below = MappingProxyType({})) -> tu
     inference", MLSys 2020 workshop).
     """
     bound = lower_bound(requests, below)
+    overlapping = {name for pair in below for name in pair}
     orders: list[list[Request]] = [
         sorted(requests, key=lambda r: (-r.nbytes, r.lifetime.first, r.name)),
         sorted(requests, key=lambda r: (-r.nbytes * (r.lifetime.last - r.lifetime.first + 1), r.name)),
         sorted(requests, key=lambda r: (r.lifetime.first - r.lifetime.last, -r.nbytes, r.name)),
         sorted(requests, key=lambda r: (r.lifetime.first, -r.nbytes, r.name)),
-        sorted(requests, key=lambda r: (-r.lifetime.first, -r.nbytes, r.name)),
+        # Along a chain of maps that cover each other, from its end: each begins a little above the next,
+        # if scratch and rings do not stand between them.
+        sorted(requests, key=lambda r: (r.name in overlapping, -r.lifetime.first, -r.nbytes, r.name)),
+        sorted(requests, key=lambda r: (r.name not in overlapping, -r.lifetime.first, -r.nbytes, r.name)),
     ]
     best = min((_place(order, below) for order in orders), key=lambda placed: placed[1])
     order = min(orders, key=lambda candidate: _place(candidate, below)[1])
@@ -189,11 +202,26 @@ def lower_bound(requests: Iterable[Request], below: Below = MappingProxyType({})
         return max(a + b - max(a, _aligned(max(distance, 0)) + b), 0)
 
     def alive(step: int) -> int:
-        names = {name for name, r in held.items() if r.lifetime.first <= step <= r.lifetime.last}
-        shared = sum(saved(*pair, distance) for pair, distance in below.items() if names.issuperset(pair))
-        return sum(_aligned(held[name].nbytes) for name in names) - shared
+        here = [
+            request for request in held.values() if request.lifetime.first <= step <= request.lifetime.last
+        ]
+        always = {request.name for request in here if request.moments == -1}
+        shared = sum(saved(*pair, distance) for pair, distance in below.items() if always.issuperset(pair))
+        return sum(_aligned(held[name].nbytes) for name in always) - shared + _peak(here)
 
     return max((alive(step) for step in {r.lifetime.first for r in held.values()}), default=0)
+
+
+def _peak(requests: Iterable[Request]) -> int:
+    """The largest sum of aligned sizes at one moment of a step, of what is not in use all the time."""
+    at: Counter[int] = Counter()
+    for request in requests:
+        moments = request.moments
+        while moments > 0:
+            lowest = moments & -moments
+            at[lowest] += _aligned(request.nbytes)
+            moments ^= lowest
+    return max(at.values(), default=0)
 
 
 def _place(order: Sequence[Request], below: Below) -> tuple[dict[str, int], int]:
@@ -203,11 +231,7 @@ def _place(order: Sequence[Request], below: Below) -> tuple[dict[str, int], int]
     arena_bytes = 0
     for request in order:
         offset = 0
-        taken = (
-            _forbidden(request, other, start, below)
-            for other, start in placed
-            if other.lifetime.overlaps(request.lifetime)
-        )
+        taken = (_forbidden(request, other, start, below) for other, start in placed if other.meets(request))
         for low, high in sorted(taken):
             if offset < high and offset > low:
                 offset = _aligned(high)

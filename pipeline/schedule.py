@@ -7,6 +7,8 @@ one option, the arena is as large as the largest option chosen, flash and RAM ad
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -145,8 +147,8 @@ class _Options:
     nodes: tuple[Node, ...]
     aliases: Mapping[str, str]
     machine: Machine
-    streams: dict[tuple[int, tuple[int, ...]], Stream] = field(default_factory=dict)
-    """By first layer and rows of each layer's calls: the rest of a candidate changes nothing of a stream."""
+    streams: dict[tuple[int, tuple[int, ...], bool], Stream] = field(default_factory=dict)
+    """By first layer, rows of each layer's calls, and whether portions are cut to what is asked for."""
 
     def all(self) -> list[Option]:
         return [option for first in range(len(self.nodes)) for option in self._from(first)]
@@ -155,10 +157,13 @@ class _Options:
         for candidate in self.ways[first]:
             yield self._option(first, (candidate,))
         for last in range(first + 1, min(first + MOST_LAYERS_TOGETHER, len(self.nodes))):
-            if not all(any(way.streams for way in self.ways[k]) for k in (last - 1, last)):
+            if not any(way.streams for way in self.ways[last - 1]):
                 return
             if self._connected(first, last):
-                yield from (self._option(first, ways) for ways in self._together(first, last))
+                for ways in self._together(first, last):
+                    yield self._option(first, ways)
+                    if any(way.rows_per_call > 1 for way in ways):
+                        yield self._option(first, ways, exactly=True)
 
     @cached_property
     def ways(self) -> tuple[tuple[Candidate, ...], ...]:
@@ -175,10 +180,15 @@ class _Options:
         return candidate.cost.cycles + candidate.flash_read_bytes * self.machine.stall_cycles
 
     def _connected(self, first: int, last: int) -> bool:
-        """Whether each map that is made before the last layer is read within the stretch, as rows."""
+        """Whether each map that is made before the last layer is read within the stretch, as rows.
+
+        One that is read under another shape has to be whole by then, so that its reader is in a later step.
+        """
         inside = self.nodes[first : last + 1]
         outputs = {node.output: node for node in inside[:-1]}
         read = {name for node in inside for name in node.inputs}
+        if any(self.aliases.get(name) in outputs for name in read):
+            return False
         return outputs.keys() <= read and all(
             len(self.graph.tensors[name].shape) == 4 and map_rows(self.graph.tensors[name]) > 1
             for name in outputs
@@ -210,15 +220,28 @@ class _Options:
                         found.add(tuple(picked))
                         yield tuple(picked)
 
-    def _option(self, first: int, ways: tuple[Candidate, ...]) -> Option:
+    def _option(self, first: int, ways: tuple[Candidate, ...], exactly: bool = False) -> Option:
         last = first + len(ways) - 1
-        key = first, tuple(way.rows_per_call if way.streams or way.accumulates else 0 for way in ways)
+        rows = tuple(way.rows_per_call if way.streams or way.accumulates else 0 for way in ways)
+        key = first, rows, exactly
+        nodes = self.nodes[first : last + 1]
         if key not in self.streams:
-            nodes = self.nodes[first : last + 1]
-            self.streams[key] = stream_group(self.graph, nodes, ways, self._whole(first, last))
+            whole = self._whole(first, last)
+            self.streams[key] = stream_group(self.graph, nodes, ways, whole, exactly)
         stream = self.streams[key]
-        cycles = sum(self.cycles(way) for way in ways)
+        # A call for fewer rows than a kernel makes at once takes as long.
+        calls = Counter(portion.layer for portion in stream.portions)
+        cycles = sum(
+            self.cycles(way) * self._calls_too_many(way, node, calls[layer])
+            for layer, (way, node) in enumerate(zip(ways, nodes, strict=True))
+        )
         return Option(first, last, ways, stream, cycles, self._arena(first, last, ways, stream))
+
+    def _calls_too_many(self, way: Candidate, node: Node, calls: int) -> float:
+        """Calls of a layer against those that its cost is meant for."""
+        if not way.streams:
+            return 1.0
+        return calls / math.ceil(map_rows(self.graph.tensors[node.output]) / way.rows_per_call)
 
     @cached_property
     def lives(self) -> dict[str, tuple[int, int]]:
@@ -264,13 +287,15 @@ class _Options:
             if self.lives[owner][1] <= last and owner not in self.graph.outputs:
                 both = max(held[output], _aligned(distance) + held[owner])
                 saved = max(saved, held[output] + held[owner] - both)
-        return (
-            sum(held.values())
-            - saved
-            + sum(_aligned(rows * row_bytes(tensors[name])) for name, rows in stream.ring_rows.items())
-            + _aligned(max(way.scratch_bytes for way in ways))
-            + sum(_aligned(way.state_bytes) for way in ways)
+        ring_bytes = {
+            name: _aligned(rows * row_bytes(tensors[name])) for name, rows in stream.ring_rows.items()
+        }
+        peak = max(
+            _aligned(ways[portion.layer].scratch_bytes)
+            + sum(count for name, count in ring_bytes.items() if stream.busy[name] >> moment & 1)
+            for moment, portion in enumerate(stream.portions)
         )
+        return sum(held.values()) - saved + peak + sum(_aligned(way.state_bytes) for way in ways)
 
 
 def _undominated(offered: Sequence[Candidate], cycles: Callable[[Candidate], float]) -> tuple[Candidate, ...]:
@@ -378,13 +403,19 @@ class _IntegerProgram:
         from scipy.optimize import Bounds, LinearConstraint, milp
 
         count = len(self.options)
+        # Everything near 1, so that the solver's tolerances mean something.
+        scale = {name: np.abs(row).max() or 1.0 for name, row in self.rows.items()}
+        largest = self.arena.max() or 1.0
         once = np.hstack([self.covers, np.zeros((len(self.covers), 1))])
         # The options over one layer exclude each other: one of them is chosen, and the arena holds it.
-        holds = np.hstack([-self.covers * self.arena, np.ones((len(self.covers), 1))])
+        holds = np.hstack([-self.covers * self.arena / largest, np.ones((len(self.covers), 1))])
         constraints = [LinearConstraint(once, 1.0, 1.0), LinearConstraint(holds, 0.0, np.inf)]
+        rows = {name: np.append(row[:count], row[count] * largest) for name, row in self.rows.items()}
         for name, limit in limits.items():
-            constraints.append(LinearConstraint(self.rows[name][np.newaxis], -np.inf, limit * (1 + 1e-9)))
-        cost = sum(weight * self.rows[name] for name, weight in objective.items())
+            constraints.append(
+                LinearConstraint(rows[name][np.newaxis] / scale[name], -np.inf, limit / scale[name])
+            )
+        cost = sum(weight * rows[name] for name, weight in objective.items())
         found = milp(
             cost / (np.abs(cost).max() or 1.0),
             constraints=constraints,

@@ -38,6 +38,12 @@ class Stream:
     """Maps that are written over another one, row by row: output to input."""
     below: Mapping[tuple[str, str], int]
     """(output, input): bytes by which the output has to begin below the input, if the two overlap at all."""
+    busy: Mapping[str, int]
+    """Of each ring, a bit for every portion at which it holds rows that are still to be read."""
+
+    def calls_of(self, layer: int) -> int:
+        """A bit for every portion of one layer."""
+        return sum(1 << i for i, portion in enumerate(self.portions) if portion.layer == layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +68,19 @@ def row_bytes(tensor: Tensor) -> int:
 
 
 def stream_group(
-    graph: Graph, nodes: Sequence[Node], candidates: Sequence[Candidate], whole: frozenset[str]
+    graph: Graph,
+    nodes: Sequence[Node],
+    candidates: Sequence[Candidate],
+    whole: frozenset[str],
+    exactly: bool = False,
 ) -> Stream:
     """Play a group through. `whole` are the outputs that are read behind the group or by the user.
 
     `nodes` read each other's outputs by name; a single layer whose kernel makes its output as a whole is a
-    group of one portion.
+    group of one portion. `exactly` has a layer that makes several rows at once begin with a portion
+    that is cut to what is asked for first: one call more, and often fewer rows to keep.
     """
-    events = _Player(graph, nodes, candidates).play()
+    events = _Player(graph, nodes, candidates, exactly).play()
     inside = [node.output for node in nodes if node.output not in whole]
     outside = {name for event in events for name in event.reads} - {node.output for node in nodes}
     shares = _shares(events, inside)
@@ -84,14 +95,17 @@ def stream_group(
             for source in sorted(outside)
             if (distance := _distance(graph, events, node.output, source)) is not None
         },
+        _busy(events, inside, shares),
     )
 
 
 class _Player:
     """Makes rows as they are asked for, and writes down what happens."""
 
-    def __init__(self, graph: Graph, nodes: Sequence[Node], candidates: Sequence[Candidate]) -> None:
-        self.graph, self.nodes, self.candidates = graph, nodes, candidates
+    def __init__(
+        self, graph: Graph, nodes: Sequence[Node], candidates: Sequence[Candidate], exactly: bool
+    ) -> None:
+        self.graph, self.nodes, self.candidates, self.exactly = graph, nodes, candidates, exactly
         self.writer = {node.output: index for index, node in enumerate(nodes)}
         self.made = dict.fromkeys(self.writer, 0)
         self.taken = [0] * len(nodes)
@@ -109,10 +123,10 @@ class _Player:
 
     def _need(self, tensor: str, rows: int) -> None:
         while tensor in self.made and self.made[tensor] < rows:
-            self._advance(self.writer[tensor])
+            self._advance(self.writer[tensor], rows)
 
-    def _advance(self, layer: int) -> None:
-        """Make the next rows of one layer."""
+    def _advance(self, layer: int, wanted: int = 0) -> None:
+        """Make the next rows of one layer, of which `wanted` have to be there in the end."""
         node, candidate = self.nodes[layer], self.candidates[layer]
         operands, output = self.graph.operands(node), self.graph.tensors[node.output]
         height = map_rows(output)
@@ -127,7 +141,10 @@ class _Player:
             reads, writes = {source: (first, end)}, (0, height if end == rows else 0)
         else:
             first = self.made[node.output]
-            end = min(first + candidate.rows_per_call, height) if candidate.streams else height
+            count = candidate.rows_per_call
+            if self.exactly and first == 0 and wanted:
+                count = wanted % count or count
+            end = min(first + count, height) if candidate.streams else height
             low_high = node.op.rows_read(operands, output, first, end) if candidate.streams else None
             reads = {name: low_high or (0, rows) for name, rows in sources.items()}
             writes = (first, end)
@@ -171,9 +188,7 @@ def _ring_rows(
     """The most rows of each map that are alive at a time, by the name of the map whose ring it is."""
 
     def ring(name: str) -> str:
-        while name in shares:
-            name = shares[name]
-        return name
+        return _ring(name, shares)
 
     rows = dict.fromkeys((ring(name) for name in inside), 1)
     needed: dict[str, int] = {}
@@ -187,6 +202,29 @@ def _ring_rows(
             lowest = min(lowest, event.reads[shares[name]][0])
         rows[ring(name)] = min(max(rows[ring(name)], end - lowest), map_rows(graph.tensors[ring(name)]))
     return rows
+
+
+def _ring(name: str, shares: Mapping[str, str]) -> str:
+    """The map whose ring a map is written into."""
+    while name in shares:
+        name = shares[name]
+    return name
+
+
+def _busy(events: Sequence[_Event], inside: Sequence[str], shares: Mapping[str, str]) -> dict[str, int]:
+    """When each ring holds rows that are still to be read."""
+    busy = {_ring(name, shares): 0 for name in inside}
+    last: dict[tuple[str, int], int] = {}
+    for index in range(len(events) - 1, -1, -1):
+        event = events[index]
+        name, first, end = event.writes
+        if _ring(name, shares) in busy:
+            until = max((last.get((name, row), index) for row in range(first, end)), default=index)
+            busy[_ring(name, shares)] |= (1 << until + 1) - (1 << index)
+        for source, (low, high) in event.reads.items():
+            for row in range(low, high):
+                last.setdefault((source, row), index)
+    return busy
 
 
 def _distance(graph: Graph, events: Sequence[_Event], output: str, source: str) -> int | None:

@@ -10,10 +10,10 @@ from tests.tflite_chains import Chain, convolution_options, pool_options
 SIZE, CHANNELS = 4, 3
 
 
-def random_network(rng: np.random.Generator, operators: int) -> bytes:
-    """Operators on 4x4x3 maps that read any map made before; all maps that nobody reads are summed up."""
+def random_network(rng: np.random.Generator, operators: int, height: int = SIZE) -> bytes:
+    """Operators on (height, 4, 3) maps that read any made before; those that nobody reads are summed up."""
     chain = Chain()
-    shape = (1, SIZE, SIZE, CHANNELS)
+    shape = (1, height, SIZE, CHANNELS)
     maps = [chain.tensor("image", shape, scale=0.05, zero_point=-3)]
     unread = {maps[0]}
     reshapes = 0
@@ -72,12 +72,12 @@ def random_network(rng: np.random.Generator, operators: int) -> bytes:
             held = chain.graph.tensors[x].quantization
             flat = chain.tensor(
                 f"net/flat_{index}/Op",
-                (1, SIZE * SIZE * CHANNELS),
+                (1, height * SIZE * CHANNELS),
                 scale=held.scale[0],
                 zero_point=held.zeroPoint[0],
             )
             y = tensor(name, like=x)
-            there = chain.tensor(f"to_{index}", (2,), "int32", data=np.array([1, SIZE * SIZE * CHANNELS]))
+            there = chain.tensor(f"to_{index}", (2,), "int32", data=np.array([1, height * SIZE * CHANNELS]))
             back = chain.tensor(f"from_{index}", (4,), "int32", data=np.array(shape))
             chain.operator("RESHAPE", [x, there], flat, schema.ReshapeOptionsT())
             chain.operator("RESHAPE", [flat, back], y, schema.ReshapeOptionsT())

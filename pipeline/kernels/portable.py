@@ -64,6 +64,7 @@ class Portable(Kernel):
                 variant="plain C",
                 parameters=lambda: op.parameters(inputs, output),
                 cost=Cost(instructions, CYCLES_PER_INSTRUCTION * instructions),
+                weights_bytes=sum(x.nbytes for x in inputs if x is not None and x.is_constant),
             ),
         )
 

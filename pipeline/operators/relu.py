@@ -46,6 +46,11 @@ class Clamping(Operator):
     def in_place(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, ...]:
         return (0,)
 
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int] | None:
+        return (first, end) if len(output.shape) == 4 else None
+
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct requantize`, in its order."""
         x = present(inputs[0])

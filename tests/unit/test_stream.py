@@ -1,0 +1,178 @@
+"""Layers run strip by strip, replayed portion by portion on the bytes of one arena, against TFLite.
+
+The replay knows nothing of how rings were sized or placed: it hands each portion just the rows that its
+places hold, everything else is noise, and what the last layer leaves has to be what TFLite's reference
+kernels make. The kernels are the operators' numpy references, said to work row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pipeline.kernels
+from pipeline.graph import Graph
+from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.lower import Layer, Place, Program, lower_program
+from pipeline.passes import apply_passes
+from pipeline.plan import MemoryPlan, plan_schedule
+from pipeline.read_tflite import read_tflite
+from pipeline.schedule import Machine, Schedule, schedule_layers
+from tests.tflite_networks import random_network
+from tests.unit.test_passes import by_tflite
+
+HEIGHT = 11
+AIMS = ("time", "ram", "flash", "balanced")
+
+
+class Rows(Kernel):
+    """Any operator whose output rows are made of some input rows, so many at a time."""
+
+    name = "rows"
+
+    def candidates(self, op, inputs, output):
+        if op.rows_read(inputs, output, 0, 1) is None:
+            return []
+        return [
+            Candidate(
+                "rows", op.kernel, "", dict, Cost(1.0, output.elements * (1.0 + 1.0 / rows)),
+                scratch_bytes=24 * rows, streams=True, rows_per_call=rows,
+            )
+            for rows in (1, 2, 4, HEIGHT)
+        ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def rows_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pipeline.kernels.LIBRARIES, "rows", (Rows(),))
+
+
+def scheduled(tflite: bytes, aim: str) -> tuple[Graph, Schedule, Program]:
+    graph, _ = apply_passes(read_tflite(tflite, "network"))
+    schedule = schedule_layers(graph, Machine(("rows", "portable"), 1 << 30, 1 << 30), aim)
+    return graph, schedule, lower_program(schedule, plan_schedule(schedule))
+
+
+class Replay:
+    """Runs a program's portions on one arena; a portion sees the rows that it may see, and noise."""
+
+    def __init__(self, graph: Graph, program: Program) -> None:
+        self.graph, self.program = graph, program
+        self.nodes = {node.name: node for node in graph.nodes}
+        self.noise = np.random.default_rng(7)
+        self.arena = self.noise.integers(0, 256, program.arena_bytes, np.uint8)
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        self.map(self.program.inputs[0])[:] = x.reshape(x.shape[1], -1).view(np.uint8)
+        for call in self.program.calls:
+            for portion in call.portions:
+                self.portion(call.layers[portion.layer], portion.first, portion.count)
+        output = self.program.outputs[0]
+        return self.map(output).copy().view(output.dtype).reshape(output.shape)
+
+    def portion(self, layer: Layer, first: int, count: int) -> None:
+        node = self.nodes[layer.name]
+        operands, output = self.graph.operands(node), self.graph.tensors[node.output]
+        if layer.scratch_offset is not None:
+            self.arena[layer.scratch_offset : layer.scratch_offset + 24] = self.noise.integers(0, 256, 24)
+        places = {place.tensor: place for place in layer.reads if place.constant is None}
+        seen = node.op.rows_read(operands, output, first, first + count) if layer.maps else None
+        arrays = []
+        for position in node.op.operands(operands):
+            tensor = operands[position]
+            if tensor.is_constant:
+                arrays.append(tensor.data)
+                continue
+            place = places[tensor.name]
+            low, high = seen or (0, rows_of(place))
+            held = self.map(place)
+            x = self.noise.integers(0, 256, (rows_of(place), held.shape[1])).astype(np.uint8)
+            for row in range(low, high):
+                x[row] = held[row % len(held)]
+            arrays.append(x.view(tensor.dtype).reshape(tensor.shape))
+        made = node.op.reference(node.op.parameters(operands, output), *arrays)
+        made = np.ascontiguousarray(made).view(np.uint8).reshape(rows_of(layer.writes), -1)
+        rows = range(first, first + count) if layer.maps else range(len(made))
+        kept = self.map(layer.writes)
+        assert len(rows) <= len(kept)
+        kept[[row % len(kept) for row in rows]] = made[rows]
+
+    def map(self, place: Place) -> np.ndarray:
+        """The bytes of the rows that are kept, one row after the other."""
+        width = int(np.prod(place.shape)) * np.dtype(place.dtype).itemsize // rows_of(place)
+        kept = place.ring_rows or rows_of(place)
+        assert place.offset + kept * width <= len(self.arena)
+        return self.arena[place.offset : place.offset + kept * width].reshape(kept, width)
+
+
+def rows_of(place: Place) -> int:
+    return place.shape[1] if len(place.shape) == 4 else 1
+
+
+networks = st.builds(
+    lambda seed, operators: (seed, random_network(np.random.default_rng(seed), operators, HEIGHT)),
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 10),
+)
+
+
+@given(networks, st.sampled_from(AIMS))
+@settings(max_examples=150, deadline=None)
+def test_strip_by_strip_gives_the_reference_integers(network, aim):
+    seed, tflite = network
+    graph, _, program = scheduled(tflite, aim)
+    x = np.random.default_rng(seed).integers(-128, 128, graph.tensors[graph.inputs[0]].shape).astype(np.int8)
+    np.testing.assert_array_equal(Replay(graph, program).run(x), by_tflite(tflite, x))
+
+
+def noticed(graph: Graph, schedule: Schedule, memory: MemoryPlan, tflite: bytes) -> bool:
+    x = np.random.default_rng(3).integers(-128, 128, (1, HEIGHT, 4, 3)).astype(np.int8)
+    try:
+        made = Replay(graph, lower_program(schedule, memory)).run(x)
+    except AssertionError:
+        return True
+    return not np.array_equal(made, by_tflite(tflite, x))
+
+
+def networks_for_mutants() -> Iterator[tuple[Graph, Schedule, bytes]]:
+    for seed in range(60):
+        tflite = random_network(np.random.default_rng(seed), 6, HEIGHT)
+        graph, schedule, _ = scheduled(tflite, "ram")
+        yield graph, schedule, tflite
+
+
+def test_a_ring_of_one_row_less_is_noticed():
+    found = []
+    for graph, schedule, tflite in networks_for_mutants():
+        for index, step in enumerate(schedule.steps):
+            for name, rows in step.stream.ring_rows.items():
+                if 1 < rows < HEIGHT:
+                    less = replace(step.stream, ring_rows={**step.stream.ring_rows, name: rows - 1})
+                    steps = list(schedule.steps)
+                    steps[index] = replace(step, stream=less)
+                    mutant = replace(schedule, steps=tuple(steps))
+                    found.append(noticed(graph, mutant, plan_schedule(mutant), tflite))
+    # A row that is clamped to what it was before hides a mistake.
+    assert len(found) > 10
+    assert sum(found) >= 0.9 * len(found)
+
+
+def test_an_output_that_covers_one_row_too_many_is_noticed():
+    found = []
+    for graph, schedule, tflite in networks_for_mutants():
+        memory = plan_schedule(schedule)
+        for step in schedule.steps:
+            for (output, source), distance in step.stream.below.items():
+                row = graph.tensors[output].nbytes // HEIGHT
+                above = memory.offsets.get(source, -1) - memory.offsets[output]
+                if max(distance, row) <= above < distance + 4 and above < graph.tensors[output].nbytes:
+                    moved = {**memory.offsets, output: memory.offsets[output] + row}
+                    found.append(noticed(graph, schedule, replace(memory, offsets=moved), tflite))
+    # What a wrong row adds may vanish under a maximum or a clamp.
+    assert len(found) > 10
+    assert sum(found) >= 0.7 * len(found)
