@@ -90,7 +90,14 @@ Config = Annotated[
     Path | None, typer.Option("--config", help="settings; default ./deploy.toml where it exists")
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="folder of all results")]
-Optimize = Annotated[Aim | None, typer.Option("--optimize", help="what the build aims at")]
+Optimize = Annotated[Aim | None, typer.Option("--optimize", help="what kernels, memory and compiler aim at")]
+MaxRam = Annotated[
+    int | None,
+    typer.Option("--max-ram", help="bytes of arena and of weights in RAM, at most", metavar="BYTES"),
+]
+MaxFlash = Annotated[
+    int | None, typer.Option("--max-flash", help="bytes of weights in flash, at most", metavar="BYTES")
+]
 Runner = Annotated[
     str | None, typer.Option("--runner", help="unicorn, renode, qemu, host, serial; see `boards`")
 ]
@@ -360,6 +367,9 @@ def generate(
     board: Board = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    optimize: Optimize = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -368,8 +378,9 @@ def generate(
     from pipeline.deploy import generate_sources
 
     settings = _settings(
-        config, model=model, board=board, samples=samples, preprocess=preprocess, output=output
-    )
+        config, model=model, board=board, samples=samples, preprocess=preprocess,
+        optimize=optimize, max_ram=max_ram, max_flash=max_flash, output=output,
+    )  # fmt: skip
     with _progress() as progress:
         folder, generated = generate_sources(settings, progress)
     program, tree = generated.program, generated.tree
@@ -398,6 +409,8 @@ def build(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -412,6 +425,8 @@ def build(
         samples=samples,
         preprocess=preprocess,
         optimize=optimize,
+        max_ram=max_ram,
+        max_flash=max_flash,
         output=output,
     )
     with _progress() as progress:
@@ -454,6 +469,8 @@ def run(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
     inferences: Inferences = None,
     output: Output = None,
     config: Config = None,
@@ -465,7 +482,8 @@ def run(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
-        optimize=optimize, inferences=inferences, output=output,
+        optimize=optimize,
+        max_ram=max_ram, max_flash=max_flash, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         executed = run_image(settings, progress)
@@ -515,6 +533,8 @@ def deploy(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
     estimate_for: EstimateFor = None,
     inferences: Inferences = None,
     output: Output = None,
@@ -528,7 +548,8 @@ def deploy(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
-        optimize=optimize, estimate_for=estimate_for, inferences=inferences, output=output,
+        optimize=optimize,
+        max_ram=max_ram, max_flash=max_flash, estimate_for=estimate_for, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files = deploy_model(settings, progress)
@@ -551,6 +572,8 @@ def flash(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
     output: Output = None,
     config: Config = None,
     verbose: Verbose = False,
@@ -560,7 +583,8 @@ def flash(
 
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, baud=baud, samples=samples,
-        preprocess=preprocess, optimize=optimize, output=output,
+        preprocess=preprocess, optimize=optimize,
+        max_ram=max_ram, max_flash=max_flash, output=output,
     )  # fmt: skip
     with _progress() as progress:
         flashed = flash_model(settings, progress, _shown(verbose))
@@ -644,6 +668,8 @@ def measure(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
     inferences: Inferences = None,
     runs: Runs = None,
     output: Output = None,
@@ -657,7 +683,8 @@ def measure(
 
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
-        samples=samples, preprocess=preprocess, optimize=optimize, inferences=inferences, timed_runs=runs,
+        samples=samples, preprocess=preprocess, optimize=optimize,
+        max_ram=max_ram, max_flash=max_flash, inferences=inferences, timed_runs=runs,
         output=output,
     )  # fmt: skip
     with _progress() as progress:

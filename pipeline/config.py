@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.registry import nearest
+from pipeline.schedule import Aim
 
 DEFAULT_FILE = Path("deploy.toml")
-Aim = Literal["time", "ram", "flash", "balanced"]
 
 
 class Budget(BaseModel):
@@ -52,7 +52,11 @@ class Settings(BaseModel):
         default=None,
         description="board whose cycles are estimated, or none; default: the board, or nucleo_l4r5zi",
     )
-    optimize: Aim = Field(default="balanced", description="what the compiler aims at")
+    optimize: Aim = Field(default="balanced", description="what kernels, memory plan and compiler aim at")
+    max_ram: int | None = Field(
+        default=None, ge=0, description="bytes of arena and of weights in RAM, at most"
+    )
+    max_flash: int | None = Field(default=None, ge=0, description="bytes of weights in flash, at most")
     output: Path | None = Field(
         default=None, description="folder of all results; default build/<model>/<board>"
     )

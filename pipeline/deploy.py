@@ -33,7 +33,7 @@ from pipeline.flash import (
     reset_board,
 )
 from pipeline.graph import Graph
-from pipeline.kernels import predicted_code_bytes
+from pipeline.kernels import libraries_of, predicted_code_bytes
 from pipeline.load import (
     FloatModel,
     Samples,
@@ -57,7 +57,7 @@ from pipeline.report import Report, make_report, with_budget, write_report
 from pipeline.report.changes import junit_xml
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
-from pipeline.schedule import schedule_layers
+from pipeline.schedule import Aim, Machine, machine_of, schedule_layers
 from pipeline.timing import SIMULATORS, Estimate, TimingModel, can_estimate, estimate_cycles, timing_model
 
 Progress = Callable[[str, int, int], None]
@@ -125,7 +125,7 @@ def deploy(
     model = estimated_board(settings, board)
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board)
+    generated = generate_for(settings, loaded.quantized, board)
     prediction = predict(generated.program, board)
     refuse_what_cannot_fit(prediction, board, generated.program)
     folder = output_folder(settings, loaded.name)
@@ -225,7 +225,7 @@ def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Gene
     """Write the source tree of a model for a board."""
     board = the_board(settings)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board)
+    generated = generate_for(settings, loaded.quantized, board)
     # Where `build` and `deploy` put it too.
     folder = output_folder(settings, loaded.name) / board.name / "src"
     write_tree(generated.tree, folder)
@@ -237,7 +237,7 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     board = the_board(settings)
     check_tools(board)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board)
+    generated = generate_for(settings, loaded.quantized, board)
     refuse_what_cannot_fit(predict(generated.program, board), board, generated.program)
     folder = output_folder(settings, loaded.name)
     return generated, _build(generated, board, folder, settings, progress)
@@ -380,12 +380,28 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     return Loaded(model.name, model, quantized, samples)
 
 
-def generate(quantized: QuantizedModel, board: Board) -> Generated:
+def generate(
+    quantized: QuantizedModel, board: Board, machine: Machine | None = None, aim: Aim = "balanced"
+) -> Generated:
     """From the TFLite file to C: read, rewrite, schedule, plan, lower, render."""
     graph, applied = apply_passes(read_tflite(quantized.tflite, quantized.name))
-    schedule = schedule_layers(graph)
+    schedule = schedule_layers(graph, machine or machine_of(board), aim)
     program = lower_program(schedule, plan_schedule(schedule))
     return Generated(graph, applied, program, render_sources(program, board))
+
+
+def generate_for(settings: Settings, quantized: QuantizedModel, board: Board) -> Generated:
+    """The same as the settings want it; an image for a simulator has the schedule of the board meant."""
+    meant = the_board(settings)
+    slow = meant
+    if not meant.timing and settings.estimate_for != "none":
+        slow = load_board(settings.estimate_for or ESTIMATED_BOARD)
+    machine = replace(machine_of(meant, slow), libraries=libraries_of(board))
+    if settings.max_ram is not None:
+        machine = replace(machine, ram_bytes=settings.max_ram, must_fit=True)
+    if settings.max_flash is not None:
+        machine = replace(machine, flash_bytes=settings.max_flash, must_fit=True)
+    return generate(quantized, board, machine, settings.optimize)
 
 
 def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
@@ -505,7 +521,7 @@ def _execute(
 ) -> Executed:
     """Run samples through an image, which is built first where it is not given."""
     if image is None:
-        generated = generate(loaded.quantized, board)
+        generated = generate_for(settings, loaded.quantized, board)
         image = generated, _build(generated, board, folder, settings, progress)
     generated, firmware = image
     inputs = quantize_inputs(loaded.quantized.tflite, loaded.samples.take(settings.inferences).x)
@@ -662,6 +678,10 @@ def command_line(settings: Settings) -> str:
         words.append(f"--estimate-for {settings.estimate_for}")
     if settings.optimize != Settings().optimize:
         words.append(f"--optimize {settings.optimize}")
+    if settings.max_ram is not None:
+        words.append(f"--max-ram {settings.max_ram}")
+    if settings.max_flash is not None:
+        words.append(f"--max-flash {settings.max_flash}")
     if settings.inferences != Settings().inferences:
         words.append(f"--inferences {settings.inferences}")
     return " ".join(words)

@@ -25,6 +25,8 @@ from pipeline.stream import Stream, map_rows, row_bytes, stream_group
 
 Aim = Literal["time", "ram", "flash", "balanced"]
 
+# Of a board's memory, for what is no weights and no arena: code; harness, input copy and code in RAM.
+RESERVED_FLASH, RESERVED_RAM = 40 << 10, 16 << 10
 # Layers that may run strip by strip together, and the strips' heights that are tried.
 MOST_LAYERS_TOGETHER = 14
 STRIP_ROWS = (1, 2, 4, 1 << 30)
@@ -47,6 +49,8 @@ class Machine:
     """For the arena and for weights in RAM."""
     stall_cycles: float = 0.0
     """Cycles that the core waits for one byte of a constant that it reads once from flash."""
+    must_fit: bool = False
+    """Whether a schedule that is larger is an error here; else whoever builds it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +98,12 @@ def machine_of(board: Board, timing: Board | None = None) -> Machine:
     """A board as a schedule sees it; `timing` is the board whose flash counts, where this one has none."""
     slow = timing or board
     read_bytes = int(slow.timing.get("flash_read_bits", 64)) // 8
-    stall = (slow.clock.flash_latency + int(slow.timing.get("data_miss_extra", 0))) / read_bytes
+    wait = slow.clock.flash_latency + int(slow.timing.get("data_miss_extra", 0))
     return Machine(
         libraries_of(board),
-        board.flash_bytes,
-        board.ram_bytes - board.stack_bytes,
-        stall if slow.clock.flash_latency else 0.0,
+        max(board.flash_bytes - RESERVED_FLASH, 0),
+        max(board.ram_bytes - board.stack_bytes - RESERVED_RAM, 0),
+        wait / read_bytes if slow.clock.flash_latency else 0.0,
     )
 
 
@@ -333,6 +337,8 @@ def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) 
     program = _IntegerProgram(options, layers)
     board = {"weights": float(machine.flash_bytes), "ram": float(machine.ram_bytes)}
     fastest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
+    if fastest is None and machine.must_fit:
+        raise _too_small(program, machine)
     if fastest is None:
         fewest = program.solve({"ram": 1.0}, {"weights": board["weights"]}) or program.solve(
             {"weights": 1.0}, {}
@@ -357,6 +363,20 @@ def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) 
         memory, {**board, **arena, "cycles": BALANCED_CYCLES * fastest.cycles}
     ) or program.solve({"cycles": 1.0}, {**board, **arena})
     return (balanced or least).options
+
+
+def _too_small(program: _IntegerProgram, machine: Machine) -> DoesNotFit:
+    """What the limits that the user set would have to be."""
+    ram, flash = program.solve({"ram": 1.0}, {}), program.solve({"weights": 1.0}, {})
+    assert ram is not None
+    assert flash is not None
+    return DoesNotFit(
+        f"no schedule keeps arena and weights in RAM within {machine.ram_bytes:,} bytes and weights in flash "
+        f"within {machine.flash_bytes:,}",
+        code="E_LIMITS",
+        hint=f"the least RAM is {round(ram.ram):,} bytes (with {round(ram.weights):,} of weights), the least "
+        f"flash {round(flash.weights):,} (with {round(flash.ram):,} of RAM): raise --max-ram or --max-flash",
+    )
 
 
 @dataclass(frozen=True, slots=True)
