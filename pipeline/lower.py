@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +97,7 @@ class Call:
     """What comes from outside of the step."""
     writes: Place
     live: tuple[Place, ...]
-    """Every arena tensor that holds its bytes during this call."""
+    """Everything that holds bytes of the arena during this call: tensors, scratch, state."""
 
     @property
     def name(self) -> str:
@@ -229,12 +229,23 @@ class _Lowering:
             portions=step.stream.portions,
             reads=tuple(place for layer in layers for place in layer.reads if place.tensor not in made),
             writes=layers[-1].writes,
-            live=tuple(
-                self.places[tensor]
-                for tensor, life in self.memory.lifetimes.items()
-                if tensor in self.places and life.first <= index <= life.last
-            ),
+            live=(*self._live(index), *self._extra(index, step)),
         )
+
+    def _live(self, index: int) -> Iterator[Place]:
+        for tensor, life in self.memory.lifetimes.items():
+            if tensor in self.places and life.first <= index <= life.last:
+                yield self.places[tensor]
+
+    def _extra(self, index: int, step: Step) -> Iterator[Place]:
+        """Scratch and state of a step's layers, as places of their own."""
+        for number, (node, candidate) in enumerate(zip(step.nodes, step.candidates, strict=True)):
+            for what, name, nbytes in (
+                ("scratch", scratch_name(index, number), candidate.scratch_bytes),
+                ("state", state_name(index, number), candidate.state_bytes),
+            ):
+                if nbytes:
+                    yield Place(f"{what} of {node.name}", (nbytes,), "uint8", self.memory.offsets[name])
 
     def _layer(self, node: Node, candidate: Candidate, scratch: int | None) -> Layer:
         operands = self.graph.operands(node)

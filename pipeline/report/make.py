@@ -18,7 +18,7 @@ from pipeline.compare import (
     compare_figures,
     verdict,
 )
-from pipeline.lower import Call, Place, Program, place_bytes
+from pipeline.lower import Call, Place, Program, held_bytes, place_bytes
 from pipeline.measure import Measurement, Source
 from pipeline.report import schema
 
@@ -434,7 +434,7 @@ def _live_bytes(call: Call) -> int:
     held = end = 0
     for place in sorted(call.live, key=lambda place: place.offset or 0):
         start = place.offset or 0
-        stop = start + place_bytes(place)
+        stop = start + held_bytes(place)
         held += max(0, stop - max(start, end))
         end = max(end, stop)
     return held
@@ -450,11 +450,11 @@ def _arena(program: Program) -> schema.Arena:
             lives.setdefault(key, []).append(step)
     inputs = {place.tensor for place in program.inputs}
     outputs = {place.tensor for place in program.outputs}
-    moved = {place.tensor for call in program.calls for place in (*call.reads, call.writes)}
-    writers = {call.writes.tensor: step for step, call in enumerate(program.calls)}
+    moved = {place.tensor for layer in program.layers for place in (*layer.reads, layer.writes)}
+    writers = {layer.writes.tensor: call.index for call in program.calls for layer in call.layers}
     boxes: dict[tuple[int, int, int, int], list[Place]] = {}
     for key, place in places.items():
-        extent = (min(lives[key]), max(lives[key]), key[1], place_bytes(place))
+        extent = (min(lives[key]), max(lives[key]), key[1], held_bytes(place))
         boxes.setdefault(extent, []).append(place)
     tensors = []
     for (first, last, offset, nbytes), alike in sorted(boxes.items(), key=lambda item: item[0]):
