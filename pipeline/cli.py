@@ -71,6 +71,11 @@ class Aim(StrEnum):
     BALANCED = "balanced"
 
 
+class CodeInRam(StrEnum):
+    AUTO = "auto"
+    NEVER = "never"
+
+
 Model = Annotated[
     Path | None,
     typer.Argument(
@@ -91,6 +96,10 @@ Config = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="folder of all results")]
 Optimize = Annotated[Aim | None, typer.Option("--optimize", help="what the build aims at")]
+RunFrom = Annotated[
+    CodeInRam | None,
+    typer.Option("--code-in-ram", help="auto: what asks for it, where RAM is fetched from without waiting"),
+]
 Runner = Annotated[
     str | None, typer.Option("--runner", help="unicorn, renode, qemu, host, serial; see `boards`")
 ]
@@ -360,6 +369,7 @@ def generate(
     board: Board = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    code_in_ram: RunFrom = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -368,8 +378,9 @@ def generate(
     from pipeline.deploy import generate_sources
 
     settings = _settings(
-        config, model=model, board=board, samples=samples, preprocess=preprocess, output=output
-    )
+        config, model=model, board=board, samples=samples, preprocess=preprocess,
+        code_in_ram=code_in_ram, output=output,
+    )  # fmt: skip
     with _progress() as progress:
         folder, generated = generate_sources(settings, progress)
     program, tree = generated.program, generated.tree
@@ -398,6 +409,7 @@ def build(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    code_in_ram: RunFrom = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -412,6 +424,7 @@ def build(
         samples=samples,
         preprocess=preprocess,
         optimize=optimize,
+        code_in_ram=code_in_ram,
         output=output,
     )
     with _progress() as progress:
@@ -454,6 +467,7 @@ def run(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    code_in_ram: RunFrom = None,
     inferences: Inferences = None,
     output: Output = None,
     config: Config = None,
@@ -465,7 +479,7 @@ def run(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
-        optimize=optimize, inferences=inferences, output=output,
+        optimize=optimize, code_in_ram=code_in_ram, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         executed = run_image(settings, progress)
@@ -515,6 +529,7 @@ def deploy(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    code_in_ram: RunFrom = None,
     estimate_for: EstimateFor = None,
     inferences: Inferences = None,
     output: Output = None,
@@ -528,7 +543,8 @@ def deploy(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
-        optimize=optimize, estimate_for=estimate_for, inferences=inferences, output=output,
+        optimize=optimize, code_in_ram=code_in_ram, estimate_for=estimate_for, inferences=inferences,
+        output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files = deploy_model(settings, progress)
@@ -551,6 +567,7 @@ def flash(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    code_in_ram: RunFrom = None,
     output: Output = None,
     config: Config = None,
     verbose: Verbose = False,
@@ -560,7 +577,7 @@ def flash(
 
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, baud=baud, samples=samples,
-        preprocess=preprocess, optimize=optimize, output=output,
+        preprocess=preprocess, optimize=optimize, code_in_ram=code_in_ram, output=output,
     )  # fmt: skip
     with _progress() as progress:
         flashed = flash_model(settings, progress, _shown(verbose))
@@ -644,6 +661,7 @@ def measure(
     samples: Samples = None,
     preprocess: Preprocess = None,
     optimize: Optimize = None,
+    code_in_ram: RunFrom = None,
     inferences: Inferences = None,
     runs: Runs = None,
     output: Output = None,
@@ -657,8 +675,8 @@ def measure(
 
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
-        samples=samples, preprocess=preprocess, optimize=optimize, inferences=inferences, timed_runs=runs,
-        output=output,
+        samples=samples, preprocess=preprocess, optimize=optimize, code_in_ram=code_in_ram,
+        inferences=inferences, timed_runs=runs, output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files, flashed = measure_model(settings, progress, _shown(verbose))

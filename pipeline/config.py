@@ -13,6 +13,7 @@ from pipeline.registry import nearest
 
 DEFAULT_FILE = Path("deploy.toml")
 Aim = Literal["time", "ram", "flash", "balanced"]
+CodeInRam = Literal["auto", "never"]
 
 
 class Budget(BaseModel):
@@ -53,6 +54,10 @@ class Settings(BaseModel):
         description="board whose cycles are estimated, or none; default: the board, or nucleo_l4r5zi",
     )
     optimize: Aim = Field(default="balanced", description="what the compiler aims at")
+    code_in_ram: CodeInRam = Field(
+        default="auto",
+        description="auto: what asks for it runs from RAM, where the board has some without waiting",
+    )
     output: Path | None = Field(
         default=None, description="folder of all results; default build/<model>/<board>"
     )

@@ -125,7 +125,7 @@ def deploy(
     model = estimated_board(settings, board)
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board)
+    generated = generate(loaded.quantized, board, settings)
     prediction = predict(generated.program, board)
     refuse_what_cannot_fit(prediction, board, generated.program)
     folder = output_folder(settings, loaded.name)
@@ -225,7 +225,7 @@ def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Gene
     """Write the source tree of a model for a board."""
     board = the_board(settings)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board)
+    generated = generate(loaded.quantized, board, settings)
     # Where `build` and `deploy` put it too.
     folder = output_folder(settings, loaded.name) / board.name / "src"
     write_tree(generated.tree, folder)
@@ -237,7 +237,7 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     board = the_board(settings)
     check_tools(board)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board)
+    generated = generate(loaded.quantized, board, settings)
     refuse_what_cannot_fit(predict(generated.program, board), board, generated.program)
     folder = output_folder(settings, loaded.name)
     return generated, _build(generated, board, folder, settings, progress)
@@ -380,12 +380,13 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     return Loaded(model.name, model, quantized, samples)
 
 
-def generate(quantized: QuantizedModel, board: Board) -> Generated:
+def generate(quantized: QuantizedModel, board: Board, settings: Settings) -> Generated:
     """From the TFLite file to C: read, rewrite, schedule, plan, lower, render."""
     graph, applied = apply_passes(read_tflite(quantized.tflite, quantized.name))
     schedule = schedule_layers(graph)
     program = lower_program(schedule, plan_schedule(schedule))
-    return Generated(graph, applied, program, render_sources(program, board))
+    tree = render_sources(program, board, code_in_ram=settings.code_in_ram == "auto")
+    return Generated(graph, applied, program, tree)
 
 
 def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
@@ -505,7 +506,7 @@ def _execute(
 ) -> Executed:
     """Run samples through an image, which is built first where it is not given."""
     if image is None:
-        generated = generate(loaded.quantized, board)
+        generated = generate(loaded.quantized, board, settings)
         image = generated, _build(generated, board, folder, settings, progress)
     generated, firmware = image
     inputs = quantize_inputs(loaded.quantized.tflite, loaded.samples.take(settings.inferences).x)
@@ -662,6 +663,8 @@ def command_line(settings: Settings) -> str:
         words.append(f"--estimate-for {settings.estimate_for}")
     if settings.optimize != Settings().optimize:
         words.append(f"--optimize {settings.optimize}")
+    if settings.code_in_ram != Settings().code_in_ram:
+        words.append(f"--code-in-ram {settings.code_in_ram}")
     if settings.inferences != Settings().inferences:
         words.append(f"--inferences {settings.inferences}")
     return " ".join(words)
