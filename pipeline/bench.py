@@ -115,7 +115,7 @@ def _row(name: str, executed: Executed, estimate: Estimate | None, tflite: bytes
         arena_bytes=measurement.arena_bytes,
         stack_bytes=measurement.stack_bytes,
         code_bytes=firmware.code_bytes,
-        weights_bytes=_weights(firmware),
+        weights_bytes=firmware.weights_bytes,
         flash_bytes=firmware.flash_bytes,
         differing_elements=int((expected != measurement.outputs).sum()),
         layers=_layers(executed),
@@ -137,7 +137,7 @@ def _layers(executed: Executed) -> tuple[LayerCount, ...]:
 def _kernel_bytes(firmware: Firmware) -> tuple[tuple[str, int], ...]:
     sizes: dict[str, int] = {}
     for symbol in firmware.symbols:
-        if symbol.part == "kernels" and "flash" in symbol.region:
+        if symbol.source.startswith("kernels/") and "flash" in symbol.region:
             kernel = Path(symbol.source).stem
             sizes[kernel] = sizes.get(kernel, 0) + symbol.bytes
     return tuple(sorted(sizes.items()))
@@ -178,10 +178,6 @@ def fit_text(rows: tuple[BenchRow, ...]) -> str:
     lines += ["}", "CODE_BYTES = {"]
     lines += [f'    "{kernel}": {size},' for kernel, size in kernels]
     return "\n".join([*lines, "}"])
-
-
-def _weights(firmware: Firmware) -> int:
-    return firmware.flash_parts.get("weights", 0)
 
 
 def markdown_table(rows: tuple[BenchRow, ...]) -> str:

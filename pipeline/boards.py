@@ -27,9 +27,6 @@ CORES = {
     "cortex-m55": True,
     "native": False,
 }
-# Cores whose MPU can deny access altogether (PMSAv7), and cores that know the lowest address of the stack.
-MPU_DENIES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7")
-STACK_LIMIT = ("cortex-m33", "cortex-m55")
 FPUS = ("fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16")
 STACK_BYTES = 2048
 # How far a baud rate may be off; a receiver bears some 3 %, which both ends and the oscillators share.
@@ -40,8 +37,6 @@ NO_RUNNERS = {"__init__", "base", "process", "protocol"}
 DBGMCU_IDCODE = 0xE004_2000
 # Runners that need the board itself: they are never chosen unless they are asked for.
 HARDWARE_RUNNERS = ("serial",)
-# What a template is told of a board: the file it makes, the template, the variables.
-TargetFiles = dict[str, tuple[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,90 +237,6 @@ def simulator_for(board: Board, runner: str | None = None) -> Board:
         code="E_NO_SIMULATOR",
         hint="name a simulated board with --board, or run on the board itself",
     )
-
-
-def hal_sources(board: Board) -> dict[str, str]:
-    """The C of a board's HAL, by path in the source tree: its family's file, and what that includes.
-
-    A header brings the C file of its name along.
-    """
-    folder = data_folder("board")
-    wanted = [f"soc/{board.soc}.c"]
-    sources: dict[str, str] = {}
-    while wanted:
-        name = wanted.pop()
-        if f"board/{name}" in sources:
-            continue
-        text = sources[f"board/{name}"] = (folder / name).read_text(encoding="utf-8")
-        for header in re.findall(r'^#include "board/(soc/\w+\.h)"', text, re.MULTILINE):
-            wanted.append(header)
-            if (folder / header).with_suffix(".c").is_file():
-                wanted.append(header.removesuffix(".h") + ".c")
-    return dict(sorted(sources.items()))
-
-
-def target_files(board: Board, ram_needed: int = 0) -> TargetFiles:
-    """What of the source tree depends on the board: path -> (template, its variables).
-
-    `ram_needed`: bytes of stack, data and arena together, which decide where the arena goes.
-    """
-    files: TargetFiles = {
-        "target/board.h": ("target/board.h.j2", {"board": board, "defines": _defines(board)})
-    }
-    if board.cpu != "native":
-        regions = {"data_region": board.data_region.name, "arena_region": board.arena_region(ram_needed).name}
-        files["target/link.ld"] = ("target/link.ld.j2", {"board": board, **regions})
-        files["target/startup.c"] = (
-            "target/startup.c.j2",
-            {
-                "board": board,
-                "mpu_denies": board.cpu in MPU_DENIES,
-                "has_stack_limit": board.cpu in STACK_LIMIT,
-            },
-        )
-    return files
-
-
-def renode_files(board: Board) -> TargetFiles:
-    """Renode's description of a board, for its folder: path -> (template, variables); or nothing."""
-    template = f"renode/{board.soc}.repl.j2"
-    if not board.is_stm32 or not (data_folder("firmware_templates") / template).is_file():
-        return {}
-    variables = {
-        "board": board,
-        "uart": board.console.uart.lower(),
-        "mips": board.hclk_hz // MHZ,
-        "timer_hz": board.timer_hz,
-    }
-    return {
-        f"{board.name}.repl": (template, variables),
-        f"{board.name}.resc": ("renode/platform.resc.j2", variables),
-    }
-
-
-def _defines(board: Board) -> dict[str, int]:
-    """The numbers of a board that its HAL needs, by the names of their macros."""
-    defines = {"BOARD_HCLK_HZ": board.hclk_hz, "BOARD_BAUD": board.console.baud}
-    if board.chip:
-        defines |= {f"BOARD_CHIP_{board.chip}": 1}
-    if board.chip not in CHIPS:
-        return defines
-    defines |= {
-        f"BOARD_SOC_{board.soc.upper()}": 1,
-        f"BOARD_{board.cpu.upper().replace('-', '_')}": 1,
-        **{f"BOARD_PLL_{letter.upper()}": factor for letter, factor in board.clock.pll.items()},
-        "BOARD_FLASH_LATENCY": board.clock.flash_latency,
-        "BOARD_AHB_DIVIDER": board.clock.ahb_divider,
-        "BOARD_APB1_DIVIDER": board.clock.apb1_divider,
-        "BOARD_APB2_DIVIDER": board.clock.apb2_divider,
-        f"BOARD_UART_{board.console.uart}": 1,
-        "BOARD_UART_FUNCTION": board.console.alternate_function,
-    }
-    if CHIPS[board.chip].uart_fifo:
-        defines["BOARD_UART_FIFO"] = 1
-    for role, pin in (("TX", board.console.tx), ("RX", board.console.rx)):
-        defines |= {f"BOARD_{role}_PORT": ord(pin[1]) - ord("A"), f"BOARD_{role}_PIN": int(pin[2:])}
-    return defines
 
 
 def read_board(path: Path) -> Board:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.boards import Board, Memory
+from pipeline.boards import Board
 from pipeline.errors import BuildFailed, DoesNotFit, PipelineError
 from pipeline.render import SourceTree
+from pipeline.targets import RAM_CODE, RAM_WEIGHTS
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
@@ -46,6 +47,9 @@ PARTS = (
     ("board/", "startup and HAL"),
     ("target/", "startup and HAL"),
 )
+# What is stored in flash and used in RAM is both there: named for what it costs, whosever it is.
+IN_RAM_PARTS = {RAM_CODE: "code in RAM", RAM_WEIGHTS: "weights in RAM"}
+WEIGHT_PARTS = ("weights", "weights in RAM")
 ARM_HINT = (
     "Debian or Ubuntu: sudo apt install gcc-arm-none-eabi libnewlib-arm-none-eabi; "
     "macOS: brew install --cask gcc-arm-embedded; or name it by the variable ARM_GCC"
@@ -74,7 +78,8 @@ class Symbol:
     region: str
     """`flash`, `ram`, or the name of another memory region; `flash+ram` for initialised data."""
     part: str
-    """`weights`, `model code`, `kernels`, `harness`, `startup and HAL`, `C library`, `arena`, `stack`, ..."""
+    """`weights`, `model code`, `kernels`, `harness`, `startup and HAL`, `C library`, `arena`, `stack`, ...;
+    `code in RAM` and `weights in RAM` for what is copied there, from flash, at start-up."""
     source: str
     """The object file's source, relative to the tree, or the library's name."""
 
@@ -102,9 +107,14 @@ class Firmware:
     """Of the kernels; all other code is built with -Os."""
 
     @property
+    def weights_bytes(self) -> int:
+        """Flash that weights, biases, multipliers and clamps take, also those that are read in RAM."""
+        return sum(self.flash_parts.get(part, 0) for part in WEIGHT_PARTS)
+
+    @property
     def code_bytes(self) -> int:
         """Flash besides weights, biases, multipliers and clamps."""
-        return self.flash_bytes - self.flash_parts.get("weights", 0)
+        return self.flash_bytes - self.weights_bytes
 
 
 # ---- toolchain ------------------------------------------------------------------------------------------
@@ -342,7 +352,7 @@ def _link(
     done = _run(command, objects, "E_LINK")
     if done.returncode:
         temporary.unlink(missing_ok=True)
-        overflow = _overflow(done.stderr, board, objects, compiled)
+        overflow = _overflow(done.stderr, board, source, objects, compiled)
         if overflow:
             raise overflow
         raise BuildFailed(
@@ -362,7 +372,9 @@ def _map_file(elf: Path) -> Path:
     return elf.with_suffix(".map")
 
 
-def _overflow(words: str, board: Board, objects: Path, compiled: list[Path]) -> DoesNotFit | None:
+def _overflow(
+    words: str, board: Board, source: Path, objects: Path, compiled: list[Path]
+) -> DoesNotFit | None:
     over = {
         name: int(count) for name, count in re.findall(r"region `(\w+)' overflowed by (\d+) bytes", words)
     }
@@ -370,10 +382,15 @@ def _overflow(words: str, board: Board, objects: Path, compiled: list[Path]) -> 
         return None
     name, count = max(over.items(), key=lambda item: item[1])
     symbols = sorted(_object_symbols(objects, compiled), key=lambda symbol: -symbol.bytes)
+    script = (source / "target/link.ld").read_text(encoding="utf-8")
+    given = re.search(rf"^ +{name} .*LENGTH = (\d+)", script, re.MULTILINE)
+    holds_code = any(region.zero_wait_fetch and region.name == name for region in board.memory)
     return DoesNotFit(
-        f"{name} of {board.name} is {count} bytes too small (it has {board.region(name).length_bytes})",
+        f"{name} of {board.name} is {count} bytes too small (it has {given[1] if given else 'none'})",
         code="E_LINK_OVERFLOW",
-        hint="choose a larger board, or a smaller model",
+        hint="leave the code in flash with --code-in-ram never"
+        if holds_code
+        else "choose a larger board, or a smaller model",
         details=[f"{over[other]} bytes over in {other}" for other in over if other != name]
         + [f"{s.bytes} bytes: {s.name} ({s.source})" for s in symbols if name in s.region.split("+")][:5],
     )
@@ -463,14 +480,17 @@ def _read_sizes(elf: Path, board: Board, usage: Mapping[str, int]) -> _Sizes:
         loaded = [p for p in image.iter_segments() if p["p_type"] == "PT_LOAD" and p["p_filesz"]]
         # .data is stored behind the constants: physical addresses tell where.
         flash_end = max(int(p["p_paddr"] + p["p_filesz"]) for p in loaded)
-    used = {region.name: _extent(region, extents) for region in board.memory}
+    map_text = _map_file(elf).read_text(encoding="utf-8", errors="replace")
+    used = {
+        name: _extent(origin, origin + length, extents) for name, origin, length in _linker_regions(map_text)
+    }
     used["flash"] = flash_end - board.region("flash").origin
-    if used != {name: usage.get(name) for name in used}:
+    if used != usage:
         raise PipelineError(f"the ELF file claims {used} bytes, the linker printed {dict(usage)}", where=elf)
 
     parts: dict[str, dict[str, int]] = {"flash": defaultdict(int), "ram": defaultdict(int)}
     symbols = []
-    pieces = _pieces(_map_file(elf).read_text(encoding="utf-8", errors="replace"))
+    pieces = _pieces(map_text)
     for name, address, size in extents:
         regions = [r.name for r in board.memory if address in range(r.origin, r.end)]
         if name in stored and "flash" not in regions:
@@ -481,7 +501,7 @@ def _read_sizes(elf: Path, board: Board, usage: Mapping[str, int]) -> _Sizes:
             start, end = piece.address, piece.address + piece.bytes
             if start < address or end > address + size:
                 raise PipelineError(f"{piece.name} of {piece.source} lies outside of {name}", where=elf)
-            part = _part(piece.source, piece.name)
+            part = IN_RAM_PARTS.get(name) or _part(piece.source, piece.name)
             for kind in kinds:
                 parts[kind][part] += piece.bytes
             inside = _without_aliases([(n, v, b) for n, v, b in named if start <= v < end])
@@ -505,10 +525,19 @@ def _read_sizes(elf: Path, board: Board, usage: Mapping[str, int]) -> _Sizes:
     )
 
 
-def _extent(region: Memory, extents: Iterable[tuple[str, int, int]]) -> int:
+def _linker_regions(text: str) -> list[tuple[str, int, int]]:
+    """(name, origin, bytes) of each memory region that the map says the linker was given."""
+    table = text.partition("\nMemory Configuration\n")[2].partition("\nLinker script and memory map")[0]
+    return [
+        (name, int(origin, 16), int(length, 16))
+        for name, origin, length in re.findall(r"^(\w+) +0x([0-9a-f]+) +0x([0-9a-f]+)", table, re.MULTILINE)
+    ]
+
+
+def _extent(origin: int, end: int, extents: Iterable[tuple[str, int, int]]) -> int:
     """Bytes from a region's start to the end of the last section in it."""
-    ends = [address + size for _, address, size in extents if address in range(region.origin, region.end)]
-    return max(ends, default=region.origin) - region.origin
+    ends = [address + size for _, address, size in extents if address in range(origin, end)]
+    return max(ends, default=origin) - origin
 
 
 def _without_aliases(symbols: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:

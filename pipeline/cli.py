@@ -71,6 +71,11 @@ class Aim(StrEnum):
     BALANCED = "balanced"
 
 
+class CodeInRam(StrEnum):
+    AUTO = "auto"
+    NEVER = "never"
+
+
 Model = Annotated[
     Path | None,
     typer.Argument(
@@ -97,6 +102,10 @@ MaxRam = Annotated[
 ]
 MaxFlash = Annotated[
     int | None, typer.Option("--max-flash", help="bytes of weights in flash, at most", metavar="BYTES")
+]
+RunFrom = Annotated[
+    CodeInRam | None,
+    typer.Option("--code-in-ram", help="auto: what asks for it, where RAM is fetched from without waiting"),
 ]
 Runner = Annotated[
     str | None, typer.Option("--runner", help="unicorn, renode, qemu, host, serial; see `boards`")
@@ -370,6 +379,7 @@ def generate(
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    code_in_ram: RunFrom = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -379,7 +389,8 @@ def generate(
 
     settings = _settings(
         config, model=model, board=board, samples=samples, preprocess=preprocess,
-        optimize=optimize, max_ram=max_ram, max_flash=max_flash, output=output,
+        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
+        code_in_ram=code_in_ram, output=output,
     )  # fmt: skip
     with _progress() as progress:
         folder, generated = generate_sources(settings, progress)
@@ -411,6 +422,7 @@ def build(
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    code_in_ram: RunFrom = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -427,6 +439,7 @@ def build(
         optimize=optimize,
         max_ram=max_ram,
         max_flash=max_flash,
+        code_in_ram=code_in_ram,
         output=output,
     )
     with _progress() as progress:
@@ -471,6 +484,7 @@ def run(
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    code_in_ram: RunFrom = None,
     inferences: Inferences = None,
     output: Output = None,
     config: Config = None,
@@ -482,8 +496,8 @@ def run(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
-        optimize=optimize,
-        max_ram=max_ram, max_flash=max_flash, inferences=inferences, output=output,
+        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
+        code_in_ram=code_in_ram, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         executed = run_image(settings, progress)
@@ -535,6 +549,7 @@ def deploy(
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    code_in_ram: RunFrom = None,
     estimate_for: EstimateFor = None,
     inferences: Inferences = None,
     output: Output = None,
@@ -548,8 +563,9 @@ def deploy(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
-        optimize=optimize,
-        max_ram=max_ram, max_flash=max_flash, estimate_for=estimate_for, inferences=inferences, output=output,
+        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
+        code_in_ram=code_in_ram, estimate_for=estimate_for, inferences=inferences,
+        output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files = deploy_model(settings, progress)
@@ -574,6 +590,7 @@ def flash(
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    code_in_ram: RunFrom = None,
     output: Output = None,
     config: Config = None,
     verbose: Verbose = False,
@@ -583,8 +600,8 @@ def flash(
 
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, baud=baud, samples=samples,
-        preprocess=preprocess, optimize=optimize,
-        max_ram=max_ram, max_flash=max_flash, output=output,
+        preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
+        code_in_ram=code_in_ram, output=output,
     )  # fmt: skip
     with _progress() as progress:
         flashed = flash_model(settings, progress, _shown(verbose))
@@ -670,6 +687,7 @@ def measure(
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    code_in_ram: RunFrom = None,
     inferences: Inferences = None,
     runs: Runs = None,
     output: Output = None,
@@ -683,9 +701,9 @@ def measure(
 
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
-        samples=samples, preprocess=preprocess, optimize=optimize,
-        max_ram=max_ram, max_flash=max_flash, inferences=inferences, timed_runs=runs,
-        output=output,
+        samples=samples, preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
+        code_in_ram=code_in_ram,
+        inferences=inferences, timed_runs=runs, output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files, flashed = measure_model(settings, progress, _shown(verbose))

@@ -353,7 +353,7 @@ def compare_figures(
             "of it weights and constants",
             "bytes",
             predicted=_predicted(prediction, "weights_bytes", "the program's constants"),
-            linked=_part(firmware, "flash", "weights", "ELF file, the model's constants"),
+            linked=_linked(firmware, "weights_bytes", "ELF file, the model's constants"),
         ),
         _row(
             "code",
@@ -374,14 +374,14 @@ def compare_figures(
             "of it arena (activations, scratch)",
             "bytes",
             predicted=_predicted(prediction, "arena_bytes", "the memory plan"),
-            linked=_part(firmware, "ram", "arena", "ELF file, the arena's symbol"),
+            linked=_part(firmware, "arena", "ELF file, the arena's symbol"),
             measured=_measured(measurement, "arena_bytes", "said by the image"),
         ),
         FigureRow(
             "stack",
             "of it stack",
             "bytes",
-            linked=_part(firmware, "ram", "stack", "reserved by the linker script"),
+            linked=_part(firmware, "stack", "reserved by the linker script"),
             measured=_measured(measurement, "stack_bytes", "high-water mark during inference"),
             remark="Reserved against used: the gap is a margin, not an error of either.",
         ),
@@ -425,11 +425,11 @@ def _linked(firmware: Firmware | None, name: str, words: str) -> Figure | None:
     return Figure(getattr(firmware, name), f"{words} ({firmware.board})") if firmware else None
 
 
-def _part(firmware: Firmware | None, region: str, part: str, words: str) -> Figure | None:
-    if firmware is None:
+def _part(firmware: Firmware | None, part: str, words: str) -> Figure | None:
+    """A part of the image's RAM."""
+    if firmware is None or part not in firmware.ram_parts:
         return None
-    parts = firmware.flash_parts if region == "flash" else firmware.ram_parts
-    return Figure(parts[part], f"{words} ({firmware.board})") if part in parts else None
+    return Figure(firmware.ram_parts[part], f"{words} ({firmware.board})")
 
 
 def _measured(measurement: Measurement | None, name: str, words: str) -> Figure | None:

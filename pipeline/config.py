@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,7 @@ from pipeline.registry import nearest
 from pipeline.schedule import Aim
 
 DEFAULT_FILE = Path("deploy.toml")
+CodeInRam = Literal["auto", "never"]
 
 
 class Budget(BaseModel):
@@ -57,6 +58,10 @@ class Settings(BaseModel):
         default=None, ge=0, description="bytes of arena and of weights in RAM, at most"
     )
     max_flash: int | None = Field(default=None, ge=0, description="bytes of weights in flash, at most")
+    code_in_ram: CodeInRam = Field(
+        default="auto",
+        description="auto: what asks for it runs from RAM, where the board has some without waiting",
+    )
     output: Path | None = Field(
         default=None, description="folder of all results; default build/<model>/<board>"
     )

@@ -57,7 +57,7 @@ from pipeline.report import Report, make_report, with_budget, write_report
 from pipeline.report.changes import junit_xml
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
-from pipeline.schedule import Aim, Machine, machine_of, schedule_layers
+from pipeline.schedule import Machine, machine_of, schedule_layers
 from pipeline.timing import SIMULATORS, Estimate, TimingModel, can_estimate, estimate_cycles, timing_model
 
 Progress = Callable[[str, int, int], None]
@@ -125,7 +125,7 @@ def deploy(
     model = estimated_board(settings, board)
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
-    generated = generate_for(settings, loaded.quantized, board)
+    generated = generate(loaded.quantized, board, settings)
     prediction = predict(generated.program, board)
     refuse_what_cannot_fit(prediction, board, generated.program)
     folder = output_folder(settings, loaded.name)
@@ -225,7 +225,7 @@ def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Gene
     """Write the source tree of a model for a board."""
     board = the_board(settings)
     loaded = load_quantized(settings, progress)
-    generated = generate_for(settings, loaded.quantized, board)
+    generated = generate(loaded.quantized, board, settings)
     # Where `build` and `deploy` put it too.
     folder = output_folder(settings, loaded.name) / board.name / "src"
     write_tree(generated.tree, folder)
@@ -237,7 +237,7 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     board = the_board(settings)
     check_tools(board)
     loaded = load_quantized(settings, progress)
-    generated = generate_for(settings, loaded.quantized, board)
+    generated = generate(loaded.quantized, board, settings)
     refuse_what_cannot_fit(predict(generated.program, board), board, generated.program)
     folder = output_folder(settings, loaded.name)
     return generated, _build(generated, board, folder, settings, progress)
@@ -380,18 +380,17 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     return Loaded(model.name, model, quantized, samples)
 
 
-def generate(
-    quantized: QuantizedModel, board: Board, machine: Machine | None = None, aim: Aim = "balanced"
-) -> Generated:
+def generate(quantized: QuantizedModel, board: Board, settings: Settings) -> Generated:
     """From the TFLite file to C: read, rewrite, schedule, plan, lower, render."""
     graph, applied = apply_passes(read_tflite(quantized.tflite, quantized.name))
-    schedule = schedule_layers(graph, machine or machine_of(board), aim)
+    schedule = schedule_layers(graph, the_machine(settings, board), settings.optimize)
     program = lower_program(schedule, plan_schedule(schedule))
-    return Generated(graph, applied, program, render_sources(program, board))
+    tree = render_sources(program, board, code_in_ram=settings.code_in_ram == "auto")
+    return Generated(graph, applied, program, tree)
 
 
-def generate_for(settings: Settings, quantized: QuantizedModel, board: Board) -> Generated:
-    """The same as the settings want it; an image for a simulator has the schedule of the board meant."""
+def the_machine(settings: Settings, board: Board) -> Machine:
+    """What a schedule has to keep to; an image for a simulator has the schedule of the board meant."""
     meant = the_board(settings)
     slow = meant
     if not meant.timing and settings.estimate_for != "none":
@@ -401,7 +400,7 @@ def generate_for(settings: Settings, quantized: QuantizedModel, board: Board) ->
         machine = replace(machine, ram_bytes=settings.max_ram, must_fit=True)
     if settings.max_flash is not None:
         machine = replace(machine, flash_bytes=settings.max_flash, must_fit=True)
-    return generate(quantized, board, machine, settings.optimize)
+    return machine
 
 
 def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
@@ -521,7 +520,7 @@ def _execute(
 ) -> Executed:
     """Run samples through an image, which is built first where it is not given."""
     if image is None:
-        generated = generate_for(settings, loaded.quantized, board)
+        generated = generate(loaded.quantized, board, settings)
         image = generated, _build(generated, board, folder, settings, progress)
     generated, firmware = image
     inputs = quantize_inputs(loaded.quantized.tflite, loaded.samples.take(settings.inferences).x)
@@ -682,6 +681,8 @@ def command_line(settings: Settings) -> str:
         words.append(f"--max-ram {settings.max_ram}")
     if settings.max_flash is not None:
         words.append(f"--max-flash {settings.max_flash}")
+    if settings.code_in_ram != Settings().code_in_ram:
+        words.append(f"--code-in-ram {settings.code_in_ram}")
     if settings.inferences != Settings().inferences:
         words.append(f"--inferences {settings.inferences}")
     return " ".join(words)

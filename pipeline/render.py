@@ -12,10 +12,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from pipeline.boards import Board, hal_sources, target_files
+from pipeline.boards import Board
 from pipeline.lower import Call, Constant, Layer, Place, Program, place_bytes
 from pipeline.registry import data_folder
 from pipeline.stream import Portion
+from pipeline.targets import RamNeeded, hal_sources, sections_in_ram, target_files
 
 ROWS_HEADER = "kernels/cortex_m4/rows.h"
 DIGEST_FILE = "model/digest.c"
@@ -40,8 +41,11 @@ class SourceTree:
         return hashed.hexdigest()[:16]
 
 
-def render_sources(program: Program, board: Board) -> SourceTree:
-    """Everything that the compiler needs for this program on this board, in memory."""
+def render_sources(program: Program, board: Board, *, code_in_ram: bool = True) -> SourceTree:
+    """Everything that the compiler needs for this program on this board, in memory.
+
+    `code_in_ram`: whether functions that ask for it run from RAM, where the board has some that is fit.
+    """
     templates = data_folder("firmware_templates")
     environment = _environment(templates)
     headers = sorted({f"kernels/{layer.library}/{layer.kernel}.h" for layer in program.layers})
@@ -58,18 +62,20 @@ def render_sources(program: Program, board: Board) -> SourceTree:
         path: environment.get_template(template).render(program=program, headers=headers)
         for path, template in generated.items()
     }
-    for path, (template, variables) in target_files(board, ram_needed(program, board)).items():
-        files[path] = environment.get_template(template).render(variables)
     files |= _copied(program, board, templates)
+    in_ram = sections_in_ram(files.values())
+    needed = ram_needed(program, board)
+    for path, (template, variables) in target_files(board, needed, in_ram, code_in_ram=code_in_ram).items():
+        files[path] = environment.get_template(template).render(variables)
     digest = SourceTree(files).digest
     files[DIGEST_FILE] = environment.get_template("model/digest.c.j2").render(digest=digest)
     return SourceTree(dict(sorted(files.items())))
 
 
-def ram_needed(program: Program, board: Board) -> int:
-    """Bytes of stack, data and arena together, generously: what decides into which memory the arena goes."""
+def ram_needed(program: Program, board: Board) -> RamNeeded:
+    """What stack, data and arena take, generously: it decides into which memory each of them goes."""
     inputs = sum(place_bytes(place) for place in program.inputs)
-    return program.arena_bytes + inputs + board.stack_bytes + HARNESS_DATA_BYTES
+    return RamNeeded(data=inputs + board.stack_bytes + HARNESS_DATA_BYTES, arena=program.arena_bytes)
 
 
 def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:

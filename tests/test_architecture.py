@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 ROOMS = (
-    "errors registry tensors arithmetic chips boards operators graph load metrics quantize "
+    "errors registry tensors arithmetic chips boards targets operators graph load metrics quantize "
     "read_tflite reference analyze passes kernels stream schedule plan lower render build flash virtual "
     "runners timing measure compare report config deploy bench cli"
 ).split()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.build import WEIGHT_PARTS
 from pipeline.report import words
 from pipeline.report.schema import (
     Arena,
@@ -37,10 +38,12 @@ TICKS = 5
 # The order of parts in a bar and their colors in style.css: one color means one origin in flash and RAM.
 PARTS = {
     "weights": "part0",
+    "weights in RAM": "part0",
     "arena": "part0",
     "model code": "part1",
     "model data": "part1",
     "kernels": "part2",
+    "code in RAM": "part2",
     "stack": "part2",
     "harness": "part3",
     "startup and HAL": "part4",
@@ -198,7 +201,7 @@ def ram_bar(image: Image, scale_bytes: int = 0) -> SizeBar:
 
 def code_bar(image: Image) -> SizeBar:
     """Flash without the weights, enlarged: beside them the code would be a line."""
-    parts = {name: size for name, size in image.flash_parts.items() if name != "weights"}
+    parts = {name: size for name, size in image.flash_parts.items() if name not in WEIGHT_PARTS}
     used = sum(parts.values())
     return SizeBar("Code", used, used, _segments(parts, used))
 
@@ -218,7 +221,7 @@ class SymbolBar:
 def symbol_bars(image: Image, *, weights: bool, prefix: str) -> tuple[SymbolBar, ...]:
     """The largest symbols in flash, `prefix` left out: the constants of the model, or everything else."""
     stored = [
-        s for s in image.symbols if "flash" in s.region and (s.part == "weights") is weights and s.bytes
+        s for s in image.symbols if "flash" in s.region and (s.part in WEIGHT_PARTS) is weights and s.bytes
     ]
     top = max((s.bytes for s in stored), default=1)
     return tuple(_symbol(s, top, image.flash_bytes, prefix) for s in stored[:SYMBOLS_SHOWN])

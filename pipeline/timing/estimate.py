@@ -127,7 +127,7 @@ def estimate_cycles(
     table, out = folder / "table.txt", folder / "profile.txt"
     folder.mkdir(parents=True, exist_ok=True)
     out.unlink(missing_ok=True)
-    _write(table, profile_table(model, run_board.region("flash"), instructions, watch))
+    _write(table, profile_table(model, run_board, instructions, watch))
     stimulus = Stimulus(inputs=sample[np.newaxis], timed_runs=1, warmups=1)
     simulator = SIMULATORS[runner](firmware, run_board, stimulus, table, out)
     estimate = _estimate(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.boards import Memory
+from pipeline.boards import Board
 from pipeline.errors import TargetFailed
 from pipeline.timing.board import TimingModel
 from pipeline.timing.instructions import Instruction
@@ -67,9 +67,14 @@ class Profile:
 
 
 def profile_table(
-    model: TimingModel, flash: Memory, instructions: Sequence[Instruction], watch: Watch
+    model: TimingModel, run_board: Board, instructions: Sequence[Instruction], watch: Watch
 ) -> str:
-    """The input of native/profile.c. `flash` is where the image has its flash."""
+    """The input of native/profile.c. Addresses are those of `run_board`, which the image is linked for.
+
+    Its memory that needs no waiting stands for that of the model's board, where that has any.
+    """
+    flash = run_board.region("flash")
+    fetch_ram = [region for region in run_board.memory if region.zero_wait_fetch and model.fetch_ram]
     lines = [
         f"flash {flash.origin} {flash.length_bytes}",
         f"wait_states {model.wait_states}",
@@ -79,8 +84,8 @@ def profile_table(
         f"instruction_lines {model.instruction_lines}",
         f"data_lines {model.data_lines}",
         f"prefetch {int(model.prefetch)}",
-        f"fetch_ram {len(model.fetch_ram)}",
-        *(f"{region.origin} {region.length_bytes}" for region in model.fetch_ram),
+        f"fetch_ram {len(fetch_ram)}",
+        *(f"{region.origin} {region.length_bytes}" for region in fetch_ram),
         f"watch {watch.loop_start} {watch.loop_end} {watch.layer_word} {watch.layers}",
         f"instructions {len(instructions)}",
         *(instruction.row() for instruction in instructions),

@@ -14,8 +14,9 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from pipeline.boards import Board, list_boards, load_board, renode_files
+from pipeline.boards import Board, list_boards, load_board
 from pipeline.registry import data_folder
+from pipeline.targets import renode_files
 
 BOARDS = [board.name for board in list_boards() if renode_files(board)]
 # The constructor's parameters, and properties, that a platform file may set.

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.boards import boards_that_fit, hal_sources, list_boards, load_board, simulator_for, target_files
+from pipeline.boards import boards_that_fit, list_boards, load_board, simulator_for
 from pipeline.build import build_firmware
 from pipeline.chips import CHIPS, uart_bus
 from pipeline.registry import data_folder
+from pipeline.targets import RamNeeded, hal_sources, target_files
 from tests.firmware.small_model import small_tree
 
 STM32 = [board.name for board in list_boards() if board.is_stm32]
@@ -64,6 +65,8 @@ def test_memory_that_fetches_without_waiting():
         ("nucleo_h743zi2", 0, 64, None),
         ("nucleo_l476rg", 0x1000_0000, 32, None),
         ("nucleo_l4r5zi", 0x1000_0000, 64, 0x2003_0000),
+        ("qemu_mps2_an386", 0x0100_0000, 16, None),
+        ("qemu_mps2_an505", 0x3000_0000, 32, None),
     }
 
 
@@ -100,9 +103,9 @@ def test_an_image_of_every_board_is_built_without_a_warning(name, tmp_path):
     assert f"-mcpu={board.cpu}" in firmware.flags
 
 
-def region_of_arena(board, ram_needed):
-    variables = target_files(board, ram_needed)["target/link.ld"][1]
-    return variables["data_region"], variables["arena_region"]
+def region_of_arena(board, arena):
+    layout = target_files(board, RamNeeded(arena=arena))["target/link.ld"][1]["layout"]
+    return layout.data, layout.arena
 
 
 def test_the_arena_goes_to_the_fast_memory_while_it_fits():
@@ -115,7 +118,7 @@ def test_the_arena_goes_to_the_fast_memory_while_it_fits():
 @pytest.mark.toolchain
 def test_an_arena_beyond_the_fast_memory_lies_in_the_large_one(tmp_path):
     board = load_board("nucleo_h743zi2")
-    tree = small_tree(board, ram_needed=board.data_region.length_bytes + 1)
+    tree = small_tree(board, needed=RamNeeded(arena=board.data_region.length_bytes + 1))
     places = {name: address for name, address, _ in build_firmware(tree, board, tmp_path).sections}
     assert places[".arena"] == 0x2400_0000
     assert places[".stack"] == 0x2000_0000

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import jinja2
 
-from pipeline.boards import Board, hal_sources, target_files
+from pipeline.boards import Board
 from pipeline.registry import data_folder
 from pipeline.render import DIGEST_FILE, SourceTree
+from pipeline.targets import NOTHING_NEEDED, RamNeeded, hal_sources, sections_in_ram, target_files
 
 INPUT_BYTES = 24
 OUTPUT_BYTES = 10
@@ -77,9 +78,17 @@ def small_layers(sample: bytes) -> list[bytes]:
 
 
 def small_tree(
-    board: Board, *, last: str = "", extra: dict[str, str] | None = None, ram_needed: int = 0
+    board: Board,
+    *,
+    last: str = "",
+    extra: dict[str, str] | None = None,
+    needed: RamNeeded = NOTHING_NEEDED,
+    code_in_ram: bool = True,
 ) -> SourceTree:
-    """The source tree of the small model; `last` is C put at the end of its last layer."""
+    """The source tree of the small model; `last` is C put at the end of its last layer.
+
+    `extra` replaces files, or adds some. `needed` and `code_in_ram` are as in `target_files`.
+    """
     templates = data_folder("firmware_templates")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
@@ -96,12 +105,15 @@ def small_tree(
         "kernels/portable/small.c": KERNEL_C,
         **hal_sources(board),
         **{f"harness/{p.name}": p.read_text() for p in sorted((templates / "harness").glob("*.[ch]"))},
-        **{
-            path: environment.get_template(template).render(variables)
-            for path, (template, variables) in target_files(board, ram_needed).items()
-        },
-        **(extra or {}),
     }
+    in_ram = sections_in_ram({**files, **(extra or {})}.values())
+    files |= {
+        path: environment.get_template(template).render(variables)
+        for path, (template, variables) in target_files(
+            board, needed, in_ram, code_in_ram=code_in_ram
+        ).items()
+    }
+    files |= extra or {}
     digest = SourceTree(files).digest
     files[DIGEST_FILE] = f'#include "harness/model.h"\nconst char deployed_digest[17] = "{digest}";\n'
     return SourceTree(files)

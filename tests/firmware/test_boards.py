@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.boards import list_boards, load_board, read_board, simulator_for, target_files
+from pipeline.boards import list_boards, load_board, read_board, simulator_for
 from pipeline.errors import UsageError
 from pipeline.registry import data_folder
+from pipeline.targets import target_files
 
 GOOD = (data_folder("board") / "nucleo_l4r5zi" / "board.toml").read_text(encoding="utf-8")
 

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from small_model import small_layers, small_tree
 
-from pipeline.boards import list_boards, load_board, renode_files
+from pipeline.boards import list_boards, load_board
 from pipeline.build import build_firmware
 from pipeline.errors import BuildFailed, TargetFailed, UsageError
 from pipeline.registry import data_folder
 from pipeline.runners import Source, Stimulus
 from pipeline.runners.renode import Renode
+from pipeline.targets import renode_files
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.simulator]
 SAMPLES = np.random.default_rng(3).integers(0, 256, (2, 24), dtype=np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.boards import load_board
+from pipeline.config import Settings
 from pipeline.deploy import generate
 from pipeline.quantize import QuantizedModel
 from tests.tflite_chains import clamped_convolution
@@ -28,7 +29,7 @@ FILES = (
 def rendered() -> dict[str, str]:
     tflite = clamped_convolution(np.random.default_rng(0), 4, (2, 3), ("MAXIMUM",), (2, 2))
     quantized = QuantizedModel("chain", tflite, None, None, "")
-    return dict(generate(quantized, load_board("qemu_mps2_an386")).tree.files)
+    return dict(generate(quantized, load_board("qemu_mps2_an386"), Settings()).tree.files)
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -1,0 +1,184 @@
+"""What of a source tree depends on the board: HAL, start-up code, and where the linker puts what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.boards import Board, Memory
+from pipeline.chips import CHIPS, MHZ
+from pipeline.registry import data_folder
+
+# Cores whose MPU can deny access altogether (PMSAv7), and cores that know the lowest address of the stack.
+MPU_DENIES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7")
+STACK_LIMIT = ("cortex-m33", "cortex-m55")
+# What a template is told of a board: the file it makes, the template, the variables.
+TargetFiles = dict[str, tuple[str, dict[str, Any]]]
+# Sections that sources may ask for: functions that run from RAM, and constants that are read there.
+RAM_CODE, RAM_WEIGHTS = ".ramcode", ".ramweights"
+# Code in RAM that is worth a place between the data: less than that stays in flash with the rest.
+LEAST_CODE_BYTES = 8192
+SPLIT_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RamNeeded:
+    """What an image keeps in RAM besides code: bytes, rather too many than too few."""
+
+    data: int = 0
+    """Stack and data."""
+    arena: int = 0
+    """Arena and constants in RAM."""
+
+    @property
+    def total(self) -> int:
+        return self.data + self.arena
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The linker's memory regions: no byte of the chip is in two of them."""
+
+    regions: tuple[Memory, ...]
+    data: str
+    """Region of stack and data."""
+    arena: str
+    """Region of the arena and of constants in RAM."""
+    code: str | None
+    """Region of code in RAM; None: it stays in flash."""
+
+
+NOTHING_NEEDED = RamNeeded()
+
+
+def plan_layout(board: Board, needed: RamNeeded, *, code_in_ram: bool = True) -> Layout:
+    """Give code in RAM the memory that fetches without waiting, where the data leave enough of it.
+
+    Where that memory is a part of `ram` under a second address, the linker is given what lies before it,
+    the rest of it for code, and what lies behind it, as regions of their own.
+    """
+    data, arena = board.data_region.name, board.arena_region(needed.total).name
+    own = tuple(region for region in board.memory if region.alias is None)
+    code = next((region for region in board.memory if region.zero_wait_fetch), None) if code_in_ram else None
+    if code is None or code.alias is None:
+        return Layout(own, data, arena, code.name if code else None)
+    whole = next(r for r in own if r.origin <= code.alias < r.end)
+    others = tuple(region for region in own if region is not whole)
+    start = code.alias - whole.origin
+    end = start + code.length_bytes
+    split = max(start, -(-needed.total // SPLIT_BYTES) * SPLIT_BYTES)
+    before = replace(whole, length_bytes=split)
+    if split + LEAST_CODE_BYTES <= end:  # all data before the code
+        rest = replace(code, origin=code.origin + split - start, length_bytes=end - split)
+        return Layout((*others, before, rest), data, arena, code.name)
+    behind = replace(
+        whole, name=f"{whole.name}_behind", origin=whole.origin + end, length_bytes=whole.length_bytes - end
+    )
+    if needed.data <= start and needed.arena <= behind.length_bytes:
+        before = replace(whole, length_bytes=start)
+        return Layout((*others, before, code, behind), data, behind.name, code.name)
+    return Layout(own, data, arena, None)
+
+
+def sections_in_ram(sources: Iterable[str]) -> frozenset[str]:
+    """Those of RAM_CODE and RAM_WEIGHTS that the texts of C and assembly place something in."""
+    return frozenset(
+        section
+        for text in sources
+        for section in (RAM_CODE, RAM_WEIGHTS)
+        if re.search(rf"{re.escape(section)}\b", text)
+    )
+
+
+def hal_sources(board: Board) -> dict[str, str]:
+    """The C of a board's HAL, by path in the source tree: its family's file, and what that includes.
+
+    A header brings the C file of its name along.
+    """
+    folder = data_folder("board")
+    wanted = [f"soc/{board.soc}.c"]
+    sources: dict[str, str] = {}
+    while wanted:
+        name = wanted.pop()
+        if f"board/{name}" in sources:
+            continue
+        text = sources[f"board/{name}"] = (folder / name).read_text(encoding="utf-8")
+        for header in re.findall(r'^#include "board/(soc/\w+\.h)"', text, re.MULTILINE):
+            wanted.append(header)
+            if (folder / header).with_suffix(".c").is_file():
+                wanted.append(header.removesuffix(".h") + ".c")
+    return dict(sorted(sources.items()))
+
+
+def target_files(
+    board: Board,
+    needed: RamNeeded = NOTHING_NEEDED,
+    in_ram: frozenset[str] = frozenset(),
+    *,
+    code_in_ram: bool = True,
+) -> TargetFiles:
+    """What of the source tree depends on the board: path -> (template, its variables).
+
+    `in_ram`: the sections in RAM that the other sources use. `code_in_ram`: whether code may be there.
+    """
+    files: TargetFiles = {
+        "target/board.h": ("target/board.h.j2", {"board": board, "defines": _defines(board)})
+    }
+    if board.cpu != "native":
+        layout = plan_layout(board, needed, code_in_ram=code_in_ram and RAM_CODE in in_ram)
+        sections = {"code_in_ram": layout.code is not None, "weights_in_ram": RAM_WEIGHTS in in_ram}
+        files["target/link.ld"] = ("target/link.ld.j2", {"board": board, "layout": layout, **sections})
+        files["target/startup.c"] = (
+            "target/startup.c.j2",
+            {
+                "board": board,
+                "mpu_denies": board.cpu in MPU_DENIES,
+                "has_stack_limit": board.cpu in STACK_LIMIT,
+                **sections,
+            },
+        )
+    return files
+
+
+def renode_files(board: Board) -> TargetFiles:
+    """Renode's description of a board, for its folder: path -> (template, variables); or nothing."""
+    template = f"renode/{board.soc}.repl.j2"
+    if not board.is_stm32 or not (data_folder("firmware_templates") / template).is_file():
+        return {}
+    variables = {
+        "board": board,
+        "uart": board.console.uart.lower(),
+        "mips": board.hclk_hz // MHZ,
+        "timer_hz": board.timer_hz,
+    }
+    return {
+        f"{board.name}.repl": (template, variables),
+        f"{board.name}.resc": ("renode/platform.resc.j2", variables),
+    }
+
+
+def _defines(board: Board) -> dict[str, int]:
+    """The numbers of a board that its HAL needs, by the names of their macros."""
+    defines = {"BOARD_HCLK_HZ": board.hclk_hz, "BOARD_BAUD": board.console.baud}
+    if board.chip:
+        defines |= {f"BOARD_CHIP_{board.chip}": 1}
+    if board.chip not in CHIPS:
+        return defines
+    defines |= {
+        f"BOARD_SOC_{board.soc.upper()}": 1,
+        f"BOARD_{board.cpu.upper().replace('-', '_')}": 1,
+        **{f"BOARD_PLL_{letter.upper()}": factor for letter, factor in board.clock.pll.items()},
+        "BOARD_FLASH_LATENCY": board.clock.flash_latency,
+        "BOARD_AHB_DIVIDER": board.clock.ahb_divider,
+        "BOARD_APB1_DIVIDER": board.clock.apb1_divider,
+        "BOARD_APB2_DIVIDER": board.clock.apb2_divider,
+        f"BOARD_UART_{board.console.uart}": 1,
+        "BOARD_UART_FUNCTION": board.console.alternate_function,
+    }
+    if CHIPS[board.chip].uart_fifo:
+        defines["BOARD_UART_FIFO"] = 1
+    for role, pin in (("TX", board.console.tx), ("RX", board.console.rx)):
+        defines |= {f"BOARD_{role}_PORT": ord(pin[1]) - ord("A"), f"BOARD_{role}_PIN": int(pin[2:])}
+    return defines
