@@ -13,7 +13,7 @@
 #define INSTRUCTION static inline __attribute__((always_inline))
 
 #define UNARY(name, text)                                      \
-    INSTRUCTION uint32_t name(uint32_t a)          \
+    INSTRUCTION uint32_t name(uint32_t a)                      \
     {                                                          \
         uint32_t y;                                            \
         __asm__(text : "=r"(y) : "r"(a));                      \
