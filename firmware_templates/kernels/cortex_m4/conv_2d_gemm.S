@@ -1,0 +1,277 @@
+/* The inner loops of CONV_2D: a block of 4 pixels x 2 output channels, for all pairs of channels.
+ *
+ *   void conv_2d_gemm_<format>(const struct conv_2d_gemm_block *block, const void *weights)
+ *
+ * Pixels lie in the block as `steps` groups of four words, one word a pixel: two values 2 * (x + 128), 0 to 510,
+ * for the two lanes of SMLAD. Weights are a stream of records, one for each pair of channels o and o + 1:
+ *
+ *   int32  start of both sums
+ *   steps of the format   int16: one word (two lanes) for each channel
+ *                         int8:  one word (o, o + 1, o, o + 1), the lower lane first
+ *   int32  multipliers of both
+ *   uint8  right shifts of both less one, floors of both plus 128
+ *
+ * Registers in the loops: r0 pixels, r1 weights, r2 to r9 the sums (pixel 0 channel o, o + 1, pixel 1 ...),
+ * r10 and r11 the weights of both channels, r12 and lr two pixels. Nothing is left for a count: the loops end where
+ * the pixels end. All arithmetic wraps modulo 2^32; only the final sums have to fit, which the generator proves.
+ *
+ * Four single loads in a row take five cycles, two LDRD six. The int16 loop has either in turn: fewer cycles here,
+ * fewer instructions there (it was weighed: 16.5 cycles and 12 instructions a step).
+ */
+    .syntax unified
+    .thumb
+    .section .ramcode, "ax", %progbits
+
+/* struct conv_2d_gemm_block, copied to the stack, and what is added to it */
+    .equ X, 0                   /* first pixel word */
+    .equ X_END, 4
+    .equ CHANNEL, 8             /* of the pair, as an offset from the pointers of the pixels */
+    .equ CHANNEL_END, 12
+    .equ START, 16              /* 2 * (output zero point + 128) + 1 */
+    .equ ABOVE, 20              /* 127 - ceiling, and in the next word ceiling + 1, by bytes */
+    .equ Y, 28                  /* where the four pixels go */
+    .equ STORE, 44              /* one of the routines below */
+    .equ ENTRY, 48              /* into the loop, for the steps beyond a multiple of UNROLLED */
+    .equ NEXT, 52               /* of the format: what comes after a pair */
+    .equ FRAME, 56
+
+    .equ UNROLLED, 8
+
+/* 17 cycles */
+    .macro load_int8
+    ldr    r10, [r1], #4
+    ldr    r12, [r0], #4
+    ldr    lr, [r0], #4
+    sxtb16 r11, r10, ror #8
+    sxtb16 r10, r10
+    .endm
+
+/* 16 cycles */
+    .macro load_int16
+    ldr    r10, [r1], #4
+    ldr    r11, [r1], #4
+    ldr    r12, [r0], #4
+    ldr    lr, [r0], #4
+    .endm
+
+/* 17 cycles */
+    .macro load_int16_short
+    ldrd   r10, r11, [r1], #8
+    ldrd   r12, lr, [r0], #8
+    .endm
+
+    .macro step load
+    \load
+    smlad  r2, r10, r12, r2
+    smlad  r3, r11, r12, r3
+    smlad  r4, r10, lr, r4
+    smlad  r5, r11, lr, r5
+    ldrd   r12, lr, [r0], #8
+    smlad  r6, r10, r12, r6
+    smlad  r7, r11, r12, r7
+    smlad  r8, r10, lr, r8
+    smlad  r9, r11, lr, r9
+    .endm
+
+/* The last pixel's sums take over the two starting values after the others have used them. */
+    .macro first_step load
+    ldr    r0, [sp, #X]
+    ldr    r2, [r1], #4
+    ldr    r3, [r1], #4
+    \load
+    smlad  r4, r10, lr, r2
+    smlad  r5, r11, lr, r3
+    ldr    lr, [r0, #4]
+    smlad  r8, r10, lr, r2
+    smlad  r9, r11, lr, r3
+    ldr    lr, [r0], #8
+    smlad  r6, r10, lr, r2
+    smlad  r7, r11, lr, r3
+    smlad  r2, r10, r12, r2
+    smlad  r3, r11, r12, r3
+    .endm
+
+    .macro two_steps format
+    .ifc   \format, int8
+    step   load_int8
+    step   load_int8
+    .else
+    step   load_int16
+    step   load_int16_short
+    .endif
+    .endm
+
+/* `step_bytes` is the mean of an even and an odd step, `shorter` by how much the odd one is shorter than that. */
+    .macro gemm format, step_bytes, shorter
+    .balign 4
+    .global conv_2d_gemm_\format
+    .thumb_func
+    .type  conv_2d_gemm_\format, %function
+conv_2d_gemm_\format:
+    push   {r4-r11, lr}
+    sub    sp, #FRAME
+    ldr    lr, [r0, #STORE]
+    ldm    r0, {r2-r12}                 /* X to the last of Y */
+    stm    sp, {r2-r12}
+    str    lr, [sp, #STORE]
+    adr    r12, next_\format + 1
+    str    r12, [sp, #NEXT]
+    adr    r12, end_\format + 1
+    subs   r3, r3, r2
+    lsrs   r3, r3, #4
+    subs   r3, r3, #1                   /* steps behind the first: none, or in the first round 1 to UNROLLED */
+    beq    1f
+    adr    r12, rounds_\format + 1
+    subs   r3, r3, #1
+    ands   r3, r3, #UNROLLED - 1
+    adds   r3, r3, #1
+    movs   r4, #\step_bytes
+    mls    r12, r3, r4, r12
+    .if    \shorter
+    ands   r3, r3, #1
+    add    r12, r12, r3, lsl #2
+    .endif
+1:  str    r12, [sp, #ENTRY]
+    b      pair_\format
+
+    .balign 4
+next_\format:                           /* lr: the pair that was stored */
+    ldr    r0, [sp, #CHANNEL_END]
+    add    lr, lr, #2
+    str    lr, [sp, #CHANNEL]
+    cmp    lr, r0
+    beq    done
+pair_\format:
+    first_step load_\format
+    ldr    pc, [sp, #ENTRY]
+    .balign 4
+loop_\format:
+    .rept  UNROLLED / 2
+    two_steps \format
+    .endr
+rounds_\format:
+    .if    rounds_\format - loop_\format - UNROLLED * \step_bytes
+    .error "a step of \format has another size"
+    .endif
+    ldr    r12, [sp, #X_END]
+    cmp    r0, r12
+    bne.w  loop_\format
+end_\format:
+    ldr    pc, [sp, #STORE]
+    .size  conv_2d_gemm_\format, . - conv_2d_gemm_\format
+    .endm
+
+    gemm   int8, 56, 0
+done:
+    add    sp, #FRAME
+    pop    {r4-r11, pc}
+    gemm   int16, 48, 4
+
+/* Requantization. In: the sums doubled in r2 to r9, r1 at the multipliers. Of each sum, with multiplier m, shift s
+ * and the doubling,
+ *
+ *   SMMLAR(2 * sum, m, c) = x + c,   x = floor((sum * m + 2^30) / 2^31)
+ *
+ * is the first rounding of the reference, exactly. With c = (2 * (zero point - floor) + 1) * 2^(s - 1) the shift to
+ * the right is the second, half up, the zero point added and the floor taken off: USAT then cuts at the floor. For
+ * a negative x, half away from zero is half up of x - 1 (`signed`); where no floor lies below the zero point, all
+ * such results are cut anyway. The sign of the sum may stand for that of x: they differ for x = 0 only, which is
+ * rounded to zero both ways (s > 0).
+ *
+ * Bytes are then clamped four at a time, UQADD8 saturating where the ceiling was, and carried to their place.
+ */
+    .macro requantize signed, multiplier, sums:vararg
+    ldr    r0, [sp, #START]
+    uxtb   lr, r12, ror #16             /* floor + 128 */
+    sub    lr, r0, lr, lsl #1
+    lsl    lr, lr, r12                  /* by its lowest byte, s - 1 */
+    .irp   sum, \sums
+    .if    \signed
+    add    r0, lr, \sum, asr #31
+    smmlar \sum, \sum, \multiplier, r0
+    .else
+    smmlar \sum, \sum, \multiplier, lr
+    .endif
+    asr    \sum, \sum, r12
+    usat   \sum, #8, \sum, asr #1
+    .endr
+    .endm
+
+    .macro routine name
+    .balign 4
+    .global \name
+    .thumb_func
+    .type  \name, %function
+\name:
+    .endm
+
+    .macro store_four name, signed
+    routine \name
+    ldm    r1!, {r10, r11, r12}
+    requantize \signed, r10, r2, r4, r6, r8
+    pkhtb  r10, r12, r12, asr #16
+    lsr    r12, r12, #8
+    requantize \signed, r11, r3, r5, r7, r9
+    orr    r2, r2, r3, lsl #8
+    orr    r4, r4, r5, lsl #8
+    orr    r6, r6, r7, lsl #8
+    orr    r8, r8, r9, lsl #8
+    orr    r2, r2, r4, lsl #16
+    orr    r6, r6, r8, lsl #16
+    ldrd   r11, r12, [sp, #ABOVE]
+    add    r10, r10, r11
+    uqadd8 r2, r2, r10
+    uqadd8 r6, r6, r10
+    uadd8  r2, r2, r12
+    uadd8  r6, r6, r12
+    ldr    lr, [sp, #CHANNEL]
+    ldr    r3, [sp, #Y]
+    ldr    r4, [sp, #Y + 4]
+    ldr    r5, [sp, #Y + 8]
+    ldr    r7, [sp, #Y + 12]
+    strh   r2, [r3, lr]
+    lsrs   r2, r2, #16
+    strh   r2, [r4, lr]
+    strh   r6, [r5, lr]
+    lsrs   r6, r6, #16
+    strh   r6, [r7, lr]
+    ldr    pc, [sp, #NEXT]
+    .size  \name, . - \name
+    .endm
+
+    store_four conv_2d_gemm_store_half_up, 0
+    store_four conv_2d_gemm_store, 1
+
+/* The largest of the four pixels, and of what is there already. Rescaling keeps the order of the sums. */
+    .macro larger a, b
+    cmp    \a, \b
+    it     lt
+    movlt  \a, \b
+    .endm
+
+    routine conv_2d_gemm_store_largest
+    ldm    r1!, {r10, r11, r12}
+    larger r2, r4
+    larger r6, r8
+    larger r3, r5
+    larger r7, r9
+    larger r2, r6
+    larger r3, r7
+    requantize 1, r10, r2
+    pkhtb  r10, r12, r12, asr #16
+    lsr    r12, r12, #8
+    requantize 1, r11, r3
+    orr    r2, r2, r3, lsl #8
+    ldrd   r11, r12, [sp, #ABOVE]
+    add    r10, r10, r11
+    uqadd8 r2, r2, r10
+    uadd8  r2, r2, r12
+    ldr    lr, [sp, #CHANNEL]
+    ldr    r3, [sp, #Y]
+    ldrh   r4, [r3, lr]
+    ssub8  r5, r2, r4
+    sel    r2, r2, r4
+    strh   r2, [r3, lr]
+    ldr    pc, [sp, #NEXT]
+    .size  conv_2d_gemm_store_largest, . - conv_2d_gemm_store_largest
+    .end

@@ -1,0 +1,201 @@
+"""CONV_2D of any kind, as a product of matrices: four outputs times two channels at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.arithmetic import doubling_high_product
+from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.operators import Operator
+from pipeline.operators.base import Parameters
+from pipeline.operators.checks import array, constant, integer
+from pipeline.operators.conv_2d import Conv2D
+from pipeline.tensors import Tensor
+
+PIXELS = 4
+"""Outputs of one block."""
+
+GEOMETRY = (
+    "input_height input_width input_channels output_width output_channels kernel_height kernel_width "
+    "stride_y stride_x dilation_y dilation_x pad_top pad_left pool_height pool_width input_zero output_zero"
+).split()
+"""The first fields of the struct, which the operator's parameters have under the same names."""
+
+
+class Conv2DGemm(Kernel):
+    """firmware_templates/kernels/cortex_m4/conv_2d_gemm.c, with its loops in conv_2d_gemm.S."""
+
+    name = "conv_2d_gemm"
+
+    def candidates(
+        self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
+    ) -> Sequence[Candidate]:
+        """Weights as int8 or, twice the bytes and a little less time, as int16: these in RAM only, since
+        reading them from flash takes longer than widening."""
+        if not isinstance(op, Conv2D):
+            return ()
+        p = op.parameters(inputs, output)
+        weights = constant(inputs[1]).astype(np.int64)
+        weights = weights.reshape(len(weights), -1)
+        channels = exact_channels(p, weights)
+        if channels is None:
+            return ()
+        work = Work.of(p, output.shape[1])
+        narrow, wide = (_candidate(p, weights, channels, work, wide) for wide in (False, True))
+        return narrow, _in_ram(narrow), _in_ram(wide)
+
+
+def _in_ram(candidate: Candidate) -> Candidate:
+    return candidate.in_ram_too({"weights": candidate.weights_bytes})
+
+
+def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Work, wide: bool) -> Candidate:
+    streamed = work.pairs * pair_bytes(work.steps, wide)
+    return Candidate(
+        library="cortex_m4",
+        kernel=Conv2DGemm.name,
+        variant="4 outputs x 2 channels, weights int16" if wide else "4 outputs x 2 channels",
+        parameters=lambda: _parameters(p, weights, channels, wide),
+        cost=work.cost(wide),
+        scratch_bytes=(4 * PIXELS + 2) * work.steps,
+        weights_bytes=streamed,
+        streamed={"weights": streamed * work.blocks},
+        streams=True,
+        rows_per_call=work.rows_per_call,
+    )
+
+
+def _parameters(p: Parameters, weights: np.ndarray, channels: Channels, wide: bool) -> Parameters:
+    """The fields of `struct conv_2d_gemm`, in its order."""
+    ceiling = channels.ceiling
+    uniform = bool((ceiling == ceiling[0]).all())
+    order = tap_order(p)
+    return {
+        **{name: p[name] for name in GEOMETRY},
+        "ceiling": int(ceiling[0]) if uniform else 0,
+        "half_up": int((channels.floor >= integer(p, "output_zero")).all()),
+        "wide": int(wide),
+        "pair_bytes": pair_bytes(len(order) // 2, wide),
+        "weights": records(weights, order, channels, wide),
+        "ceilings": None if uniform else ceiling.astype(np.int8),
+    }
+
+
+def tap_order(p: Parameters) -> np.ndarray:
+    """Which tap (row, column, channel) each lane of the steps multiplies; -1 is none.
+
+    Of each run of contiguous bytes the whole words, then what is left of all runs; within four bytes
+    the lanes are 0, 2, 1, 3, as UXTB16 makes them.
+    """
+    height, width, depth = (integer(p, f) for f in ("kernel_height", "kernel_width", "input_channels"))
+    run = depth if integer(p, "dilation_x") > 1 else width * depth
+    runs = np.arange(height * width * depth).reshape(-1, run)
+    whole = run // 4 * 4
+    order = np.concatenate([runs[:, :whole].ravel(), runs[:, whole:].ravel()])
+    order = np.pad(order, (0, -len(order) % 4), constant_values=-1)
+    lanes: np.ndarray = order.reshape(-1, 4)[:, [0, 2, 1, 3]].ravel()
+    return lanes
+
+
+def pair_bytes(steps: int, wide: bool) -> int:
+    """Size of the record of two channels: starting values, weights, multipliers, shifts and floors."""
+    return 8 + (8 if wide else 4) * steps + 8 + 4
+
+
+def records(weights: np.ndarray, order: np.ndarray, channels: Channels, wide: bool) -> np.ndarray:
+    """The records of all pairs of channels, as conv_2d_gemm.S reads them, in words.
+
+    Of an odd number of channels the last makes a pair with the one before it, an only one with itself.
+    """
+    count = len(weights)
+    pairs = np.arange(count // 2 * 2).reshape(-1, 2)
+    if count % 2:
+        pairs = np.vstack([pairs, [max(count - 2, 0), count - 1]])
+    lanes = np.where(order < 0, 0, weights[:, order])[pairs].reshape(len(pairs), 2, -1, 2)
+    steps = lanes.transpose(0, 2, 1, 3).astype(np.int16) if wide else lanes.transpose(0, 2, 3, 1).astype(np.int8)
+    fields = (
+        channels.start[pairs].astype(np.uint32),
+        steps,
+        channels.multiplier[pairs].astype(np.uint32),
+        (channels.shift - 1)[pairs].astype(np.uint8),
+        (channels.floor + 128)[pairs].astype(np.uint8),
+    )
+    as_bytes = [np.ascontiguousarray(field).reshape(len(pairs), -1).view(np.uint8) for field in fields]
+    return np.hstack(as_bytes).reshape(-1).view(np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Channels:
+    """What each output channel has besides its weights: int64 arrays of one length."""
+
+    start: np.ndarray
+    """Of the doubled sum of weights times (x + 128)."""
+    multiplier: np.ndarray
+    shift: np.ndarray
+    """To the right, at least 1."""
+    floor: np.ndarray
+    ceiling: np.ndarray
+
+
+def exact_channels(p: Parameters, weights: np.ndarray) -> Channels | None:
+    """The channels, where the kernel gives the reference's integers for every input; else None.
+
+    The doubled sum, the rescaled sum and what is added to it have to fit int32, whatever the input is.
+    `weights` are (channels, taps).
+    """
+    zero = integer(p, "input_zero")
+    high, low = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
+    bias = array(p, "bias").astype(np.int64)
+    sums = bias + np.array([low * (127 - zero) - high * (128 + zero), high * (127 - zero) - low * (128 + zero)])
+    multiplier, shift, floor, ceiling = (
+        np.broadcast_to(array(p, name).astype(np.int64), bias.shape)
+        for name in ("multiplier", "shift", "minimum", "maximum")
+    )
+    shift = -shift
+    rescaled = np.abs(doubling_high_product(sums, multiplier)).max(axis=0)
+    # Where every sum is rescaled to the zero point, any small shift does.
+    silent = (shift > 0) & (rescaled < 2.0 ** (shift - 1)) | (multiplier == 0)
+    multiplier, shift, rescaled = (
+        np.where(silent, value, kept) for value, kept in ((0, multiplier), (1, shift), (0, rescaled))
+    )
+    if (shift < 1).any() or (np.abs(sums) >= 2**30).any():
+        return None
+    added = (2 * (integer(p, "output_zero") - floor) + 1) << (shift - 1)
+    if (np.abs(added) + rescaled + 1 >= 2**31).any():
+        return None
+    start = 2 * (bias - (zero + 128) * weights.sum(axis=1))
+    return Channels(start, multiplier, shift, floor, ceiling)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a layer's cost is counted by."""
+
+    blocks: int
+    """Of four outputs, those that are made twice or for nothing among them."""
+    pairs: int
+    """Of output channels."""
+    steps: int
+    """Of two taps."""
+    rows_per_call: int
+
+    @classmethod
+    def of(cls, p: Parameters, height: int) -> Work:
+        """Of a layer with so many output rows."""
+        width, pool = integer(p, "output_width"), integer(p, "pool_height") * integer(p, "pool_width")
+        taps = math.prod(integer(p, f) for f in ("kernel_height", "kernel_width", "input_channels"))
+        rows = 1 if pool > 1 else min(PIXELS // math.gcd(width, PIXELS), height)
+        calls = [rows] * (height // rows) + [height % rows] * (height % rows > 0)
+        blocks = (
+            height * width * math.ceil(pool / PIXELS)
+            if pool > 1
+            else sum(math.ceil(call * width / PIXELS) for call in calls)
+        )
+        return cls(blocks, math.ceil(integer(p, "output_channels") / 2), math.ceil(taps / 4) * 2, rows)
+
+    def cost(self, wide: bool) -> Cost:
+        return Cost(0.0, 0.0)
