@@ -1,0 +1,14 @@
+#ifndef KERNELS_CONV_2D_WINOGRAD4_H
+#define KERNELS_CONV_2D_WINOGRAD4_H
+
+#include "winograd.h"
+
+struct conv_2d_winograd4 {
+    WINOGRAD_FIELDS
+};
+
+/* Output rows [first, first + count) of y from the rows of x beneath them. scratch: see conv_2d_winograd4.py. */
+void conv_2d_winograd4_cortex_m4(const struct conv_2d_winograd4 *p, const struct feature_map *x,
+                                 const struct feature_map *y, void *scratch, int32_t first, int32_t count);
+
+#endif

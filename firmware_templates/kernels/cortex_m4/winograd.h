@@ -1,0 +1,35 @@
+/* What the Winograd kernels share in C: their parameters, and the walk over the tiles of a layer.
+ *
+ * A kernel computes its 3 x 3 convolution, stride 1, in tiles of TILE x TILE outputs, each from the patch of
+ * PATCH x PATCH pixels beneath it. Four tiles, wherever they lie, make a block. For each block all patches are
+ * transformed (V); then, for two output channels at a time, V is multiplied by transformed weights (U), summed over
+ * the input channels (M), transformed back, scaled and stored.
+ *
+ * Tiles lie in strips of TILE rows, from the first row asked for. The last of a strip begins TILE columns before
+ * the end and overlaps its neighbour, as do those of the last strip: the bytes in common are made twice. Where fewer
+ * than TILE rows are asked for, the others are computed from whatever lies in memory, and not stored: a row of
+ * outputs depends on its own three rows of pixels only, whatever the others hold.
+ *
+ * A patch is told pixel by pixel by a pointer. So a map may be a ring, and pixels in the padding are all the same one.
+ */
+#ifndef KERNELS_WINOGRAD_H
+#define KERNELS_WINOGRAD_H
+
+#include "rows.h"
+
+/* The fields of the kernels' structs. */
+#define WINOGRAD_FIELDS                                                                                         \
+    int32_t input_height, input_width, input_channels;                                                          \
+    int32_t output_height, output_width, output_channels; /* after pooling */                                   \
+    int32_t pad_top, pad_left;                                                                                  \
+    int32_t pool; /* 2: the maximum of 2 x 2 outputs; 1: none */                                                \
+    int32_t input_zero;                                                                                         \
+    int32_t clamped;            /* 0: only to int8, at whose lower end the output's zero point lies */          \
+    const int32_t *transformed; /* U[pair of channels][position]{start[2], [input channels / 2][2] of int16[2]} */ \
+    const int32_t *rescaling;   /* [channel]{multiplier, addend, bytes shift, away, down, up} */
+
+/* Scales, clamps and stores a block of sums M, of one or two channels (see the kernels' assembly). */
+typedef void winograd_output(const int32_t *m, const int32_t *rescaling, int8_t **rows, int32_t step,
+                             int32_t channels);
+
+#endif

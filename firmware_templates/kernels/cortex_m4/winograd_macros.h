@@ -1,0 +1,123 @@
+/* GNU as macros that the Winograd kernels share.
+ *
+ * multiply_positions: the products of transformed tiles with transformed weights, summed over input channels,
+ * for 4 tiles and 2 output channels at a time, position by position of the transformed tile:
+ *
+ *     m[position][tile][o] = u[position].start[o] + sum over k of u[position][k][o] . v[k][position][tile]
+ *
+ * modulo 2^32, where k counts words of two input channels and . is SMLAD. A position takes 16 cycles for each k,
+ * half of them SMLAD: the four V and two U words are loaded in two groups, since of neighbouring loads all but
+ * the first take one cycle. The first k also brings the start, in one group of loads with it. The loop over the
+ * other k is entered in the middle, so that every number of them can be done.
+ */
+#ifndef KERNELS_WINOGRAD_MACROS_H
+#define KERNELS_WINOGRAD_MACROS_H
+
+    .syntax unified
+    .thumb
+
+    .macro begin_function name
+    .section .ramcode.\name, "ax", %progbits
+    .balign 4
+    .global \name
+    .thumb_func
+    .type \name, %function
+\name:
+    .endm
+
+    .macro end_function name
+    .size \name, . - \name
+    .endm
+
+    /* One k. r0: V, r1: U; r2, r3: U of both channels; r4, r5: V of two tiles;
+     * (r6, r7), (r8, r9), (r10, r11), (r12, lr): sums of tile 0, 1, 2, 3. */
+    .macro multiply_step stride
+    ldr.w r3, [r1, #4]
+    ldr   r2, [r1], #8
+    ldr   r4, [r0, #8]
+    ldr   r5, [r0, #12]
+    smlad r10, r2, r4, r10
+    smlad r11, r3, r4, r11
+    smlad r12, r2, r5, r12
+    smlad lr, r3, r5, lr
+    ldrd  r4, r5, [r0], #\stride
+    smlad r6, r2, r4, r6
+    smlad r7, r3, r4, r7
+    smlad r8, r2, r5, r8
+    smlad r9, r3, r5, r9
+    .endm
+    .equ MULTIPLY_STEP_BYTES, 48
+    .equ MULTIPLY_STEPS, 16
+
+    /* const int32_t *name(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps): steps even;
+     * returns the end of what it used of u. V is [k][position][tile], U [position]{start[2], [k][2]}.
+     * On the stack: where M is written next, from the end of V's positions back to the next one, bytes of U
+     * per position, end of M, end of U's position, entry to the loop. */
+    .macro multiply_positions name, positions
+    .equ STRIDE, 16 * \positions
+    begin_function \name
+    push {r4-r11, lr}
+    sub  sp, #28
+    movs r4, #STRIDE / 8
+    muls r4, r3
+    lsls r4, #3
+    rsb  r4, r4, #16                /* 16 - STRIDE * steps */
+    lsls r5, r3, #3
+    adds r5, #8                     /* 8 + 8 * steps */
+    add  r6, r2, #32 * \positions
+    subs r3, #1                     /* the first step stands before the loop */
+    rsbs r3, r3, #0
+    and  r3, r3, #MULTIPLY_STEPS - 1
+    movs r7, #MULTIPLY_STEP_BYTES
+    muls r3, r7
+    adr  r7, .Lloop_\name + 1
+    add  r8, r7, r3
+    stm  sp, {r2, r4, r5, r6}
+    str  r8, [sp, #20]
+    adds r5, r1
+    str  r5, [sp, #16]
+
+.Lposition_\name:
+    ldr.w r7, [r1, #4]
+    ldr.w r3, [r1, #12]
+    ldr.w r2, [r1, #8]
+    ldr   r6, [r1], #16
+    ldr.w r11, [r0, #8]
+    ldr.w lr, [r0, #12]
+    ldrd  r4, r5, [r0], #STRIDE
+    smlad r8, r2, r5, r6
+    smlad r9, r3, r5, r7
+    smlad r10, r2, r11, r6
+    smlad r11, r3, r11, r7
+    smlad r12, r2, lr, r6
+    smlad lr, r3, lr, r7
+    smlad r6, r2, r4, r6
+    smlad r7, r3, r4, r7
+    ldr.w pc, [sp, #20]
+    .balign 4
+.Lloop_\name:
+    .rept MULTIPLY_STEPS
+    multiply_step STRIDE
+    .endr
+    ldr  r2, [sp, #16]
+    cmp  r1, r2
+    bne.w .Lloop_\name
+
+    ldr  r2, [sp]
+    ldr  r3, [sp, #4]
+    ldr  r4, [sp, #8]
+    ldr  r5, [sp, #12]
+    stm  r2!, {r6-r12, lr}
+    cmp  r2, r5
+    str  r2, [sp]
+    add  r0, r3
+    add  r4, r1
+    str  r4, [sp, #16]
+    bne.w .Lposition_\name
+    mov  r0, r1
+    add  sp, #28
+    pop  {r4-r11, pc}
+    end_function \name
+    .endm
+
+#endif

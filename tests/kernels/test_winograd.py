@@ -1,0 +1,279 @@
+"""The Winograd kernels against the numpy reference of CONV_2D, which is held against TFLite elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from arm import ArmKernels, Portion
+from cases import DICE, Dice, bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
+from hypothesis import HealthCheck, given, settings
+
+from pipeline.kernels.base import Candidate
+from pipeline.kernels.cortex_m4.conv_2d_winograd4 import Conv2DWinograd4
+from pipeline.kernels.cortex_m4.winograd import Winograd
+from pipeline.operators.base import Activation
+from pipeline.operators.conv_2d import Conv2D
+from pipeline.tensors import Quantization, Tensor
+
+pytestmark = pytest.mark.toolchain
+KERNELS = (Conv2DWinograd4(),)
+EACH_KERNEL = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+FEW = settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+SAME = ((1, 1), (1, 1))
+VALID = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution, its tensors, and what goes in."""
+
+    op: Conv2D
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    x: np.ndarray
+
+    def expected(self) -> np.ndarray:
+        weights = self.inputs[1].data
+        assert weights is not None
+        return self.op.reference(self.op.parameters(self.inputs, self.output), self.x, weights)
+
+    def portions(self, counts: Sequence[int]) -> list[Portion]:
+        """Calls of so many rows, from the first count again when they are used up, for all rows."""
+        height, first, made = self.output.shape[1], 0, []
+        while first < height:
+            count = min(counts[len(made) % len(counts)], height - first)
+            made.append(
+                Portion(first, count, (self.op.rows_read(self.inputs, self.output, first, first + count),))
+            )
+            first += count
+        return made
+
+
+def make_layer(
+    x: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    *,
+    zeros: tuple[int, int] = (0, -128),
+    scales: tuple[float, float | tuple[float, ...], float] = (0.05, 0.01, 1.0),
+    **attributes: Any,
+) -> Layer:
+    """`zeros` are those of input and output, `scales` of input, weights and output."""
+    op = Conv2D(**{"pads": SAME, **attributes})
+    weights_scale = scales[1] if isinstance(scales[1], tuple) else (scales[1],)
+    inputs = (
+        Tensor("x", x.shape, "int8", Quantization((scales[0],), zeros[:1])),
+        Tensor("w", weights.shape, "int8", Quantization(weights_scale, (0,) * len(weights_scale)), weights),
+        Tensor("b", bias.shape, "int32", None, bias),
+    )
+    output = Tensor("y", op.output_shape(inputs), "int8", Quantization(scales[2:], zeros[1:]))
+    assert op.problems(inputs, output) == []
+    return Layer(op, inputs, output, x)
+
+
+def draw_layer(dice: Dice, tile: int) -> Layer:
+    """Any layer that the kernel for such tiles is made for."""
+    pool = dice.pick([None, (2, 2)])
+    pads = dice.pick([SAME, SAME, VALID, ((0, 2), (2, 1)), ((3, 0), (0, 4))])
+    least = [max(tile + 2 - sum(pads[axis]), 1) for axis in (0, 1)]
+    height, width = (dice.length(low, low + 11) for low in least)
+    channels, filters = 4 * dice.length(1, 10), dice.length(1, 9)
+    x = dice.array((1, height, width, channels))
+    weights = np.maximum(dice.array((filters, 3, 3, channels)), -127)
+    zero = dice.zero_point()
+    spread = spread_of(x, zero, weights, 9 * channels)
+    x_scale = dice.factor(1e-3)
+    w_scale, scale = fitting_scales(dice, x_scale, spread)
+    clamped = dice.chance()
+    return make_layer(
+        x,
+        weights,
+        bias_of(dice, filters, spread),
+        zeros=(zero, dice.pick([-128, dice.zero_point()])),
+        scales=(x_scale, channel_scales(dice, w_scale, filters), scale),
+        pads=pads,
+        pool=pool,
+        activation=dice.pick(
+            [Activation.NONE, Activation.NONE, Activation.RELU, Activation.RELU6, Activation.RELU_N1_TO_1]
+        ),
+        floor=channel_clamp(dice, filters, -128, 20) if clamped else None,
+        ceiling=channel_clamp(dice, filters, -20, 127) if clamped else None,
+    )
+
+
+def check(
+    arm_kernels: ArmKernels, layer: Layer, candidates: Sequence[Candidate], dice: Dice | None = None
+) -> None:
+    """Each candidate gives the reference's bytes: in one call, and in portions from rings of rows."""
+    expected = layer.expected()
+    for candidate in candidates:
+        called = arm_kernels.run(candidate, [layer.x], layer.output.shape)
+        np.testing.assert_array_equal(called.output, expected, err_msg=candidate.variant)
+    if dice is not None and candidates:
+        portions = layer.portions([dice.integer(1, 5) for _ in range(3)])
+        rows = max(max(portion.count, high - low) for portion in portions for low, high in portion.reads)
+        called = arm_kernels.run(
+            dice.pick(candidates), [layer.x], layer.output.shape, portions=portions, ring_rows=rows
+        )
+        np.testing.assert_array_equal(called.output, expected, err_msg="from rings")
+
+
+@EACH_KERNEL
+@FEW
+@given(dice=DICE)
+def test_any_layer(arm_kernels: ArmKernels, kernel: Winograd, dice: Dice) -> None:
+    layer = draw_layer(dice, kernel.algorithm.tile)
+    check(arm_kernels, layer, kernel.candidates(layer.op, layer.inputs, layer.output), dice)
+
+
+def typical(
+    kernel: Winograd,
+    height: int = 8,
+    width: int = 12,
+    channels: int = 16,
+    filters: int = 6,
+    **attributes: Any,
+) -> Layer:
+    """A layer as trained models have them; its sums fill the output's range."""
+    random = np.random.default_rng(height * width * channels)
+    weights = np.clip(random.normal(0, 36, (filters, 3, 3, channels)).round(), -127, 127).astype(np.int8)
+    scale = float(np.float32(0.05 * 0.01 * np.sqrt(9 * channels) * 36 * 74 / 50))
+    return make_layer(
+        random.integers(-128, 128, (1, height, width, channels)).astype(np.int8),
+        weights,
+        random.integers(-6000, 6000, filters).astype(np.int32),
+        **{
+            "scales": (0.05, tuple(random.uniform(0.005, 0.02, filters)), scale),
+            "zeros": (-5, -128),
+            **attributes,
+        },
+    )
+
+
+@EACH_KERNEL
+@pytest.mark.parametrize(
+    ("weights", "x"),
+    [
+        ("same", "same"), ("checks", "checks"), ("random", "random"), ("same", "opposite"),
+        ("rows", "rows"), ("columns", "columns"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("zero", [-128, 127])
+def test_numbers_at_the_ends_of_their_range(
+    arm_kernels: ArmKernels, kernel: Winograd, weights: str, x: str, zero: int
+) -> None:
+    """All of 64 channels add up, in the transforms and in the sums."""
+
+    def signs(kind: str, height: int, width: int) -> np.ndarray:
+        y, z = np.indices((height, width))
+        return {
+            "same": np.ones((height, width)),
+            "opposite": -np.ones((height, width)),
+            "checks": 1 - 2.0 * ((y + z) % 2),
+            "rows": 1 - 2.0 * (y % 2),
+            "columns": 1 - 2.0 * (z % 2),
+            "random": np.random.default_rng(1).choice([-1.0, 1.0], (height, width)),
+        }[kind]
+
+    image = np.where(signs(x, 9, 9) > 0, 127, -128).astype(np.int8)[np.newaxis, :, :, np.newaxis]
+    window = (127 * signs(weights, 3, 3)).astype(np.int8)[np.newaxis, :, :, np.newaxis]
+    layer = make_layer(
+        np.broadcast_to(image, (1, 9, 9, 64)).copy(),
+        (np.array([1, -1, 1]).reshape(3, 1, 1, 1) * np.broadcast_to(window, (3, 3, 3, 64))).astype(np.int8),
+        np.array([0, 100_000, -70_000], np.int32),
+        zeros=(zero, 3),
+        scales=(0.05, 0.01, 0.05 * 0.01 * 2**17),
+    )
+    candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
+    assert candidates
+    check(arm_kernels, layer, candidates)
+
+
+@EACH_KERNEL
+@pytest.mark.parametrize("pool", [None, (2, 2)])
+@pytest.mark.parametrize("zero", [-128, -3, 0, 5])
+@pytest.mark.parametrize("real", [2.0**-9, 2.0**-1, 0.7 * 2**-8, 1.0, 1.9, 3.5])
+def test_ties_and_left_shifts(
+    arm_kernels: ArmKernels, kernel: Winograd, real: float, zero: int, pool: Any
+) -> None:
+    """Sums at halves of the output's unit and beside them, set by the bias; the image is real 0."""
+    random = np.random.default_rng(0)
+    halves = np.append(random.integers(-130, 130, 40), np.arange(-5, 5)) + 0.5
+    bias = (np.round(halves / real) + random.integers(-1, 2, len(halves))).astype(np.int32)
+    layer = make_layer(
+        np.full((1, 4, 4, 4), 7, np.int8),
+        np.ones((len(bias), 3, 3, 4), np.int8),
+        bias,
+        zeros=(7, zero),
+        scales=(0.5, 0.25, 0.125 / real),
+        pool=pool,
+    )
+    candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
+    assert candidates
+    check(arm_kernels, layer, candidates)
+
+
+@EACH_KERNEL
+def test_dead_channels(arm_kernels: ArmKernels, kernel: Winograd) -> None:
+    """A weights' scale of nearly 0 makes the multiplier 0."""
+    layer = typical(kernel, filters=3, scales=(0.05, (0.01, 1e-12, 0.02), 4.0), zeros=(4, -7))
+    candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
+    assert candidates
+    check(arm_kernels, layer, candidates)
+
+
+@EACH_KERNEL
+@pytest.mark.parametrize(
+    "attributes",
+    [{"stride": (2, 2)}, {"dilation": (2, 2)}, {"pool": (3, 3)}, {"pool": (2, 1)}],
+    ids=str,
+)
+def test_refuses_what_it_was_not_made_for(kernel: Winograd, attributes: dict[str, Any]) -> None:
+    layer = typical(kernel, **attributes)
+    assert kernel.candidates(layer.op, layer.inputs, layer.output) == ()
+    layer = typical(kernel)
+    assert len(kernel.candidates(layer.op, layer.inputs, layer.output)) == 2
+
+
+@EACH_KERNEL
+def test_refuses_sums_that_could_overflow(kernel: Winograd) -> None:
+    layer = typical(kernel, filters=1)
+    x, w, b = layer.inputs
+    assert b.data is not None
+    reach = 2 ** (31 - kernel.algorithm.product_bits)
+    for bias, taken in ((reach * 3 // 4, True), (-reach * 3 // 4, True), (reach, False), (-reach, False)):
+        inputs = (x, w, replace(b, data=np.array([bias], np.int32)))
+        assert bool(kernel.candidates(layer.op, inputs, layer.output)) is taken
+
+
+@EACH_KERNEL
+@pytest.mark.parametrize("shape", [(8, 8, 32, 32), (9, 14, 16, 7), (16, 16, 64, 16)])
+@pytest.mark.parametrize(
+    "attributes", [{}, {"zeros": (3, 5)}, {"pool": (2, 2)}], ids=["plain", "clamped", "pooled"]
+)
+def test_cost(
+    arm_kernels: ArmKernels, kernel: Winograd, shape: tuple[int, ...], attributes: dict[str, Any]
+) -> None:
+    layer = typical(kernel, *shape, **attributes)
+    candidate = kernel.candidates(layer.op, layer.inputs, layer.output)[0]
+    portions = layer.portions([candidate.rows_per_call])
+    called = arm_kernels.run(candidate, [layer.x], layer.output.shape, portions=portions, cycles=True)
+    assert called.figures is not None
+    assert candidate.cost.instructions == pytest.approx(called.figures.instructions, rel=0.05)
+    assert candidate.cost.cycles == pytest.approx(called.figures.zero_wait_cycles, rel=0.05)
+
+
+@EACH_KERNEL
+def test_a_call_writes_no_more_than_its_scratch(arm_kernels: ArmKernels, kernel: Winograd) -> None:
+    """One word less, and the guard behind it is hit."""
+    layer = typical(kernel, channels=4)
+    candidate = kernel.candidates(layer.op, layer.inputs, layer.output)[0]
+    short = replace(candidate, scratch_bytes=candidate.scratch_bytes - 4)
+    with pytest.raises(AssertionError, match="written outside"):
+        arm_kernels.run(short, [layer.x], layer.output.shape)
