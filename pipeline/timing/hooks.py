@@ -23,11 +23,14 @@ class UnicornHooks:
         sources = [NATIVE / name for name in ("cycles.c", "profile.c", "unicorn_hooks.c")]
         self._library = ctypes.CDLL(str(build_library(sources, [], folder)))
         self._library.hooks_open.restype = ctypes.c_void_p
-        self._library.hooks_open.argtypes = (ctypes.c_char_p,)
+        self._library.hooks_open.argtypes = (ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p)
         self._library.hooks_write.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
         self._library.hooks_write.restype = ctypes.c_bool
         self._library.hooks_close.argtypes = (ctypes.c_void_p,)
-        self._hooks = self._library.hooks_open(str(table).encode())
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        registers = (ctypes.cast(call, ctypes.c_void_p) for call in (uclib.uc_reg_read, uclib.uc_reg_write))
+        self._hooks = self._library.hooks_open(str(table).encode(), *registers)
         if self._hooks is None:
             raise TargetFailed("the timing core does not take its table", code="E_ESTIMATE", where=table)
         self._attached: list[tuple[Any, Any]] = []

@@ -191,7 +191,7 @@ class ArmKernels:
         loop = next(function for function in functions if function.name == "run_layers")
         watch = Watch(loop.address, loop.end, self.symbols["harness_layer"], 1)
         table, path = self.folder / "table", self.folder / "profile"
-        table.write_text(profile_table(timing_model(board), board.region("flash"), instructions, watch))
+        table.write_text(profile_table(timing_model(board), board, instructions, watch))
         with UnicornHooks(table, self.folder) as hooks:
             hooks.attach(uc)
             self._call(uc, listed, "run_twice")

@@ -1,6 +1,9 @@
 /* The profile behind two hooks of Unicorn: one called for each instruction, one for each access to memory.
  * Unicorn says nothing of instructions that an IT skips, which a core takes from its pipeline all the same:
  * they are what lies between an instruction that is no branch and the one executed after it.
+ *
+ * With a hook on memory, Unicorn 2.1 leaves the state of an IT set after an access inside its block, and then skips
+ * instructions behind it. It is cleared before the next instruction; translated code keeps that state by itself.
  */
 #include <stdlib.h>
 
@@ -9,7 +12,14 @@
 #define MOST_ACCESSES 32u       /* of one instruction */
 #define MOST_SKIPPED  4u        /* by one IT */
 
-enum { MEM_WRITE = 17 };        /* uc_mem_type of unicorn.h */
+#define IT_REACH      4u        /* instructions of a block */
+#define IT_STATE      0x0600FC00u       /* in xPSR: ARMv7-M B1.4.2 */
+
+enum { MEM_WRITE = 17, XPSR = 120 };     /* uc_mem_type of unicorn.h, uc_arm_reg of unicorn/arm.h */
+
+/* uc_reg_read and uc_reg_write of the library that calls: this file is compiled without its headers. */
+typedef int (*read_register)(void *uc, int number, void *value);
+typedef int (*write_register)(void *uc, int number, const void *value);
 
 struct hooks {
     struct profile *profile;
@@ -17,21 +27,27 @@ struct hooks {
     struct access accesses[MOST_ACCESSES];
     uint32_t count;
     bool unknown;               /* an instruction that was not decoded: the figures would have a hole */
+    uint32_t in_block;          /* instructions that may still belong to the last IT */
+    bool accessed;              /* memory, by the instruction before */
+    read_register read;
+    write_register write;
 };
 
-struct hooks *hooks_open(const char *table);
+struct hooks *hooks_open(const char *table, read_register read, write_register write);
 void hooks_close(struct hooks *hooks);
 bool hooks_write(const struct hooks *hooks, const char *path);
 void hooks_instruction(void *uc, uint64_t address, uint32_t bytes, void *user);
 void hooks_access(void *uc, int type, uint64_t address, int bytes, int64_t value, void *user);
 
-struct hooks *hooks_open(const char *table)
+struct hooks *hooks_open(const char *table, read_register read, write_register write)
 {
     struct hooks *hooks = calloc(1, sizeof *hooks);
     const char *problem;
 
     if (hooks == NULL)
         return NULL;
+    hooks->read = read;
+    hooks->write = write;
     hooks->profile = profile_open(table, &problem);
     if (hooks->profile == NULL) {
         free(hooks);
@@ -78,20 +94,36 @@ static void finish_pending(struct hooks *hooks, uint32_t next)
     profile_step(hooks->profile, hooks->pending, next, hooks->accesses, hooks->count);
 }
 
+static void mend_it_state(struct hooks *hooks, void *uc, const struct instruction *next)
+{
+    uint32_t status;
+
+    if (hooks->accessed && hooks->in_block != 0 && hooks->read(uc, XPSR, &status) == 0 && (status & IT_STATE)) {
+        status &= ~IT_STATE;
+        hooks->write(uc, XPSR, &status);
+    }
+    hooks->accessed = false;
+    if (next != NULL && next->class == IF_THEN)
+        hooks->in_block = IT_REACH + 1u;
+    else if (hooks->in_block != 0)
+        hooks->in_block--;
+}
+
 void hooks_instruction(void *uc, uint64_t address, uint32_t bytes, void *user)
 {
     struct hooks *hooks = user;
     uint32_t at = (uint32_t)address & ~1u;
+    const struct instruction *instruction = profile_find(hooks->profile, at);
 
-    (void)uc;
     (void)bytes;
+    mend_it_state(hooks, uc, instruction);
     if (hooks->pending != NULL)
         finish_pending(hooks, at);
     hooks->pending = NULL;
     hooks->count = 0;
     if (profile_wants(hooks->profile, at)) {
-        hooks->pending = profile_find(hooks->profile, at);
-        hooks->unknown |= hooks->pending == NULL;
+        hooks->pending = instruction;
+        hooks->unknown |= instruction == NULL;
     }
 }
 
@@ -101,6 +133,7 @@ void hooks_access(void *uc, int type, uint64_t address, int bytes, int64_t value
 
     (void)uc;
     (void)value;
+    hooks->accessed = true;
     if (hooks->pending == NULL)
         return;
     if (hooks->count == MOST_ACCESSES) {
