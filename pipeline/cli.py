@@ -71,6 +71,11 @@ class Aim(StrEnum):
     BALANCED = "balanced"
 
 
+class Allocation(StrEnum):
+    ARENA = "arena"
+    OUTSIDE = "outside"
+
+
 class CodeInRam(StrEnum):
     AUTO = "auto"
     NEVER = "never"
@@ -103,6 +108,10 @@ MaxRam = Annotated[
 MaxFlash = Annotated[
     int | None, typer.Option("--max-flash", help="bytes of weights in flash, at most", metavar="BYTES")
 ]
+AllocateInput = Annotated[
+    Allocation | None, typer.Option("--allocate-input", help="arena, or outside: it then survives a run")
+]
+AllocateOutput = Annotated[Allocation | None, typer.Option("--allocate-output", help="arena, or outside")]
 RunFrom = Annotated[
     CodeInRam | None,
     typer.Option("--code-in-ram", help="auto: what asks for it, where RAM is fetched from without waiting"),
@@ -380,6 +389,8 @@ def generate(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    allocate_input: AllocateInput = None,
+    allocate_output: AllocateOutput = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -390,7 +401,8 @@ def generate(
     settings = _settings(
         config, model=model, board=board, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, output=output,
+        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        output=output,
     )  # fmt: skip
     with _progress() as progress:
         folder, generated = generate_sources(settings, progress)
@@ -423,6 +435,8 @@ def build(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    allocate_input: AllocateInput = None,
+    allocate_output: AllocateOutput = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -440,6 +454,8 @@ def build(
         max_ram=max_ram,
         max_flash=max_flash,
         code_in_ram=code_in_ram,
+        allocate_input=allocate_input,
+        allocate_output=allocate_output,
         output=output,
     )
     with _progress() as progress:
@@ -485,6 +501,8 @@ def run(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    allocate_input: AllocateInput = None,
+    allocate_output: AllocateOutput = None,
     inferences: Inferences = None,
     output: Output = None,
     config: Config = None,
@@ -497,7 +515,8 @@ def run(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, inferences=inferences, output=output,
+        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         executed = run_image(settings, progress)
@@ -550,6 +569,8 @@ def deploy(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    allocate_input: AllocateInput = None,
+    allocate_output: AllocateOutput = None,
     estimate_for: EstimateFor = None,
     inferences: Inferences = None,
     output: Output = None,
@@ -564,7 +585,8 @@ def deploy(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, estimate_for=estimate_for, inferences=inferences,
+        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        estimate_for=estimate_for, inferences=inferences,
         output=output,
     )  # fmt: skip
     with _progress() as progress:
@@ -591,6 +613,8 @@ def flash(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    allocate_input: AllocateInput = None,
+    allocate_output: AllocateOutput = None,
     output: Output = None,
     config: Config = None,
     verbose: Verbose = False,
@@ -601,7 +625,8 @@ def flash(
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, baud=baud, samples=samples,
         preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, output=output,
+        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        output=output,
     )  # fmt: skip
     with _progress() as progress:
         flashed = flash_model(settings, progress, _shown(verbose))
@@ -688,6 +713,8 @@ def measure(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    allocate_input: AllocateInput = None,
+    allocate_output: AllocateOutput = None,
     inferences: Inferences = None,
     runs: Runs = None,
     output: Output = None,
@@ -702,7 +729,7 @@ def measure(
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
         samples=samples, preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram,
+        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
         inferences=inferences, timed_runs=runs, output=output,
     )  # fmt: skip
     with _progress() as progress:

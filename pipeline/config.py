@@ -14,6 +14,7 @@ from pipeline.schedule import Aim
 
 DEFAULT_FILE = Path("deploy.toml")
 CodeInRam = Literal["auto", "never"]
+Allocation = Literal["arena", "outside"]
 
 
 class Budget(BaseModel):
@@ -58,6 +59,10 @@ class Settings(BaseModel):
         default=None, ge=0, description="bytes of arena and of weights in RAM, at most"
     )
     max_flash: int | None = Field(default=None, ge=0, description="bytes of weights in flash, at most")
+    allocate_input: Allocation = Field(
+        default="arena", description="arena, or outside of it: the input then survives a run"
+    )
+    allocate_output: Allocation = Field(default="arena", description="arena, or outside of it")
     code_in_ram: CodeInRam = Field(
         default="auto",
         description="auto: what asks for it runs from RAM, where the board has some without waiting",

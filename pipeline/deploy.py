@@ -383,7 +383,10 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
 def generate(quantized: QuantizedModel, board: Board, settings: Settings) -> Generated:
     """From the TFLite file to C: read, rewrite, schedule, plan, lower, render."""
     graph, applied = apply_passes(read_tflite(quantized.tflite, quantized.name))
-    schedule = schedule_layers(graph, the_machine(settings, board), settings.optimize)
+    outside = [name for name in graph.inputs if settings.allocate_input == "outside"]
+    outside += [name for name in graph.outputs if settings.allocate_output == "outside"]
+    machine = the_machine(settings, board)
+    schedule = schedule_layers(graph, machine, settings.optimize, frozenset(outside))
     program = lower_program(schedule, plan_schedule(schedule))
     tree = render_sources(program, board, code_in_ram=settings.code_in_ram == "auto")
     return Generated(graph, applied, program, tree)
@@ -679,6 +682,10 @@ def command_line(settings: Settings) -> str:
         words.append(f"--optimize {settings.optimize}")
     if settings.max_ram is not None:
         words.append(f"--max-ram {settings.max_ram}")
+    if settings.allocate_input != Settings().allocate_input:
+        words.append(f"--allocate-input {settings.allocate_input}")
+    if settings.allocate_output != Settings().allocate_output:
+        words.append(f"--allocate-output {settings.allocate_output}")
     if settings.max_flash is not None:
         words.append(f"--max-flash {settings.max_flash}")
     if settings.code_in_ram != Settings().code_in_ram:

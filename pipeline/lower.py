@@ -30,6 +30,8 @@ class Place:
     constant: str | None = None
     """The C name of the constant."""
     quantization: Quantization | None = None
+    buffer: str = "arena"
+    """Whose bytes these are: the arena's, or the memory of an input or output that is kept out of it."""
     ring_rows: int | None = None
     """Rows that are kept at a time, where the map is a ring; None where it is whole."""
 
@@ -155,6 +157,11 @@ class Program:
         return sum(call.macs for call in self.calls)
 
     @property
+    def buffers(self) -> tuple[Place, ...]:
+        """Inputs and outputs that have memory of their own."""
+        return tuple(place for place in (*self.inputs, *self.outputs) if place.buffer != "arena")
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         return tuple(layer for call in self.calls for layer in call.layers)
 
@@ -175,7 +182,7 @@ def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
     constants = _Constants()
     rings = {name: rows for step in schedule.steps for name, rows in _rings(step).items()}
     places = {
-        tensor: _arena_place(graph.tensors[tensor], memory, rings.get(tensor))
+        tensor: _arena_place(graph.tensors[tensor], memory, rings.get(tensor), _buffer(schedule, tensor))
         for tensor in memory.offsets
         if tensor in graph.tensors
     }
@@ -214,7 +221,7 @@ class _Lowering:
         self.graph, self.memory = schedule.graph, memory
         self.constants, self.places = constants, places
         self.layers = 0
-        self.maps: dict[tuple[int | None, int, int], FeatureMap] = {}
+        self.maps: dict[tuple[str, int | None, int, int], FeatureMap] = {}
 
     def call(self, index: int, step: Step) -> Call:
         layers = []
@@ -234,8 +241,9 @@ class _Lowering:
 
     def _live(self, index: int) -> Iterator[Place]:
         for tensor, life in self.memory.lifetimes.items():
-            if tensor in self.places and life.first <= index <= life.last:
-                yield self.places[tensor]
+            place = self.places.get(tensor)
+            if place and place.buffer == "arena" and life.first <= index <= life.last:
+                yield place
 
     def _extra(self, index: int, step: Step) -> Iterator[Place]:
         """Scratch and state of a step's layers, as places of their own."""
@@ -289,9 +297,9 @@ class _Lowering:
 
     def _map(self, place: Place) -> FeatureMap:
         tensor = self.graph.tensors[place.tensor]
-        key = place.offset, place.ring_rows or map_rows(tensor), row_bytes(tensor)
+        key = place.buffer, place.offset, place.ring_rows or map_rows(tensor), row_bytes(tensor)
         if key not in self.maps:
-            self.maps[key] = FeatureMap(f"map_{len(self.maps)}", place, *key[1:])
+            self.maps[key] = FeatureMap(f"map_{len(self.maps)}", place, *key[2:])
         return self.maps[key]
 
 
@@ -336,13 +344,21 @@ def _fused(op: Operator) -> tuple[str, ...]:
     return (*words, *((f"MAX_POOL_2D {pool[0]}x{pool[1]}",) if pool else ()))
 
 
-def _arena_place(tensor: Tensor, memory: MemoryPlan, ring_rows: int | None) -> Place:
+def _buffer(schedule: Schedule, tensor: str) -> str:
+    owner = schedule.aliases.get(tensor, tensor)
+    if owner not in schedule.outside:
+        return "arena"
+    return "input_buffer" if owner in schedule.graph.inputs else "output_buffer"
+
+
+def _arena_place(tensor: Tensor, memory: MemoryPlan, ring_rows: int | None, buffer: str) -> Place:
     return Place(
         tensor.name,
         tensor.shape,
         tensor.dtype,
         memory.offsets[tensor.name],
         quantization=tensor.quantization,
+        buffer=buffer,
         ring_rows=ring_rows if ring_rows != map_rows(tensor) else None,
     )
 

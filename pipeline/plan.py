@@ -50,7 +50,10 @@ class MemoryPlan:
     """
 
     offsets: Mapping[str, int]
-    """Of tensors by their names; of a step's scratch and state by `scratch_name` and `state_name`."""
+    """Of tensors by their names; of a step's scratch and state by `scratch_name` and `state_name`.
+
+    What a schedule keeps outside of the arena lies at 0 of its own memory.
+    """
     lifetimes: Mapping[str, Lifetime]
     arena_bytes: int
     lower_bound_bytes: int
@@ -84,7 +87,7 @@ def plan_schedule(schedule: Schedule) -> MemoryPlan:
     for step in schedule.steps:
         for name, over in step.stream.shares.items():
             owner[name] = owner.get(over, over)
-    placed = {name: offsets[ring] for name, ring in owner.items()}
+    placed = {name: offsets.get(ring, 0) for name, ring in owner.items()}
     extra = {name: request.lifetime for name, request in requests.items() if name not in graph.tensors}
     return MemoryPlan(
         placed | {name: offsets[name] for name in extra}, {**lifetimes, **extra}, arena_bytes, bound
@@ -109,7 +112,7 @@ def _requests(schedule: Schedule, lifetimes: Mapping[str, Lifetime]) -> dict[str
             if candidate.state_bytes:
                 requests[state] = Request(state, candidate.state_bytes, here)
     for name, life in lifetimes.items():
-        if name not in shared and name not in requests:
+        if name not in shared and name not in requests and name not in schedule.outside:
             requests[name] = Request(name, tensors[name].nbytes, life)
     return requests
 
@@ -128,7 +131,8 @@ def _below(schedule: Schedule, lifetimes: Mapping[str, Lifetime]) -> dict[tuple[
                 if schedule.aliases.get(name, name) == owner
             }
             ends = lifetimes[owner].last == index and lifetimes[output].first == index
-            if ends and names == {source} and owner not in schedule.graph.outputs:
+            inside = owner not in schedule.graph.outputs and not {output, owner} & schedule.outside
+            if ends and names == {source} and inside:
                 found[output, owner] = distance
     return found
 

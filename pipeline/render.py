@@ -166,7 +166,9 @@ def _c_value(value: int | float | Constant | None, program: Program) -> str:
 
 
 def _where(place: Place, program: Program) -> str:
-    return f"{program.name}_{place.constant}" if place.constant else f"{program.name}_arena + {place.offset}"
+    if place.constant:
+        return f"{program.name}_{place.constant}"
+    return f"{program.name}_{place.buffer} + {place.offset}"
 
 
 def _pointer(place: Place, program: Program, constant: bool) -> str:

@@ -71,6 +71,8 @@ class Schedule:
     graph: Graph
     steps: tuple[Step, ...]
     aliases: Mapping[str, str]
+    outside: frozenset[str] = frozenset()
+    """Inputs and outputs of the graph that have memory of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +109,19 @@ def machine_of(board: Board, timing: Board | None = None) -> Machine:
     )
 
 
-def schedule_layers(graph: Graph, machine: Machine | None = None, aim: Aim = "balanced") -> Schedule:
+def schedule_layers(
+    graph: Graph,
+    machine: Machine | None = None,
+    aim: Aim = "balanced",
+    outside: frozenset[str] = frozenset(),
+) -> Schedule:
     """Kernels and groups that serve the aim, in the file's order of layers.
 
     A RESHAPE is no step: its output is its input under another shape. Without a machine, every layer runs
-    on its own in plain C.
+    on its own in plain C. `outside` are inputs and outputs of the graph that are kept out of the arena.
     """
     aliases = _aliases(graph)
+    outside = frozenset(aliases.get(name, name) for name in outside)
     nodes = tuple(node for node in graph.nodes if not isinstance(node.op, Reshape))
     if not nodes:
         raise ModelNotSupported(
@@ -123,13 +131,13 @@ def schedule_layers(graph: Graph, machine: Machine | None = None, aim: Aim = "ba
             hint="deploy a model with at least one layer that computes",
         )
     machine = machine or Machine(("portable",), 1 << 40, 1 << 40)
-    options = _Options(graph, nodes, aliases, machine).all()
+    options = _Options(graph, nodes, aliases, machine, outside).all()
     chosen = _choose(options, len(nodes), machine, aim)
     steps = [
         Step(nodes[option.first : option.last + 1], option.candidates, option.stream, option.cycles)
         for option in chosen
     ]
-    return Schedule(graph, tuple(steps), aliases)
+    return Schedule(graph, tuple(steps), aliases, outside)
 
 
 def _aliases(graph: Graph) -> dict[str, str]:
@@ -151,6 +159,7 @@ class _Options:
     nodes: tuple[Node, ...]
     aliases: Mapping[str, str]
     machine: Machine
+    outside: frozenset[str] = frozenset()
     streams: dict[tuple[int, tuple[int, ...], bool], Stream] = field(default_factory=dict)
     """By first layer, rows of each layer's calls, and whether portions are cut to what is asked for."""
 
@@ -283,12 +292,16 @@ class _Options:
         held = {
             name: _aligned(tensors[name].nbytes)
             for name, (start, end) in self.lives.items()
-            if start <= last and end >= first and name not in rings
+            if start <= last and end >= first and name not in rings and name not in self.outside
         }
         saved = 0
         for (output, source), distance in stream.below.items():
             owner = self.aliases.get(source, source)
-            if self.lives[owner][1] <= last and owner not in self.graph.outputs:
+            if (
+                self.lives[owner][1] <= last
+                and owner not in self.graph.outputs
+                and {output, owner} <= held.keys()
+            ):
                 both = max(held[output], _aligned(distance) + held[owner])
                 saved = max(saved, held[output] + held[owner] - both)
         ring_bytes = {

@@ -1,9 +1,8 @@
-"""The driver of kernels' tests notices what it should, and the timing core's hooks change nothing of a run."""
+"""The driver of kernels' tests notices what it should; profiling changes nothing of a run."""
 
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import arm
 import numpy as np

@@ -66,6 +66,9 @@ class Replay:
         self.nodes = {node.name: node for node in graph.nodes}
         self.noise = np.random.default_rng(7)
         self.arena = self.noise.integers(0, 256, program.arena_bytes, np.uint8)
+        self.memory = {"arena": self.arena}
+        for place in program.buffers:
+            self.memory[place.buffer] = np.zeros(np.prod(place.shape), np.uint8)
 
     def run(self, x: np.ndarray) -> np.ndarray:
         self.map(self.program.inputs[0])[:] = x.reshape(x.shape[1], -1).view(np.uint8)
@@ -106,8 +109,9 @@ class Replay:
         """The bytes of the rows that are kept, one row after the other."""
         width = int(np.prod(place.shape)) * np.dtype(place.dtype).itemsize // rows_of(place)
         kept = place.ring_rows or rows_of(place)
-        assert place.offset + kept * width <= len(self.arena)
-        return self.arena[place.offset : place.offset + kept * width].reshape(kept, width)
+        memory = self.memory[place.buffer]
+        assert place.offset + kept * width <= len(memory)
+        return memory[place.offset : place.offset + kept * width].reshape(kept, width)
 
 
 def rows_of(place: Place) -> int:
@@ -176,3 +180,22 @@ def test_an_output_that_covers_one_row_too_many_is_noticed():
     # What a wrong row adds may vanish under a maximum or a clamp.
     assert len(found) > 10
     assert sum(found) >= 0.7 * len(found)
+
+
+@given(networks, st.sampled_from(AIMS))
+@settings(max_examples=40, deadline=None)
+def test_input_and_output_outside_of_the_arena_keep_their_bytes(network, aim):
+    seed, tflite = network
+    graph, _ = apply_passes(read_tflite(tflite, "network"))
+    outside = frozenset((*graph.inputs, *graph.outputs))
+    machine = Machine(("rows", "portable"), 1 << 30, 1 << 30)
+    schedule = schedule_layers(graph, machine, aim, outside)
+    program = lower_program(schedule, plan_schedule(schedule))
+    x = np.random.default_rng(seed).integers(-128, 128, graph.tensors[graph.inputs[0]].shape).astype(np.int8)
+    replay = Replay(graph, program)
+    np.testing.assert_array_equal(replay.run(x), by_tflite(tflite, x))
+    assert {place.buffer for place in (*program.inputs, *program.outputs)} == {
+        "input_buffer",
+        "output_buffer",
+    }
+    np.testing.assert_array_equal(replay.map(program.inputs[0]).view(np.int8), x.reshape(HEIGHT, -1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +116,9 @@ def records(weights: np.ndarray, order: np.ndarray, channels: Channels, wide: bo
     if count % 2:
         pairs = np.vstack([pairs, [max(count - 2, 0), count - 1]])
     lanes = np.where(order < 0, 0, weights[:, order])[pairs].reshape(len(pairs), 2, -1, 2)
-    steps = lanes.transpose(0, 2, 1, 3).astype(np.int16) if wide else lanes.transpose(0, 2, 3, 1).astype(np.int8)
+    steps = (
+        lanes.transpose(0, 2, 1, 3).astype(np.int16) if wide else lanes.transpose(0, 2, 3, 1).astype(np.int8)
+    )
     fields = (
         channels.start[pairs].astype(np.uint32),
         steps,
@@ -150,7 +152,9 @@ def exact_channels(p: Parameters, weights: np.ndarray) -> Channels | None:
     zero = integer(p, "input_zero")
     high, low = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
     bias = array(p, "bias").astype(np.int64)
-    sums = bias + np.array([low * (127 - zero) - high * (128 + zero), high * (127 - zero) - low * (128 + zero)])
+    sums = bias + np.array(
+        [low * (127 - zero) - high * (128 + zero), high * (127 - zero) - low * (128 + zero)]
+    )
     multiplier, shift, floor, ceiling = (
         np.broadcast_to(array(p, name).astype(np.int64), bias.shape)
         for name in ("multiplier", "shift", "minimum", "maximum")

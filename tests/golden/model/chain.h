@@ -4,8 +4,8 @@
  *     chain_run();
  *     const int8_t *out = chain_output();  read 12 bytes, int8_t[1][2][2][3]
  *
- * One arena of 44 bytes holds every activation, input and output among them: a run overwrites its
- * input, so fill it before each. No heap, no stdio; not reentrant, since the arena is one. */
+ * One arena of 44 bytes holds every activation, the input among them: a run overwrites it, so fill it
+ * before each. No heap, no stdio; not reentrant, since the arena is one. */
 #ifndef GENERATED_CHAIN_H
 #define GENERATED_CHAIN_H
 
