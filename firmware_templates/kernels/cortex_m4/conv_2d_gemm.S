@@ -274,4 +274,57 @@ done:
     strh   r2, [r3, lr]
     ldr    pc, [sp, #NEXT]
     .size  conv_2d_gemm_store_largest, . - conv_2d_gemm_store_largest
+
+/* void conv_2d_gemm_widen(struct runs *runs, const void *from, int32_t count, int32_t step)
+ *
+ * Lays steps of one pixel: of each four bytes two words, two steps apart from its next ones. r4 to, r5 bytes,
+ * r6 words and r7 bytes of a run, r8 mask, r9 to r11 temporary, r12 from, lr count. */
+    .macro widen from, other, offset
+    eor    \from, \from, #0x80808080
+    and    \other, r8, \from, lsl #1
+    and    \from, r8, \from, lsr #7
+    str    \other, [r4, #\offset]
+    str    \from, [r4, #\offset + 16]
+    .endm
+
+    routine conv_2d_gemm_widen
+    push   {r0, r4-r11, lr}
+    ldm    r0, {r4-r7}
+    mov    r8, #0x01FE
+    orr    r8, r8, r8, lsl #16
+1:  mov    r12, r1
+    subs   lr, r6, #4
+    blt    3f
+    .balign 4
+2:  ldr    r9, [r12], #4
+    ldr    r10, [r12], #4
+    widen  r9, r11, 0
+    widen  r10, r11, 32
+    ldr    r9, [r12], #4
+    ldr    r10, [r12], #4
+    widen  r9, r11, 64
+    widen  r10, r11, 96
+    adds   r4, r4, #128
+    subs   lr, lr, #4
+    bge    2b
+3:  adds   lr, lr, #4
+    beq    5f
+4:  ldr    r9, [r12], #4
+    widen  r9, r11, 0
+    adds   r4, r4, #32
+    subs   lr, lr, #1
+    bne    4b
+5:  cbz    r7, 7f
+    mov    lr, r7
+6:  ldrb   r9, [r12], #1
+    strb   r9, [r5], #1
+    subs   lr, lr, #1
+    bne    6b
+7:  add    r1, r1, r3
+    subs   r2, r2, #1
+    bne    1b
+    pop    {r0}
+    stm    r0, {r4, r5}
+    pop    {r4-r11, pc}
+    .size  conv_2d_gemm_widen, . - conv_2d_gemm_widen
     .end
