@@ -30,6 +30,7 @@ class UnicornHooks:
         self._hooks = self._library.hooks_open(str(table).encode())
         if self._hooks is None:
             raise TargetFailed("the timing core does not take its table", code="E_ESTIMATE", where=table)
+        self._attached: list[tuple[Any, Any]] = []
 
     def attach(self, uc: Any) -> None:
         """Have every instruction and every access reported to the core, without a detour through Python."""
@@ -47,6 +48,7 @@ class UnicornHooks:
             )  # fmt: skip
             if status != unicorn.UC_ERR_OK:
                 raise TargetFailed(f"Unicorn takes no hook (status {status})", code="E_ESTIMATE")
+            self._attached.append((uc, hook))
 
     def write(self, path: Path) -> None:
         """Write the profile, where a whole inference was seen; `read_profile` refuses a missing one."""
@@ -58,4 +60,9 @@ class UnicornHooks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        # A processor that runs on must not report to what is closed.
+        for uc, hook in self._attached:
+            uclib.uc_hook_del(uc._uch, hook)
         self._library.hooks_close(self._hooks)

@@ -79,6 +79,43 @@ class Dice:
 DICE = st.builds(Dice, st.integers(0, 2**64 - 1), st.integers(1, 12))
 
 
+def bias_of(dice: Dice, channels: int, spread: float) -> np.ndarray:
+    reach = min(int(spread * dice.pick([0.0, 1.0, 1.0, 1.0, 1000.0])), 2**26)
+    return dice.random.integers(-reach, reach + 1, channels).astype(np.int32)
+
+
+def spread_of(x: np.ndarray, zero: int, w: np.ndarray, taps: int) -> float:
+    """How far sums of so many products go, more or less."""
+    shifted, weights = x.astype(float) - zero, w.astype(float)
+    power = (shifted**2).mean() * (weights**2).mean()
+    return float(taps * abs(shifted.mean() * weights.mean()) + np.sqrt(taps * power) + 50)
+
+
+def fitting_scales(dice: Dice, x_scale: float, spread: float) -> tuple[float, float]:
+    """(weights, output) scales at which sums of this spread fill the int8 range more or less.
+
+    The output's scale suits the bounds of RELU6; the ratio is often a power of two, which makes ties.
+    """
+    filled = dice.pick([60.0, 60.0, 40.0, 90.0, 10.0, 400.0]) / spread
+    if dice.chance(0.4):
+        filled = 2.0 ** np.round(np.log2(filled))
+    w_scale = float(np.float32(dice.between(0.005, 0.2) * filled / x_scale))
+    return w_scale, float(np.float32(x_scale * w_scale / filled))
+
+
+def channel_scales(dice: Dice, scale: float, channels: int) -> float | tuple[float, ...]:
+    """One scale, or one for each channel around it."""
+    if channels == 1 or dice.chance(0.3):
+        return scale
+    return tuple(float(np.float32(scale * factor)) for factor in dice.random.uniform(0.5, 2.0, channels))
+
+
+def channel_clamp(dice: Dice, channels: int, low: int, high: int) -> tuple[int, ...] | None:
+    if dice.chance():
+        return None
+    return tuple(int(value) for value in dice.random.integers(low, high + 1, channels))
+
+
 def tensor_of(spec: Spec, name: str) -> Tensor:
     """What the reader makes of a tensor."""
     quantization = None

@@ -162,7 +162,7 @@ RAMCODE static void multiply_single(const struct conv_2d_gemm *p, struct conv_2d
         block->y[pixel] = pairs[pixel];
     }
     multiply(p, block, 0, 2, p->weights);
-    for (int32_t pixel = 0; pixel < PIXELS; pixel++)
+    for (int32_t pixel = PIXELS; pixel-- > 0;) /* the first last: pooling makes no other, and all go there */
         *y[pixel] = pairs[pixel][0];
 }
 
@@ -188,15 +188,19 @@ RAMCODE static void pooled_rows(const struct windows *w, const struct feature_ma
     const struct conv_2d_gemm *p = w->p;
     int32_t outputs = p->pool_height * p->pool_width;
 
-    for (int32_t row = first, column = 0; row < first + count; row += ++column / p->output_width, column %= p->output_width) {
-        block->y[0] = row_of(y, row) + column * p->output_channels;
-        for (int32_t i = 0; i < p->output_channels; i++)
-            block->y[0][i] = INT8_MIN;
+    for (int32_t i = 0; i < count * p->output_width; i++) {
+        int32_t row = first + i / p->output_width, column = i % p->output_width;
+        int8_t *to = row_of(y, row) + column * p->output_channels;
+
+        for (int32_t channel = 0; channel < p->output_channels; channel++)
+            to[channel] = INT8_MIN;
+        for (int32_t pixel = 0; pixel < PIXELS; pixel++)
+            block->y[pixel] = to;
         for (int32_t done = 0; done < outputs; done += PIXELS) {
             for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
-                int32_t i = done + pixel < outputs ? done + pixel : outputs - 1;
+                int32_t k = done + pixel < outputs ? done + pixel : outputs - 1;
 
-                lay(w, row * p->pool_height + i / p->pool_width, column * p->pool_width + i % p->pool_width,
+                lay(w, row * p->pool_height + k / p->pool_width, column * p->pool_width + k % p->pool_width,
                     words + pixel);
             }
             multiply_all(p, block);
