@@ -41,8 +41,10 @@ struct runs {
     int32_t words, left;
 };
 
-/* Widens `count` runs, `step` bytes apart. */
+/* Widen `count` runs, `step` bytes apart: of one pixel, or of four that are `distance` bytes apart in memory. */
 void conv_2d_gemm_widen(struct runs *runs, const void *from, int32_t count, int32_t step);
+void conv_2d_gemm_widen_four(struct runs *runs, const void *from, int32_t count, int32_t step, int32_t distance,
+                             int32_t bytes_each);
 
 /* What all windows of a call have in common. */
 struct windows {
@@ -85,18 +87,26 @@ RAMCODE static __attribute__((noinline)) void gather(const struct windows *w, in
     int32_t end = end_inside(left, p->kernel_width, p->dilation_x, p->input_width);
     int32_t together = w->runs == 1 ? end - first : 1; /* taps that are contiguous */
 
+    const int8_t *from = row_of(w->x, top + row * p->dilation_y), *ring_end = w->x->data + w->x->rows * w->x->row_bytes;
+
     for (int32_t i = 0; i < p->kernel_height * width; i += 4)
         store_word(w->bytes + i, padding);
-    for (; row < row_end; row++) {
-        const int8_t *from = row_of(w->x, top + row * p->dilation_y) + left * channels;
-
+    for (; row < row_end; row++, from += p->dilation_y * w->x->row_bytes) {
+        if (from >= ring_end)
+            from -= ring_end - w->x->data;
         for (int32_t tap = first; tap < end; tap += together)
-            copy_bytes(w->bytes + row * width + tap * channels, from + tap * p->dilation_x * channels,
+            copy_bytes(w->bytes + row * width + tap * channels, from + (left + tap * p->dilation_x) * channels,
                        together * channels);
     }
 }
 
-/* Runs that are not at equal distances: columns are dilated, or rows begin again from the ring's start. */
+/* Whether all runs of the windows in this row are as far apart: columns are not dilated, rows do not begin again from
+ * the ring's start. */
+static inline bool has_equal_steps(const struct windows *w, int32_t top)
+{
+    return w->runs == 1 && top % w->x->rows + w->rows <= w->x->rows;
+}
+
 RAMCODE static __attribute__((noinline)) void widen_one_by_one(const struct windows *w, struct runs *runs,
                                                                int32_t top, int32_t left)
 {
@@ -119,7 +129,7 @@ RAMCODE static __attribute__((noinline)) void lay(const struct windows *w, int32
     if (top < 0 || left < 0 || top > w->last_top || left > w->last_left) {
         gather(w, top, left);
         conv_2d_gemm_widen(&runs, w->bytes, p->kernel_height * w->runs, w->run_bytes);
-    } else if (w->runs > 1 || top % x->rows + w->rows > x->rows) {
+    } else if (!has_equal_steps(w, top)) {
         widen_one_by_one(w, &runs, top, left);
     } else {
         conv_2d_gemm_widen(&runs, row_of(x, top) + left * p->input_channels, p->kernel_height,
@@ -132,23 +142,46 @@ RAMCODE static __attribute__((noinline)) void lay(const struct windows *w, int32
     }
 }
 
+/* Four neighbours in a row, from the convolution's output (row, column) on; false where one by one is the way. */
+RAMCODE static __attribute__((noinline)) bool lay_four(const struct windows *w, int32_t row, int32_t column,
+                                                       uint32_t *to)
+{
+    const struct conv_2d_gemm *p = w->p;
+    int32_t top = row * p->stride_y - p->pad_top, left = column * p->stride_x - p->pad_left;
+    int32_t distance = p->stride_x * p->input_channels;
+    struct runs runs = {to, w->bytes, w->run_bytes / 4, w->run_bytes % 4};
+    int32_t bytes_each = (runs.left * p->kernel_height + 3) & ~3;
+
+    if (top < 0 || left < 0 || top > w->last_top || left + (PIXELS - 1) * p->stride_x > w->last_left
+        || !has_equal_steps(w, top))
+        return false;
+    conv_2d_gemm_widen_four(&runs, row_of(w->x, top) + left * p->input_channels, p->kernel_height,
+                            p->dilation_y * w->x->row_bytes, distance, bytes_each);
+    if (runs.left > 0) {
+        runs.words = bytes_each / 4;
+        runs.left = 0;
+        conv_2d_gemm_widen_four(&runs, w->bytes, 1, 0, bytes_each, 0);
+    }
+    return true;
+}
+
 /* Channels [first, end) of a block, from the weights of the first on. */
 RAMCODE static void multiply(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block, int32_t first,
                              int32_t end, const int8_t *weights)
 {
-    uint32_t above = (uint32_t)(127 - p->ceiling) * 0x01010101u;
-
-    if (p->ceilings)
-        above = (uint32_t)(127 - p->ceilings[first]) * 0x00010001u
-                + (uint32_t)(127 - p->ceilings[end - 1 < p->output_channels ? end - 1 : first]) * 0x01000100u;
     block->channel = first;
     block->channel_end = end;
-    block->above = above;
-    block->ceiling = usub8(0x80808080u, above);
     if (p->wide)
         conv_2d_gemm_int16(block, weights);
     else
         conv_2d_gemm_int8(block, weights);
+}
+
+/* `above` is 127 less the ceiling, in each byte. */
+static inline void set_ceiling(struct conv_2d_gemm_block *block, uint32_t above)
+{
+    block->above = above;
+    block->ceiling = usub8(0x80808080u, above);
 }
 
 /* The only channel there is: a second one goes with it, and is left out. */
@@ -176,10 +209,14 @@ RAMCODE static void multiply_all(const struct conv_2d_gemm *p, struct conv_2d_ge
         multiply_single(p, block);
         return;
     }
-    for (int32_t first = 0; first < even; first += step, weights += step / 2 * p->pair_bytes)
-        multiply(p, block, first, first + step, weights);
-    if (channels > even)
-        multiply(p, block, channels - 2, channels, weights);
+    for (int32_t done = 0; done < channels; done += step, weights += step / 2 * p->pair_bytes) {
+        int32_t first = done < even ? done : channels - 2;
+
+        if (p->ceilings)
+            set_ceiling(block, (uint32_t)(127 - p->ceilings[first]) * 0x00010001u
+                                   + (uint32_t)(127 - p->ceilings[first + 1]) * 0x01000100u);
+        multiply(p, block, first, done < even ? done + step : channels, weights);
+    }
 }
 
 RAMCODE static void pooled_rows(const struct windows *w, const struct feature_map *y,
@@ -213,14 +250,20 @@ RAMCODE static void rows(const struct windows *w, const struct feature_map *y, s
 {
     const struct conv_2d_gemm *p = w->p;
     int32_t row = first, column = 0, left = count * p->output_width;
+    int8_t *to = row_of(y, row);
 
     while (left > 0) {
+        bool laid = column + PIXELS <= p->output_width && lay_four(w, row, column, words);
+
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
-            lay(w, row, column, words + pixel);
-            block->y[pixel] = row_of(y, row) + column * p->output_channels;
-            if (--left > 0 && ++column == p->output_width) {
+            if (!laid)
+                lay(w, row, column, words + pixel);
+            block->y[pixel] = to;
+            if (--left > 0 && ++column < p->output_width) {
+                to += p->output_channels;
+            } else if (left > 0) {
                 column = 0;
-                row++;
+                to = row_of(y, ++row);
             }
         }
         multiply_all(p, block);
@@ -249,6 +292,7 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
     block.x = words;
     block.x_end = words_end;
     block.start = 2 * (p->output_zero + 128) + 1;
+    set_ceiling(&block, (uint32_t)(127 - p->ceiling) * 0x01010101u);
     if (p->pool_height * p->pool_width > 1) {
         block.store = conv_2d_gemm_store_largest;
         pooled_rows(&w, y, &block, words, first, count);
