@@ -79,24 +79,26 @@ static inline int32_t end_inside(int32_t origin, int32_t taps, int32_t dilation,
 RAMCODE static __attribute__((noinline)) void gather(const struct windows *w, int32_t top, int32_t left)
 {
     const struct conv_2d_gemm *p = w->p;
-    int32_t channels = p->input_channels, width = p->kernel_width * channels;
-    uint32_t padding = (uint8_t)p->input_zero * 0x01010101u;
+    const struct feature_map *x = w->x;
     int32_t row = first_inside(top, p->dilation_y);
     int32_t row_end = end_inside(top, p->kernel_height, p->dilation_y, p->input_height);
     int32_t first = first_inside(left, p->dilation_x);
     int32_t end = end_inside(left, p->kernel_width, p->dilation_x, p->input_width);
-    int32_t together = w->runs == 1 ? end - first : 1; /* taps that are contiguous */
+    int32_t channels = p->input_channels, width = p->kernel_width * channels;
+    int32_t pieces = w->runs > 1 ? end - first : end > first, piece = w->runs > 1 ? channels : (end - first) * channels;
+    int32_t from_step = p->dilation_x * channels, row_step = p->dilation_y * x->row_bytes;
+    const int8_t *from = row_of(x, top + row * p->dilation_y), *ring_end = x->data + x->rows * x->row_bytes;
+    uint8_t *to = w->bytes, *end_of_bytes = to + p->kernel_height * width;
 
-    const int8_t *from = row_of(w->x, top + row * p->dilation_y), *ring_end = w->x->data + w->x->rows * w->x->row_bytes;
-
-    for (int32_t i = 0; i < p->kernel_height * width; i += 4)
-        store_word(w->bytes + i, padding);
-    for (; row < row_end; row++, from += p->dilation_y * w->x->row_bytes) {
+    for (uint32_t padding = (uint8_t)p->input_zero * 0x01010101u; to < end_of_bytes; to += 4)
+        store_word(to, padding);
+    to = w->bytes + row * width + first * channels;
+    left = left * channels + first * from_step;
+    for (; row < row_end; row++, from += row_step, to += width) {
         if (from >= ring_end)
-            from -= ring_end - w->x->data;
-        for (int32_t tap = first; tap < end; tap += together)
-            copy_bytes(w->bytes + row * width + tap * channels, from + (left + tap * p->dilation_x) * channels,
-                       together * channels);
+            from -= ring_end - x->data;
+        for (int32_t i = 0; i < pieces; i++)
+            copy_bytes(to + i * channels, from + left + i * from_step, piece);
     }
 }
 
