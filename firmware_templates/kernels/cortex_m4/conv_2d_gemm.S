@@ -15,8 +15,7 @@
  * r10 and r11 the weights of both channels, r12 and lr two pixels. Nothing is left for a count: the loops end where
  * the pixels end. All arithmetic wraps modulo 2^32; only the final sums have to fit, which the generator proves.
  *
- * Four single loads in a row take five cycles, two LDRD six. The int16 loop has either in turn: fewer cycles here,
- * fewer instructions there (it was weighed: 16.5 cycles and 12 instructions a step).
+ * Single loads in a row take one cycle each behind the first, which takes two; LDRD takes three.
  */
     .syntax unified
     .thumb
@@ -46,16 +45,8 @@
     sxtb16 r10, r10
     .endm
 
-/* 16 cycles */
+/* 17 cycles too, and three instructions less; single loads would take 16, and two instructions more */
     .macro load_int16
-    ldr    r10, [r1], #4
-    ldr    r11, [r1], #4
-    ldr    r12, [r0], #4
-    ldr    lr, [r0], #4
-    .endm
-
-/* 17 cycles */
-    .macro load_int16_short
     ldrd   r10, r11, [r1], #8
     ldrd   r12, lr, [r0], #8
     .endm
@@ -91,18 +82,7 @@
     smlad  r3, r11, r12, r3
     .endm
 
-    .macro two_steps format
-    .ifc   \format, int8
-    step   load_int8
-    step   load_int8
-    .else
-    step   load_int16
-    step   load_int16_short
-    .endif
-    .endm
-
-/* `step_bytes` is the mean of an even and an odd step, `shorter` by how much the odd one is shorter than that. */
-    .macro gemm format, step_bytes, shorter
+    .macro gemm format, step_bytes
     .balign 4
     .global conv_2d_gemm_\format
     .thumb_func
@@ -127,10 +107,6 @@ conv_2d_gemm_\format:
     adds   r3, r3, #1
     movs   r4, #\step_bytes
     mls    r12, r3, r4, r12
-    .if    \shorter
-    ands   r3, r3, #1
-    add    r12, r12, r3, lsl #2
-    .endif
 1:  str    r12, [sp, #ENTRY]
     b      pair_\format
 
@@ -146,8 +122,8 @@ pair_\format:
     ldr    pc, [sp, #ENTRY]
     .balign 4
 loop_\format:
-    .rept  UNROLLED / 2
-    two_steps \format
+    .rept  UNROLLED
+    step   load_\format
     .endr
 rounds_\format:
     .if    rounds_\format - loop_\format - UNROLLED * \step_bytes
@@ -161,11 +137,11 @@ end_\format:
     .size  conv_2d_gemm_\format, . - conv_2d_gemm_\format
     .endm
 
-    gemm   int8, 56, 0
+    gemm   int8, 56
 done:
     add    sp, #FRAME
     pop    {r4-r11, pc}
-    gemm   int16, 48, 4
+    gemm   int16, 44
 
 /* Requantization. In: the sums doubled in r2 to r9, r1 at the multipliers. Of each sum, with multiplier m, shift s
  * and the doubling,
@@ -274,4 +250,113 @@ done:
     strh   r2, [r3, lr]
     ldr    pc, [sp, #NEXT]
     .size  conv_2d_gemm_store_largest, . - conv_2d_gemm_store_largest
+
+/* void conv_2d_gemm_widen(struct runs *runs, const void *from, int32_t count, int32_t step)
+ *
+ * Lays the steps of one pixel: of each four bytes two words, one step apart. r4 to, r5 bytes, r6 words and r7 bytes
+ * left of a run, r8 mask, r9 to r11 temporary, r12 from, lr count. */
+    .macro widen from, other, mask, offset
+    eor    \from, \from, #0x80808080
+    and    \other, \mask, \from, lsl #1
+    and    \from, \mask, \from, lsr #7
+    str    \other, [r4, #\offset]
+    str    \from, [r4, #\offset + 16]
+    .endm
+
+    routine conv_2d_gemm_widen
+    push   {r0, r4-r11, lr}
+    ldm    r0, {r4-r7}
+    mov    r8, #0x01FE
+    orr    r8, r8, r8, lsl #16
+1:  mov    r12, r1
+    subs   lr, r6, #4
+    blt    3f
+    .balign 4
+2:  ldr    r9, [r12], #4
+    ldr    r10, [r12], #4
+    widen  r9, r11, r8, 0
+    widen  r10, r11, r8, 32
+    ldr    r9, [r12], #4
+    ldr    r10, [r12], #4
+    widen  r9, r11, r8, 64
+    widen  r10, r11, r8, 96
+    adds   r4, r4, #128
+    subs   lr, lr, #4
+    bge    2b
+3:  adds   lr, lr, #4
+    beq    5f
+4:  ldr    r9, [r12], #4
+    widen  r9, r11, r8, 0
+    adds   r4, r4, #32
+    subs   lr, lr, #1
+    bne    4b
+5:  cbz    r7, 7f
+    mov    lr, r7
+6:  ldrb   r9, [r12], #1
+    strb   r9, [r5], #1
+    subs   lr, lr, #1
+    bne    6b
+7:  add    r1, r1, r3
+    subs   r2, r2, #1
+    bne    1b
+    pop    {r0}
+    stm    r0, {r4, r5}
+    pop    {r4-r11, pc}
+    .size  conv_2d_gemm_widen, . - conv_2d_gemm_widen
+
+/* void conv_2d_gemm_widen_four(struct runs *runs, const void *from, int32_t count, int32_t step, int32_t distance,
+ *                              int32_t bytes_each)
+ *
+ * The same for four pixels that are `distance` bytes apart in memory, each with its own bytes. r4 to, r5 and r6 to
+ * r9 temporary, r11 and r10 once and three times the distance, r12 from, lr count; r0 bytes, r1 run, r2 runs. */
+    routine conv_2d_gemm_widen_four
+    push   {r0, r3-r11, lr}
+    ldr    r11, [sp, #44]
+    ldr    r4, [r0]
+    ldr    r0, [r0, #4]
+    add    r10, r11, r11, lsl #1
+    mov    r3, #0x01FE
+    orr    r3, r3, r3, lsl #16
+1:  ldr    r5, [sp]
+    mov    r12, r1
+    ldr    lr, [r5, #8]
+    cmp    lr, #0
+    beq    3f
+    .balign 4
+2:  ldr    r7, [r12, r11]
+    ldr    r8, [r12, r11, lsl #1]
+    ldr    r9, [r12, r10]
+    ldr    r6, [r12], #4
+    widen  r6, r5, r3, 0
+    widen  r7, r5, r3, 4
+    widen  r8, r5, r3, 8
+    widen  r9, r5, r3, 12
+    adds   r4, r4, #32
+    subs   lr, lr, #1
+    bne    2b
+    ldr    r5, [sp]
+3:  ldr    lr, [r5, #12]
+    cmp    lr, #0
+    beq    5f
+    ldr    r5, [sp, #48]
+4:  ldrb   r7, [r12, r11]
+    ldrb   r8, [r12, r11, lsl #1]
+    ldrb   r9, [r12, r10]
+    ldrb   r6, [r12], #1
+    strb   r7, [r0, r5]
+    strb   r8, [r0, r5, lsl #1]
+    add    r7, r0, r5, lsl #1
+    strb   r9, [r7, r5]
+    strb   r6, [r0], #1
+    subs   lr, lr, #1
+    bne    4b
+5:  ldr    r5, [sp, #4]
+    add    r1, r1, r5
+    subs   r2, r2, #1
+    bne    1b
+    pop    {r1, r3}
+    str    r4, [r1]
+    str    r0, [r1, #4]
+    pop    {r4-r11, pc}
+    .size  conv_2d_gemm_widen_four, . - conv_2d_gemm_widen_four
     .end

@@ -33,12 +33,27 @@ void conv_2d_gemm_store(void);
 void conv_2d_gemm_store_half_up(void);
 void conv_2d_gemm_store_largest(void);
 
-/* How the runs of a window lie in memory. */
-struct window {
-    const int8_t *first;
-    int32_t row_step, run_step; /* from a row of taps to the next, from a run to the next */
-    const int8_t *ring_end;     /* where rows begin again from the ring's start */
-    int32_t ring_bytes;
+/* Where the steps of one pixel go, and the bytes that no whole word is left for; and how many of a run there are.
+ * conv_2d_gemm_widen advances the first two. */
+struct runs {
+    uint32_t *to;
+    uint8_t *bytes;
+    int32_t words, left;
+};
+
+/* Widen `count` runs, `step` bytes apart: of one pixel, or of four that are `distance` bytes apart in memory. */
+void conv_2d_gemm_widen(struct runs *runs, const void *from, int32_t count, int32_t step);
+void conv_2d_gemm_widen_four(struct runs *runs, const void *from, int32_t count, int32_t step, int32_t distance,
+                             int32_t bytes_each);
+
+/* What all windows of a call have in common. */
+struct windows {
+    const struct conv_2d_gemm *p;
+    const struct feature_map *x;
+    int32_t last_top, last_left; /* beyond, and before 0, a window hangs over the border */
+    int32_t rows, columns;       /* from a window's first to its last */
+    int32_t runs, run_bytes;     /* of each row of taps */
+    uint8_t *bytes;
 };
 
 RAMCODE static void copy_bytes(uint8_t *to, const int8_t *from, int32_t count)
@@ -47,40 +62,6 @@ RAMCODE static void copy_bytes(uint8_t *to, const int8_t *from, int32_t count)
         store_word(to, load_word(from));
     for (; count > 0; count--)
         *to++ = (uint8_t)*from++;
-}
-
-/* Two steps of one pixel from four bytes: doubled, 128 added before, lanes (0, 2) and (1, 3). */
-static inline uint32_t *widen(uint32_t *to, const int8_t *from, int32_t words)
-{
-    for (; words > 0; words--, from += 4, to += 2 * PIXELS) {
-        uint32_t four = load_word(from) ^ 0x80808080u;
-
-        to[0] = (four << 1) & 0x01FE01FEu;
-        to[PIXELS] = (four >> 7) & 0x01FE01FEu;
-    }
-    return to;
-}
-
-RAMCODE static void widen_window(const struct conv_2d_gemm *p, struct window window, uint32_t *to, uint8_t *bytes)
-{
-    int32_t runs = p->dilation_x > 1 ? p->kernel_width : 1;
-    int32_t run_bytes = (p->dilation_x > 1 ? 1 : p->kernel_width) * p->input_channels;
-    int32_t left = run_bytes % 4;
-    uint8_t *collected = bytes;
-
-    for (int32_t row = 0; row < p->kernel_height; row++) {
-        const int8_t *from = window.first;
-
-        for (int32_t run = 0; run < runs; run++, from += window.run_step) {
-            to = widen(to, from, run_bytes / 4);
-            for (int32_t i = run_bytes - left; i < run_bytes; i++)
-                *collected++ = (uint8_t)from[i];
-        }
-        window.first += window.row_step;
-        if (window.first >= window.ring_end)
-            window.first -= window.ring_bytes;
-    }
-    widen(to, (const int8_t *)bytes, (int32_t)(collected - bytes + 3) / 4);
 }
 
 /* The taps first <= k < end with 0 <= origin + k * dilation < size. */
@@ -94,72 +75,115 @@ static inline int32_t end_inside(int32_t origin, int32_t taps, int32_t dilation,
     return origin + (taps - 1) * dilation < size ? taps : (size - origin + dilation - 1) / dilation;
 }
 
-/* A window that hangs over the border. */
-RAMCODE static void gather(const struct conv_2d_gemm *p, const struct feature_map *x, int32_t top, int32_t left,
-                           uint8_t *bytes)
+/* Puts a window that hangs over the border together in `bytes`. */
+RAMCODE static __attribute__((noinline)) void gather(const struct windows *w, int32_t top, int32_t left)
 {
-    int32_t channels = p->input_channels, width = p->kernel_width * channels;
-    uint32_t padding = (uint8_t)p->input_zero * 0x01010101u;
+    const struct conv_2d_gemm *p = w->p;
+    const struct feature_map *x = w->x;
     int32_t row = first_inside(top, p->dilation_y);
     int32_t row_end = end_inside(top, p->kernel_height, p->dilation_y, p->input_height);
     int32_t first = first_inside(left, p->dilation_x);
     int32_t end = end_inside(left, p->kernel_width, p->dilation_x, p->input_width);
-    bool whole = p->dilation_x == 1;
+    int32_t channels = p->input_channels, width = p->kernel_width * channels;
+    int32_t pieces = w->runs > 1 ? end - first : end > first, piece = w->runs > 1 ? channels : (end - first) * channels;
+    int32_t from_step = p->dilation_x * channels, row_step = p->dilation_y * x->row_bytes;
+    const int8_t *from = row_of(x, top + row * p->dilation_y), *ring_end = x->data + x->rows * x->row_bytes;
+    uint8_t *to = w->bytes, *end_of_bytes = to + p->kernel_height * width;
 
-    for (int32_t i = 0; i < p->kernel_height * width; i += 4)
-        store_word(bytes + i, padding);
-    for (; row < row_end; row++) {
-        const int8_t *from = row_of(x, top + row * p->dilation_y) + left * channels;
-        uint8_t *to = bytes + row * width;
-
-        for (int32_t tap = first; tap < end; tap += whole ? end - first : 1)
-            copy_bytes(to + tap * channels, from + tap * p->dilation_x * channels,
-                       (whole ? end - first : 1) * channels);
+    for (uint32_t padding = (uint8_t)p->input_zero * 0x01010101u; to < end_of_bytes; to += 4)
+        store_word(to, padding);
+    to = w->bytes + row * width + first * channels;
+    left = left * channels + first * from_step;
+    for (; row < row_end; row++, from += row_step, to += width) {
+        if (from >= ring_end)
+            from -= ring_end - x->data;
+        for (int32_t i = 0; i < pieces; i++)
+            copy_bytes(to + i * channels, from + left + i * from_step, piece);
     }
 }
 
-/* One pixel of a block: what lies beneath the convolution's output (row, column). */
-RAMCODE static void lay(const struct conv_2d_gemm *p, const struct feature_map *x, int32_t row, int32_t column,
-                        uint32_t *to, uint8_t *bytes)
+/* Whether all runs of the windows in this row are as far apart: columns are not dilated, rows do not begin again from
+ * the ring's start. */
+static inline bool has_equal_steps(const struct windows *w, int32_t top)
 {
-    int32_t top = row * p->stride_y - p->pad_top, left = column * p->stride_x - p->pad_left;
-    struct window window;
+    return w->runs == 1 && top % w->x->rows + w->rows <= w->x->rows;
+}
 
-    if (top >= 0 && left >= 0 && top + (p->kernel_height - 1) * p->dilation_y < p->input_height
-        && left + (p->kernel_width - 1) * p->dilation_x < p->input_width) {
-        window.first = row_of(x, top) + left * p->input_channels;
-        window.row_step = p->dilation_y * x->row_bytes;
-        window.run_step = p->dilation_x * p->input_channels;
-        window.ring_bytes = x->rows * x->row_bytes;
-        window.ring_end = x->data + window.ring_bytes;
+RAMCODE static __attribute__((noinline)) void widen_one_by_one(const struct windows *w, struct runs *runs,
+                                                               int32_t top, int32_t left)
+{
+    const struct conv_2d_gemm *p = w->p;
+
+    for (int32_t row = 0; row < p->kernel_height; row++)
+        conv_2d_gemm_widen(runs, row_of(w->x, top + row * p->dilation_y) + left * p->input_channels, w->runs,
+                           p->dilation_x * p->input_channels);
+}
+
+/* One pixel of a block: what lies beneath the convolution's output (row, column). */
+RAMCODE static __attribute__((noinline)) void lay(const struct windows *w, int32_t row, int32_t column,
+                                                  uint32_t *to)
+{
+    const struct conv_2d_gemm *p = w->p;
+    const struct feature_map *x = w->x;
+    int32_t top = row * p->stride_y - p->pad_top, left = column * p->stride_x - p->pad_left;
+    struct runs runs = {to, w->bytes, w->run_bytes / 4, w->run_bytes % 4};
+
+    if (top < 0 || left < 0 || top > w->last_top || left > w->last_left) {
+        gather(w, top, left);
+        conv_2d_gemm_widen(&runs, w->bytes, p->kernel_height * w->runs, w->run_bytes);
+    } else if (!has_equal_steps(w, top)) {
+        widen_one_by_one(w, &runs, top, left);
     } else {
-        gather(p, x, top, left, bytes);
-        window.first = (const int8_t *)bytes;
-        window.row_step = p->kernel_width * p->input_channels;
-        window.run_step = p->input_channels;
-        window.ring_bytes = 0;
-        window.ring_end = window.first;
+        conv_2d_gemm_widen(&runs, row_of(x, top) + left * p->input_channels, p->kernel_height,
+                           p->dilation_y * x->row_bytes);
     }
-    widen_window(p, window, to, bytes);
+    if (runs.left > 0) {
+        runs.words = (int32_t)(runs.bytes - w->bytes + 3) / 4;
+        runs.left = 0;
+        conv_2d_gemm_widen(&runs, w->bytes, 1, 0);
+    }
+}
+
+/* Four neighbours in a row, from the convolution's output (row, column) on; false where one by one is the way. */
+RAMCODE static __attribute__((noinline)) bool lay_four(const struct windows *w, int32_t row, int32_t column,
+                                                       uint32_t *to)
+{
+    const struct conv_2d_gemm *p = w->p;
+    int32_t top = row * p->stride_y - p->pad_top, left = column * p->stride_x - p->pad_left;
+    int32_t distance = p->stride_x * p->input_channels;
+    struct runs runs = {to, w->bytes, w->run_bytes / 4, w->run_bytes % 4};
+    int32_t bytes_each = (runs.left * p->kernel_height + 3) & ~3;
+
+    if (top < 0 || left < 0 || top > w->last_top || left + (PIXELS - 1) * p->stride_x > w->last_left
+        || !has_equal_steps(w, top))
+        return false;
+    conv_2d_gemm_widen_four(&runs, row_of(w->x, top) + left * p->input_channels, p->kernel_height,
+                            p->dilation_y * w->x->row_bytes, distance, bytes_each);
+    if (runs.left > 0) {
+        runs.words = bytes_each / 4;
+        runs.left = 0;
+        conv_2d_gemm_widen_four(&runs, w->bytes, 1, 0, bytes_each, 0);
+    }
+    return true;
 }
 
 /* Channels [first, end) of a block, from the weights of the first on. */
 RAMCODE static void multiply(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block, int32_t first,
                              int32_t end, const int8_t *weights)
 {
-    uint32_t above = (uint32_t)(127 - p->ceiling) * 0x01010101u;
-
-    if (p->ceilings)
-        above = (uint32_t)(127 - p->ceilings[first]) * 0x00010001u
-                + (uint32_t)(127 - p->ceilings[end - 1 < p->output_channels ? end - 1 : first]) * 0x01000100u;
     block->channel = first;
     block->channel_end = end;
-    block->above = above;
-    block->ceiling = usub8(0x80808080u, above);
     if (p->wide)
         conv_2d_gemm_int16(block, weights);
     else
         conv_2d_gemm_int8(block, weights);
+}
+
+/* `above` is 127 less the ceiling, in each byte. */
+static inline void set_ceiling(struct conv_2d_gemm_block *block, uint32_t above)
+{
+    block->above = above;
+    block->ceiling = usub8(0x80808080u, above);
 }
 
 /* The only channel there is: a second one goes with it, and is left out. */
@@ -173,7 +197,7 @@ RAMCODE static void multiply_single(const struct conv_2d_gemm *p, struct conv_2d
         block->y[pixel] = pairs[pixel];
     }
     multiply(p, block, 0, 2, p->weights);
-    for (int32_t pixel = 0; pixel < PIXELS; pixel++)
+    for (int32_t pixel = PIXELS; pixel-- > 0;) /* the first last: pooling makes no other, and all go there */
         *y[pixel] = pairs[pixel][0];
 }
 
@@ -187,48 +211,61 @@ RAMCODE static void multiply_all(const struct conv_2d_gemm *p, struct conv_2d_ge
         multiply_single(p, block);
         return;
     }
-    for (int32_t first = 0; first < even; first += step, weights += step / 2 * p->pair_bytes)
-        multiply(p, block, first, first + step, weights);
-    if (channels > even)
-        multiply(p, block, channels - 2, channels, weights);
+    for (int32_t done = 0; done < channels; done += step, weights += step / 2 * p->pair_bytes) {
+        int32_t first = done < even ? done : channels - 2;
+
+        if (p->ceilings)
+            set_ceiling(block, (uint32_t)(127 - p->ceilings[first]) * 0x00010001u
+                                   + (uint32_t)(127 - p->ceilings[first + 1]) * 0x01000100u);
+        multiply(p, block, first, done < even ? done + step : channels, weights);
+    }
 }
 
-RAMCODE static void pooled_row(const struct conv_2d_gemm *p, const struct feature_map *x,
-                               const struct feature_map *y, struct conv_2d_gemm_block *block, uint32_t *words,
-                               int32_t row)
+RAMCODE static void pooled_rows(const struct windows *w, const struct feature_map *y,
+                                struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
 {
+    const struct conv_2d_gemm *p = w->p;
     int32_t outputs = p->pool_height * p->pool_width;
-    uint8_t *bytes = (uint8_t *)block->x_end;
 
-    for (int32_t column = 0; column < p->output_width; column++) {
-        block->y[0] = row_of(y, row) + column * p->output_channels;
-        for (int32_t i = 0; i < p->output_channels; i++)
-            block->y[0][i] = INT8_MIN;
+    for (int32_t i = 0; i < count * p->output_width; i++) {
+        int32_t row = first + i / p->output_width, column = i % p->output_width;
+        int8_t *to = row_of(y, row) + column * p->output_channels;
+
+        for (int32_t channel = 0; channel < p->output_channels; channel++)
+            to[channel] = INT8_MIN;
+        for (int32_t pixel = 0; pixel < PIXELS; pixel++)
+            block->y[pixel] = to;
         for (int32_t done = 0; done < outputs; done += PIXELS) {
             for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
-                int32_t i = done + pixel < outputs ? done + pixel : outputs - 1;
+                int32_t k = done + pixel < outputs ? done + pixel : outputs - 1;
 
-                lay(p, x, row * p->pool_height + i / p->pool_width, column * p->pool_width + i % p->pool_width,
-                    words + pixel, bytes);
+                lay(w, row * p->pool_height + k / p->pool_width, column * p->pool_width + k % p->pool_width,
+                    words + pixel);
             }
             multiply_all(p, block);
         }
     }
 }
 
-RAMCODE static void rows(const struct conv_2d_gemm *p, const struct feature_map *x, const struct feature_map *y,
-                         struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
+RAMCODE static void rows(const struct windows *w, const struct feature_map *y, struct conv_2d_gemm_block *block,
+                         uint32_t *words, int32_t first, int32_t count)
 {
+    const struct conv_2d_gemm *p = w->p;
     int32_t row = first, column = 0, left = count * p->output_width;
-    uint8_t *bytes = (uint8_t *)block->x_end;
+    int8_t *to = row_of(y, row);
 
     while (left > 0) {
+        bool laid = column + PIXELS <= p->output_width && lay_four(w, row, column, words);
+
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
-            lay(p, x, row, column, words + pixel, bytes);
-            block->y[pixel] = row_of(y, row) + column * p->output_channels;
-            if (--left > 0 && ++column == p->output_width) {
+            if (!laid)
+                lay(w, row, column, words + pixel);
+            block->y[pixel] = to;
+            if (--left > 0 && ++column < p->output_width) {
+                to += p->output_channels;
+            } else if (left > 0) {
                 column = 0;
-                row++;
+                to = row_of(y, ++row);
             }
         }
         multiply_all(p, block);
@@ -239,19 +276,30 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
                                     const struct feature_map *y, void *scratch, int32_t first, int32_t count)
 {
     int32_t taps = p->kernel_height * p->kernel_width * p->input_channels;
-    uint32_t *words = scratch;
-    struct conv_2d_gemm_block block = {
-        .x = words,
-        .x_end = words + (taps + 3) / 4 * 2 * PIXELS,
-        .start = 2 * (p->output_zero + 128) + 1,
-        .store = p->half_up ? conv_2d_gemm_store_half_up : conv_2d_gemm_store,
+    uint32_t *words = scratch, *words_end = words + (taps + 3) / 4 * 2 * PIXELS;
+    bool dilated = p->dilation_x > 1;
+    struct windows w = {
+        .p = p,
+        .x = x,
+        .rows = (p->kernel_height - 1) * p->dilation_y + 1,
+        .columns = (p->kernel_width - 1) * p->dilation_x + 1,
+        .runs = dilated ? p->kernel_width : 1,
+        .run_bytes = (dilated ? 1 : p->kernel_width) * p->input_channels,
+        .bytes = (uint8_t *)words_end,
     };
+    struct conv_2d_gemm_block block;
 
-    if (p->pool_height * p->pool_width == 1) {
-        rows(p, x, y, &block, words, first, count);
-    } else {
+    w.last_top = p->input_height - w.rows;
+    w.last_left = p->input_width - w.columns;
+    block.x = words;
+    block.x_end = words_end;
+    block.start = 2 * (p->output_zero + 128) + 1;
+    set_ceiling(&block, (uint32_t)(127 - p->ceiling) * 0x01010101u);
+    if (p->pool_height * p->pool_width > 1) {
         block.store = conv_2d_gemm_store_largest;
-        for (int32_t row = first; row < first + count; row++)
-            pooled_row(p, x, y, &block, words, row);
+        pooled_rows(&w, y, &block, words, first, count);
+    } else {
+        block.store = p->half_up ? conv_2d_gemm_store_half_up : conv_2d_gemm_store;
+        rows(&w, y, &block, words, first, count);
     }
 }

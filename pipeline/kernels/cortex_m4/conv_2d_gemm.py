@@ -61,12 +61,18 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Wor
         variant="4 outputs x 2 channels, weights int16" if wide else "4 outputs x 2 channels",
         parameters=lambda: _parameters(p, weights, channels, wide),
         cost=work.cost(wide),
-        scratch_bytes=(4 * PIXELS + 2) * work.steps,
+        scratch_bytes=4 * PIXELS * work.steps + _bytes_aside(p, work.steps),
         weights_bytes=streamed,
         streamed={"weights": streamed * work.blocks},
         streams=True,
         rows_per_call=work.rows_per_call,
     )
+
+
+def _bytes_aside(p: Parameters, steps: int) -> int:
+    """A window that hangs over the border; or what is left of the runs of four windows."""
+    left = len(_runs(p)) * (_runs(p).shape[1] % 4)
+    return max(2 * steps, PIXELS * math.ceil(left / 4) * 4)
 
 
 def _parameters(p: Parameters, weights: np.ndarray, channels: Channels, wide: bool) -> Parameters:
@@ -91,14 +97,20 @@ def tap_order(p: Parameters) -> np.ndarray:
     Of each run of contiguous bytes the whole words, then what is left of all runs; within four bytes
     the lanes are 0, 2, 1, 3, as UXTB16 makes them.
     """
-    height, width, depth = (integer(p, f) for f in ("kernel_height", "kernel_width", "input_channels"))
-    run = depth if integer(p, "dilation_x") > 1 else width * depth
-    runs = np.arange(height * width * depth).reshape(-1, run)
-    whole = run // 4 * 4
+    runs = _runs(p)
+    whole = runs.shape[1] // 4 * 4
     order = np.concatenate([runs[:, :whole].ravel(), runs[:, whole:].ravel()])
     order = np.pad(order, (0, -len(order) % 4), constant_values=-1)
     lanes: np.ndarray = order.reshape(-1, 4)[:, [0, 2, 1, 3]].ravel()
     return lanes
+
+
+def _runs(p: Parameters) -> np.ndarray:
+    """The taps of a window, those that lie side by side in memory in one row."""
+    height, width, depth = (integer(p, f) for f in ("kernel_height", "kernel_width", "input_channels"))
+    return np.arange(height * width * depth).reshape(
+        -1, depth if integer(p, "dilation_x") > 1 else width * depth
+    )
 
 
 def pair_bytes(steps: int, wide: bool) -> int:

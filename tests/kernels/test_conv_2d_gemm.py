@@ -1,0 +1,185 @@
+"""conv_2d_gemm against the numpy reference of CONV_2D, which is held against TFLite elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from arm import ArmKernels
+from cases import DICE, Dice, bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
+from hypothesis import HealthCheck, given, settings
+from layers import Layer, check, make_layer
+
+from pipeline.kernels.base import Candidate
+from pipeline.kernels.cortex_m4.conv_2d_gemm import Conv2DGemm
+from pipeline.operators.base import Activation
+
+pytestmark = pytest.mark.toolchain
+KERNEL = Conv2DGemm()
+FEW = settings(
+    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def candidates_of(layer: Layer) -> tuple[Candidate, ...]:
+    return tuple(KERNEL.candidates(layer.op, layer.inputs, layer.output))
+
+
+def draw_layer(dice: Dice) -> Layer:
+    """Any convolution: windows, strides, dilations, paddings, clamps and pools of all kinds."""
+    window = dice.pick([(1, 1), (3, 3), (dice.length(1, 5), dice.length(1, 5))])
+    stride = (dice.integer(1, 3), dice.integer(1, 3))
+    dilation = (dice.integer(1, 3), dice.integer(1, 3)) if dice.chance(0.3) else (1, 1)
+    pads = tuple((dice.integer(0, 3), dice.integer(0, 3)) if dice.chance() else (0, 0) for _ in range(2))
+    pool = (dice.integer(1, 3), dice.integer(1, 3)) if dice.chance(0.4) else None
+    least = [
+        (window[axis] - 1) * dilation[axis] + 1 + ((pool or (1, 1))[axis] - 1) * stride[axis] for axis in (0, 1)
+    ]
+    height, width = (max(dice.length(least[axis], least[axis] + 12) - sum(pads[axis]), 1) for axis in (0, 1))
+    height, width = (max(n, least[axis] - sum(pads[axis])) for axis, n in enumerate((height, width)))
+    channels, filters = dice.length(1, 13), dice.length(1, 9)
+    x = dice.array((1, height, width, channels))
+    weights = np.maximum(dice.array((filters, *window, channels)), -127)
+    zero = dice.zero_point()
+    spread = spread_of(x, zero, weights, window[0] * window[1] * channels)
+    x_scale = dice.factor(1e-3)
+    w_scale, scale = fitting_scales(dice, x_scale, spread)
+    return make_layer(
+        x,
+        weights,
+        bias_of(dice, filters, spread),
+        zeros=(zero, dice.pick([-128, dice.zero_point()])),
+        scales=(x_scale, channel_scales(dice, w_scale, filters), scale),
+        stride=stride,
+        dilation=dilation,
+        pads=pads,
+        pool=pool,
+        activation=dice.pick(
+            [Activation.NONE, Activation.RELU, Activation.RELU, Activation.RELU6, Activation.RELU_N1_TO_1]
+        ),
+        floor=channel_clamp(dice, filters, -128, 20) if dice.chance(0.4) else None,
+        ceiling=channel_clamp(dice, filters, -20, 127) if dice.chance(0.4) else None,
+    )
+
+
+@FEW
+@given(dice=DICE)
+def test_any_layer(arm_kernels: ArmKernels, dice: Dice) -> None:
+    layer = draw_layer(dice)
+    check(arm_kernels, layer, candidates_of(layer), dice)
+
+
+def typical(
+    height: int = 6, width: int = 7, channels: int = 5, filters: int = 6, window: int = 3, **attributes: Any
+) -> Layer:
+    """A layer as trained models have them; its sums fill the output's range."""
+    random = np.random.default_rng(height * width * channels)
+    weights = random.normal(0, 36, (filters, window, window, channels)).round()
+    scale = float(np.float32(0.05 * 0.01 * np.sqrt(window * window * channels) * 36 * 74 / 50))
+    return make_layer(
+        random.integers(-128, 128, (1, height, width, channels)).astype(np.int8),
+        np.clip(weights, -127, 127).astype(np.int8),
+        random.integers(-6000, 6000, filters).astype(np.int32),
+        **{
+            "pads": ((window // 2, window // 2),) * 2,
+            "scales": (0.05, tuple(random.uniform(0.005, 0.02, filters)), scale),
+            "zeros": (-5, -128),
+            **attributes,
+        },
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 9, 16, 18, 37])
+def test_any_number_of_steps(arm_kernels: ArmKernels, channels: int) -> None:
+    """The loops begin in the middle, or are left out, as the number of steps asks for."""
+    for window in (1, 3):
+        layer = typical(channels=channels, window=window)
+        candidates = candidates_of(layer)
+        assert len(candidates) == 3
+        check(arm_kernels, layer, candidates)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize("filters", [1, 2, 3])
+def test_narrow_maps(arm_kernels: ArmKernels, width: int, filters: int) -> None:
+    """Blocks go on in the next row; what is left over at the end is made with the last pixel repeated."""
+    for pool in (None, (2, 1), (3, 1)):
+        layer = typical(width=width, filters=filters, pool=pool, zeros=(3, -20))
+        check(arm_kernels, layer, candidates_of(layer), Dice(width, 5))
+
+
+@pytest.mark.parametrize("weight", [-128, -127, 127])
+@pytest.mark.parametrize("pixel", [-128, 127])
+@pytest.mark.parametrize("zero", [-128, 127])
+def test_numbers_at_the_ends_of_their_range(
+    arm_kernels: ArmKernels, weight: int, pixel: int, zero: int
+) -> None:
+    layer = make_layer(
+        np.full((1, 3, 5, 64), pixel, np.int8),
+        np.full((2, 3, 3, 64), weight, np.int8),
+        np.array([100_000, -70_000], np.int32),
+        zeros=(zero, 3),
+        scales=(0.05, 0.01, 0.05 * 0.01 * 2**17),
+    )
+    candidates = candidates_of(layer)
+    assert candidates
+    check(arm_kernels, layer, candidates)
+
+
+@pytest.mark.parametrize("pool", [None, (2, 2)])
+@pytest.mark.parametrize("zero", [-128, -3, 127])
+@pytest.mark.parametrize("real", [2.0**-9, 2.0**-2, 0.7 * 2**-8])
+@pytest.mark.parametrize("activation", [Activation.NONE, Activation.RELU])
+def test_ties(
+    arm_kernels: ArmKernels, activation: Activation, real: float, zero: int, pool: tuple[int, int] | None
+) -> None:
+    """Sums at halves of the output's unit and beside them, set by the bias; the image is real 0."""
+    random = np.random.default_rng(0)
+    halves = np.append(random.integers(-130, 130, 30), np.arange(-5, 5)) + 0.5
+    bias = (np.round(halves / real) + random.integers(-1, 2, len(halves))).astype(np.int32)
+    layer = make_layer(
+        np.full((1, 2, 2, 4), 7, np.int8),
+        np.ones((len(bias), 1, 1, 4), np.int8),
+        bias,
+        zeros=(7, zero),
+        scales=(0.5, 0.25, 0.125 / real),
+        pool=pool,
+        activation=activation,
+    )
+    candidates = candidates_of(layer)
+    assert candidates
+    check(arm_kernels, layer, candidates)
+
+
+def test_dead_channels(arm_kernels: ArmKernels) -> None:
+    """A weights' scale of nearly 0 makes the multiplier 0, a small one a shift that no constant fits."""
+    layer = typical(filters=4, scales=(0.05, (0.01, 1e-12, 0.02, 1e-8), 4.0), zeros=(4, -7))
+    candidates = candidates_of(layer)
+    assert candidates
+    check(arm_kernels, layer, candidates)
+
+
+def test_refuses_factors_of_a_half_and_more() -> None:
+    """There the reference rounds once."""
+    for real, taken in ((0.49, True), (0.5, False), (1.0, False), (3.0, False)):
+        layer = typical(filters=1, scales=(0.5, 0.25, 0.125 / real))
+        assert bool(candidates_of(layer)) is taken
+
+
+def test_refuses_sums_that_could_overflow() -> None:
+    layer = typical(filters=1, window=1, channels=1)
+    x, w, b = layer.inputs
+    for bias, taken in ((2**30 - 2**16, True), (-(2**30) + 2**16, True), (2**30, False), (-(2**30), False)):
+        inputs = (x, w, replace(b, data=np.array([bias], np.int32)))
+        assert bool(KERNEL.candidates(layer.op, inputs, layer.output)) is taken
+
+
+def test_a_call_writes_no_more_than_its_scratch(arm_kernels: ArmKernels) -> None:
+    """One word less, and the guard behind it is hit."""
+    layer = typical()
+    candidate = candidates_of(layer)[0]
+    short = replace(candidate, scratch_bytes=candidate.scratch_bytes - 4)
+    with pytest.raises(AssertionError, match="written outside"):
+        arm_kernels.run(short, [layer.x], layer.output.shape)
