@@ -34,7 +34,7 @@
 
     /* Six pixels of a row, transformed, to T: bytes 0, 2 of the four channels, or 1, 3. */
     .macro transform_row rotation
-    ldm  r0, {r2-r7}
+    ldm.w r0, {r2-r7}
     .irp r, 2, 3, 4, 5, 6, 7
     ldr  r\r, [r\r, r12]
     .endr
@@ -44,7 +44,7 @@
     sxtab16 r6, r11, r6, ror #\rotation
     sxtab16 r7, r11, r7, ror #\rotation
     transform_input r2, r3, r4, r5, r6, r7, r8, r9
-    stm  r1!, {r2-r7}
+    stm.w r1!, {r2-r7}
     .endm
 
     /* A column of T, transformed, to V. */
@@ -75,31 +75,38 @@
     movs r3, #0
     mov  r12, r3
     mov  r10, #0x00800080
+    .balign 4
 .Lfour_channels:
     add  r1, r0, #144
     mov  r11, r10
     add  lr, r0, #4 * 24
-.Lrow:
+    .balign 4
+.Ltwo_rows:
+    transform_row 0
+    transform_row 8
+    add.w r0, r0, #24
     transform_row 0
     transform_row 8
     adds r0, #24
     cmp  r0, lr
-    bne  .Lrow
+    bne  .Ltwo_rows
     cmp  r11, r10
     bne  .Lcolumns
     add  r11, r10, #BIAS
     add  lr, lr, #2 * 24
-    b    .Lrow
+    b    .Ltwo_rows
 .Lcolumns:                          /* r0 is T now */
     ldr  r1, [sp]
     add  lr, r0, #24
-.Lcolumn:
+.Ltwo_columns:
     transform_column 0, 0
     transform_column 24, 576
-    adds r0, #4
-    adds r1, #16
+    transform_column 4, 16
+    transform_column 28, 592
+    adds r0, #8
+    adds r1, #32
     cmp  r0, lr
-    bne  .Lcolumn
+    bne  .Ltwo_columns
     add  r1, r1, #2 * 576 - 6 * 16
     str  r1, [sp]
     sub  r0, r0, #144 + 24
@@ -137,7 +144,7 @@
 
     /* The next row of T as 64 * sum of four outputs: r2, r4, r3, r7. */
     .macro four_sums
-    ldm  r0!, {r2-r7}
+    ldm.w r0!, {r2-r7}
     transform_output r2, r3, r4, r5, r6, r7
     .irp r, 2, 4, 3, 7
     mul  r\r, r\r, r8
@@ -163,6 +170,15 @@
     uqsub8 \x, \x, \down
     uqadd8 \x, \x, \up
     eor  \x, \x, #0x80
+    .endm
+
+    /* To the tile behind the null that ends this one's rows, if there is one. */
+    .macro next_tile
+    ldr  r2, [lr, #4]!
+    ldr  r0, [sp, #NEXT_M]
+    cmp  r2, #0
+    bne.w .Ltile
+    b    .Lchannel_done
     .endm
 
 /* void conv_2d_winograd4_{plain, clamped, pooled}(const int32_t *m, const int32_t *rescaling, int8_t **rows,
@@ -219,6 +235,7 @@ conv_2d_winograd4_pooled:
     ldr  lr, [sp, #ROWS]
     ldr  r12, [sp, #STEP]
     ldr  r0, [sp, #M]
+    .balign 4
 .Ltile:
     .irp column, 0, 1, 2, 3, 4, 5
     ldr.w r2, [r0, #32 * \column]
@@ -237,11 +254,7 @@ conv_2d_winograd4_pooled:
     str  r0, [sp, #NEXT_M]
     mov  r0, sp
     ldr.w pc, [sp, #CODE]
-.Ltile_done:
-    ldr  r2, [lr, #4]!
-    ldr  r0, [sp, #NEXT_M]
-    cmp  r2, #0
-    bne.w .Ltile
+.Lchannel_done:
     ldr  r0, [sp, #M]
     adds r0, #4
     str  r0, [sp, #M]
@@ -255,8 +268,7 @@ conv_2d_winograd4_pooled:
     .balign 4
 .Lplain:
     ldr  r1, [lr]
-    cmp  r1, #0
-    beq  .Ltile_done
+.Lplain_row:
     four_sums
     .irp r, 2, 4, 3, 7
     smmla r\r, r\r, r9, r10
@@ -268,19 +280,19 @@ conv_2d_winograd4_pooled:
     ssat r\r, #8, r\r
     .endr
     strb r2, [r1]
-    strb.w r4, [r1, r12]
     adds r5, r1, #1
+    add  r6, r1, r12, lsl #1
     str  r5, [lr], #4
-    add  r1, r1, r12, lsl #1
-    strb r3, [r1]
-    strb.w r7, [r1, r12]
-    b    .Lplain
+    ldr  r5, [lr]
+    strb.w r4, [r1, r12]
+    strb r3, [r6]
+    strb.w r7, [r6, r12]
+    movs r1, r5
+    bne  .Lplain_row
+    next_tile
 
     .balign 4
 .Lclamped:
-    ldr  r1, [lr]
-    cmp  r1, #0
-    beq  .Ltile_done
     four_sums
     uxtb r5, r11, ror #8
     uxtb r12, r11, ror #16
@@ -290,20 +302,20 @@ conv_2d_winograd4_pooled:
     .endr
     ldr  r1, [lr]
     ldr  r5, [sp, #STEP]
-    strb r2, [r1]
+    ldr  r12, [lr, #4]
     strb r4, [r1, r5]
-    adds r6, r1, #1
-    str  r6, [lr], #4
-    add  r1, r1, r5, lsl #1
-    strb r3, [r1]
-    strb r7, [r1, r5]
-    b    .Lclamped
+    strb r2, [r1]
+    add  r6, r1, r5, lsl #1
+    adds r1, #1
+    str  r1, [lr], #4
+    strb r3, [r6]
+    strb r7, [r6, r5]
+    cmp  r12, #0
+    bne  .Lclamped
+    next_tile
 
     .balign 4
 .Lpooled:
-    ldr  r1, [lr]
-    cmp  r1, #0
-    beq  .Ltile_done
     four_sums
     larger r2, r4
     larger r3, r7
@@ -321,9 +333,12 @@ conv_2d_winograd4_pooled:
     clamped_output r3, r5, r6, r7, r4
     ldr  r1, [lr]
     ldr  r4, [sp, #STEP]
-    strb r2, [r1]
+    ldr  r5, [lr, #4]
     strb r3, [r1, r4]
+    strb r2, [r1]
     adds r1, #1
     str  r1, [lr], #4
-    b    .Lpooled
+    cmp  r5, #0
+    bne  .Lpooled
+    next_tile
     end_function conv_2d_winograd4_pooled

@@ -48,10 +48,12 @@ static RAMCODE int8_t **find_rows(const struct WINOGRAD() *p, const struct featu
     return rows;
 }
 
-static inline void fill_padding(const struct WINOGRAD() *p, int8_t *padding)
+static inline void fill_padding(const struct WINOGRAD() *p, int32_t *padding)
 {
-    for (int32_t i = 0; i < p->input_channels; i++)
-        padding[i] = (int8_t)p->input_zero;
+    int32_t four = (p->input_zero & 0xFF) * 0x01010101;
+
+    for (int32_t i = 0; i < p->input_channels / 4; i++)
+        padding[i] = four;
 }
 
 RAMCODE void WINOGRAD(_cortex_m4)(const struct WINOGRAD() *p, const struct feature_map *x,
@@ -60,11 +62,12 @@ RAMCODE void WINOGRAD(_cortex_m4)(const struct WINOGRAD() *p, const struct featu
     /* The sums, or before there are any: pixels, room for the transform, a pixel of padding; then V. */
     int32_t *sums = scratch;
     const int8_t **pixels = scratch;
-    int8_t *padding = (int8_t *)(sums + PATCH * PATCH + ROOM);
+    int32_t *padding = sums + PATCH * PATCH + ROOM;
     int32_t *v = sums + larger(SUM_WORDS, PATCH * PATCH + ROOM + p->input_channels / 4);
     int8_t *rows[TILES * (TILE + 1) + 1];
     winograd_output *output = p->pool == 2 ? WINOGRAD(_pooled) : p->clamped ? WINOGRAD(_clamped) : WINOGRAD(_plain);
-    int32_t height = count * p->pool, width = p->output_width * p->pool;
+    int32_t halved = p->pool - 1; /* by pooling: 1, else 0 */
+    int32_t height = count << halved, width = p->output_width << halved;
     int32_t top = 0, left = 0; /* of the next tile, from the first row asked for */
 
     while (top < height) {
@@ -73,12 +76,12 @@ RAMCODE void WINOGRAD(_cortex_m4)(const struct WINOGRAD() *p, const struct featu
 
         fill_padding(p, padding);
         for (int32_t tile = 0; tile < TILES && top < height; tile++) {
-            int32_t row = first * p->pool + larger(smaller(top, height - TILE), 0);
+            int32_t row = (first << halved) + larger(smaller(top, height - TILE), 0);
             int32_t column = smaller(left, width - TILE);
 
-            find_patch(p, x, row - p->pad_top, column - p->pad_left, padding, pixels);
+            find_patch(p, x, row - p->pad_top, column - p->pad_left, (const int8_t *)padding, pixels);
             WINOGRAD(_input)(pixels, v + tile, p->input_channels);
-            end = find_rows(p, y, row / p->pool, smaller(height, TILE) / p->pool, column / p->pool, end);
+            end = find_rows(p, y, row >> halved, smaller(height, TILE) >> halved, column >> halved, end);
             left += TILE;
             if (left >= width) {
                 left = 0;

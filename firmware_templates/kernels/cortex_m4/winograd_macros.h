@@ -51,33 +51,35 @@
 
     /* const int32_t *name(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps): steps even;
      * returns the end of what it used of u. V is [k][position][tile], U [position]{start[2], [k][2]}.
-     * On the stack: where M is written next, from the end of V's positions back to the next one, bytes of U
-     * per position, end of M, end of U's position, entry to the loop. */
+     * On the stack: where M is written next, from the end of V's positions back to the next one, further rounds
+     * of the loop for a position, end of M, rounds left, entry to the loop. Products leave the flags alone: Z says
+     * in the loop whether this is the last round. */
     .macro multiply_positions name, positions
     .equ STRIDE, 16 * \positions
     begin_function \name
     push {r4-r11, lr}
     sub  sp, #28
-    movs r4, #STRIDE / 8
-    muls r4, r3
-    lsls r4, #3
-    rsb  r4, r4, #16                /* 16 - STRIDE * steps */
-    lsls r5, r3, #3
-    adds r5, #8                     /* 8 + 8 * steps */
-    add  r6, r2, #32 * \positions
-    subs r3, #1                     /* the first step stands before the loop */
-    rsbs r3, r3, #0
-    and  r3, r3, #MULTIPLY_STEPS - 1
-    movs r7, #MULTIPLY_STEP_BYTES
+    subs r4, r3, #1                 /* the first step stands before the loop */
+    rsbs r5, r4, #0
+    and  r5, r5, #MULTIPLY_STEPS - 1
+    movs r6, #MULTIPLY_STEP_BYTES
+    muls r5, r6
+    adr  r6, .Lloop_\name + 1
+    adds r6, r5
+    subs r4, #1
+    lsrs r4, r4, #4                 /* / MULTIPLY_STEPS: one round less than there are */
+    mov  r7, #STRIDE
     muls r3, r7
-    adr  r7, .Lloop_\name + 1
-    add  r8, r7, r3
-    stm  sp, {r2, r4, r5, r6}
-    str  r8, [sp, #20]
-    adds r5, r1
-    str  r5, [sp, #16]
+    rsb  r3, r3, #16
+    add  r5, r2, #32 * \positions
+    strd r2, r3, [sp]
+    strd r4, r5, [sp, #8]
+    str  r6, [sp, #20]
 
+    .balign 4
 .Lposition_\name:
+    str  r4, [sp, #16]
+    cmp  r4, #0
     ldr.w r7, [r1, #4]
     ldr.w r3, [r1, #12]
     ldr.w r2, [r1, #8]
@@ -95,14 +97,15 @@
     smlad r7, r3, r4, r7
     ldr.w pc, [sp, #20]
     .balign 4
+.Lround_\name:
+    ldr  r2, [sp, #16]
+    subs r2, #1
+    str.w r2, [sp, #16]
 .Lloop_\name:
     .rept MULTIPLY_STEPS
     multiply_step STRIDE
     .endr
-    ldr  r2, [sp, #16]
-    cmp  r1, r2
-    bne.w .Lloop_\name
-
+    bne.w .Lround_\name
     ldr  r2, [sp]
     ldr  r3, [sp, #4]
     ldr  r4, [sp, #8]
@@ -111,8 +114,6 @@
     cmp  r2, r5
     str  r2, [sp]
     add  r0, r3
-    add  r4, r1
-    str  r4, [sp, #16]
     bne.w .Lposition_\name
     mov  r0, r1
     add  sp, #28
