@@ -141,6 +141,11 @@ class Board:
         return self.region("ram").length_bytes
 
     @property
+    def all_ram_bytes(self) -> int:
+        """Of every region that can be written, each byte once."""
+        return sum(r.length_bytes for r in self.memory if "w" in r.access and r.alias is None)
+
+    @property
     def data_region(self) -> Memory:
         """Where stack and data go: the region that is marked as fast, else `ram`."""
         return next((region for region in self.memory if region.fast), self.region("ram"))

@@ -49,6 +49,8 @@ PARTS = (
 )
 # What is stored in flash and used in RAM is both there: named for what it costs, whosever it is.
 IN_RAM_PARTS = {RAM_CODE: "code in RAM", RAM_WEIGHTS: "weights in RAM"}
+# Error code: the memory for code in RAM is too small.
+CODE_OVERFLOW = "E_LINK_RAMCODE"
 WEIGHT_PARTS = ("weights", "weights in RAM")
 ARM_HINT = (
     "Debian or Ubuntu: sudo apt install gcc-arm-none-eabi libnewlib-arm-none-eabi; "
@@ -197,7 +199,7 @@ def build_firmware(
 
     `optimize` is what the compiler aims at: time, ram, flash or balanced. `sanitize` (host only) builds
     with the address and undefined-behaviour sanitizers.
-    Raises BuildFailed (E_TOOLCHAIN_..., E_COMPILE, E_LINK) and DoesNotFit (E_LINK_OVERFLOW).
+    Raises BuildFailed (E_TOOLCHAIN_..., E_COMPILE, E_LINK) and DoesNotFit (E_LINK_OVERFLOW, E_LINK_RAMCODE).
     """
     toolchain = find_toolchain(board, compiler)
     source, objects = directory / "src", directory / "obj"
@@ -387,7 +389,7 @@ def _overflow(
     holds_code = any(region.zero_wait_fetch and region.name == name for region in board.memory)
     return DoesNotFit(
         f"{name} of {board.name} is {count} bytes too small (it has {given[1] if given else 'none'})",
-        code="E_LINK_OVERFLOW",
+        code=CODE_OVERFLOW if holds_code else "E_LINK_OVERFLOW",
         hint="leave the code in flash with --code-in-ram never"
         if holds_code
         else "choose a larger board, or a smaller model",

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline import __version__
 from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
 from pipeline.boards import HARDWARE_RUNNERS, Board, boards_that_fit, load_board, simulator_for
-from pipeline.build import Firmware, build_firmware, find_toolchain, write_tree
+from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, write_tree
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
 from pipeline.errors import BuildFailed, DoesNotFit, TargetFailed, UsageError
@@ -132,7 +132,7 @@ def deploy(
     for old in REPORT_FILES:
         # A deployment that fails from here on leaves no older one to be taken for it.
         (folder / old).unlink(missing_ok=True)
-    firmware = _build(generated, board, folder, settings, progress)
+    generated, firmware = _build(generated, board, folder, settings, progress)
     image = (generated, firmware) if run_board == board else None
     if prepare:
         prepare(board, firmware)
@@ -240,7 +240,7 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     generated = generate(loaded.quantized, board, settings)
     refuse_what_cannot_fit(predict(generated.program, board), board, generated.program)
     folder = output_folder(settings, loaded.name)
-    return generated, _build(generated, board, folder, settings, progress)
+    return _build(generated, board, folder, settings, progress)
 
 
 def flash_model(settings: Settings, progress: Progress, show: Show | None = None) -> Flashed:
@@ -502,14 +502,19 @@ def refuse_what_cannot_fit(prediction: Prediction, board: Board, program: Progra
 
 def _build(
     generated: Generated, board: Board, folder: Path, settings: Settings, progress: Progress
-) -> Firmware:
-    return build_firmware(
-        generated.tree,
-        board,
-        folder / board.name,
-        optimize=settings.optimize,
-        progress=progress,
-    )
+) -> tuple[Generated, Firmware]:
+    """The linked image, and what it was made of: code for which its RAM is too small stays in flash."""
+
+    def link(tree: SourceTree) -> Firmware:
+        return build_firmware(tree, board, folder / board.name, optimize=settings.optimize, progress=progress)
+
+    try:
+        return generated, link(generated.tree)
+    except DoesNotFit as error:
+        if error.code != CODE_OVERFLOW:
+            raise
+    generated = replace(generated, tree=render_sources(generated.program, board, code_in_ram=False))
+    return generated, link(generated.tree)
 
 
 def _execute(
@@ -524,7 +529,7 @@ def _execute(
     """Run samples through an image, which is built first where it is not given."""
     if image is None:
         generated = generate(loaded.quantized, board, settings)
-        image = generated, _build(generated, board, folder, settings, progress)
+        image = _build(generated, board, folder, settings, progress)
     generated, firmware = image
     inputs = quantize_inputs(loaded.quantized.tflite, loaded.samples.take(settings.inferences).x)
     stimulus = Stimulus(inputs=inputs, timed_runs=settings.timed_runs)
@@ -697,7 +702,9 @@ def command_line(settings: Settings) -> str:
 
 def facts(board: Board) -> BoardFacts:
     """What a report says of a board."""
-    return BoardFacts(board.name, board.title, board.flash_bytes, board.ram_bytes, board.hclk_hz, board.core)
+    return BoardFacts(
+        board.name, board.title, board.flash_bytes, board.all_ram_bytes, board.hclk_hz, board.core
+    )
 
 
 def write_file(path: Path, content: bytes) -> None:

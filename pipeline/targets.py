@@ -152,11 +152,33 @@ def renode_files(board: Board) -> TargetFiles:
         "uart": board.console.uart.lower(),
         "mips": board.hclk_hz // MHZ,
         "timer_hz": board.timer_hz,
+        "memory": _renode_memory(board),
     }
     return {
         f"{board.name}.repl": (template, variables),
         f"{board.name}.resc": ("renode/platform.resc.j2", variables),
     }
+
+
+def _renode_memory(board: Board) -> list[dict[str, Any]]:
+    """All memory, each byte once: what has two addresses is cut out of the region that it is a part of."""
+    pieces = []
+    for whole in (region for region in board.memory if region.alias is None):
+        name, start = whole.name, whole.origin
+        for other in board.memory:
+            if other.alias is not None and whole.origin <= other.alias < whole.end:
+                pieces += _renode_piece(name, other.alias - start, start)
+                pieces += _renode_piece(other.name, other.length_bytes, other.alias, other.origin)
+                name, start = f"{whole.name}_behind", other.alias + other.length_bytes
+        pieces += _renode_piece(name, whole.end - start, start)
+    return pieces
+
+
+def _renode_piece(name: str, length_bytes: int, *addresses: int) -> list[dict[str, Any]]:
+    """One entry of a platform file; none where nothing is left."""
+    at = "; ".join(f"sysbus 0x{address:08X}" for address in addresses)
+    where = f"{{ {at} }}" if len(addresses) > 1 else at
+    return [{"name": name, "where": where, "length_bytes": length_bytes}] if length_bytes else []
 
 
 def _defines(board: Board) -> dict[str, int]:

@@ -62,7 +62,7 @@ class BoardSection(Part):
     name: str = said("As in `--board`.")
     title: str = said("As its maker calls it.")
     flash_bytes: Count = said("Flash of the board.")
-    ram_bytes: Count = said("RAM of the board.")
+    ram_bytes: Count = said("RAM of the board: all that can be written, each byte once.")
     clock_hz: Count = said("Clock of the core; 0 where it has no meaning, as in a simulator.")
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from pipeline import cli, render
 from pipeline.boards import list_boards, load_board
-from pipeline.build import build_firmware
+from pipeline.build import CODE_OVERFLOW, build_firmware
+from pipeline.config import Settings
+from pipeline.deploy import build_image, deploy
 from pipeline.errors import DoesNotFit
 from pipeline.runners import Stimulus
 from pipeline.runners.qemu import Qemu
@@ -16,6 +20,7 @@ from pipeline.runners.unicorn import Unicorn
 from pipeline.targets import RamNeeded, plan_layout
 from pipeline.timing import estimate_cycles, timing_model
 from tests.firmware.small_model import KERNEL_C, MODEL_C, WEIGHTS_C, small_layers, small_tree
+from tests.tflite_chains import clamped_convolution
 
 pytestmark = pytest.mark.toolchain
 KIB = 1024
@@ -196,6 +201,7 @@ def test_code_that_is_too_large_for_its_memory_is_told_with_the_way_out(tmp_path
         build_firmware(
             small_tree(board, extra={**FILES, "kernels/portable/small.c": kernel}), board, tmp_path
         )
+    assert raised.value.code == CODE_OVERFLOW
     assert "itcm of nucleo_f767zi is" in raised.value.problem
     assert "(it has 16384)" in raised.value.problem
     assert "--code-in-ram never" in raised.value.hint
@@ -226,3 +232,65 @@ def test_the_timing_model_fetches_code_in_ram_without_waiting(name, tmp_path):
         parts = {part.name: part.figures.fetch_stall_cycles for part in estimate.functions}
         stalls[code_in_ram] = parts["same"]
     assert stalls[True] == 0 < stalls[False]
+
+
+# ---- from a model on ----
+
+
+@pytest.fixture
+def network(tmp_path, monkeypatch):
+    """A model whose convolution runs from RAM; and more code there, if a test asks for it."""
+    path = tmp_path / "network.tflite"
+    path.write_bytes(clamped_convolution(np.random.default_rng(0), 6, (2, 3), ("RELU",), (2, 2)))
+    copied, name = render._copied, "kernels/portable/conv_2d.c"
+
+    def with_code_in_ram(*arguments):
+        files = copied(*arguments)
+        assert "void conv_2d_portable(" in files[name]
+        files[name] = files[name].replace(
+            "void conv_2d_portable(", '__attribute__((section(".ramcode"))) void conv_2d_portable('
+        )
+        return {**files, name: files[name] + network.more}
+
+    network = type("Network", (), {"path": path, "more": ""})()
+    monkeypatch.setattr(render, "_copied", with_code_in_ram)
+    return network
+
+
+def build(network, **settings):
+    options = {"model": network.path, "board": "nucleo_l476rg", "output": network.path.parent / "out"}
+    return build_image(Settings(**options, **settings), lambda *_: None)
+
+
+def test_the_setting_decides(network):
+    _, firmware = build(network)
+    assert firmware.ram_parts["code in RAM"] > 100
+    generated, firmware = build(network, code_in_ram="never")
+    assert "code in RAM" not in firmware.ram_parts
+    assert generated.tree.digest == firmware.digest
+
+
+def test_code_that_its_ram_does_not_hold_stays_in_flash(network):
+    network.more = '__asm(".section .ramcode,\\"ax\\",%progbits\\n.space 32768\\n.text");\n'
+    generated, firmware = build(network)
+    assert "code in RAM" not in firmware.ram_parts
+    assert firmware.flash_parts["kernels"] > 32768
+    assert generated.tree.digest == firmware.digest
+
+
+@pytest.mark.simulator
+def test_the_report_tells_of_it(network):
+    settings = Settings(model=network.path, board="nucleo_l476rg", output=network.path.parent / "out")
+    report, _ = deploy(settings, lambda *_: None)
+    assert report.verdict.level == "green"
+    assert report.linked.flash_parts["code in RAM"] == report.linked.ram_parts["code in RAM"] > 100
+    assert report.board.ram_bytes == 128 * KIB
+    page = (network.path.parent / "out" / "report.md").read_text(encoding="utf-8")
+    assert "code in RAM" in page
+
+
+def test_the_option_is_one_of_the_command(network, capsys, monkeypatch):
+    words = ["build", str(network.path), "--board", "nucleo_l476rg", "-o", str(network.path.parent / "out")]
+    monkeypatch.setattr("sys.argv", ["stm32-deploy", *words, "--code-in-ram", "never", "--format", "json"])
+    assert cli.main() == 0
+    assert "code in RAM" not in json.loads(capsys.readouterr().out)["ram_parts"]

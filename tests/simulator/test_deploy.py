@@ -154,8 +154,8 @@ def test_a_wrong_kernel_is_found_and_its_layer_named(network, tmp_path, monkeypa
 
     render = module.render_sources
 
-    def sabotaged(program, board):
-        tree = render(program, board)
+    def sabotaged(program, board, **options):
+        tree = render(program, board, **options)
         source = tree.files["kernels/portable/add.c"]
         broken = source.replace("p->output_zero", "p->output_zero + 1")
         assert broken != source
@@ -176,8 +176,8 @@ def test_an_image_of_other_sources_is_not_measured(network, tmp_path, monkeypatc
 
     render = module.render_sources
 
-    def changed(program, board):
-        tree = render(program, board)
+    def changed(program, board, **options):
+        tree = render(program, board, **options)
         return SourceTree({**tree.files, "harness/main.c": f"/* other */\n{tree.files['harness/main.c']}"})
 
     monkeypatch.setattr(module, "render_sources", changed)
