@@ -58,7 +58,15 @@ from pipeline.report.changes import junit_xml
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.schedule import Machine, machine_of, schedule_layers
-from pipeline.timing import SIMULATORS, Estimate, TimingModel, can_estimate, estimate_cycles, timing_model
+from pipeline.timing import (
+    SIMULATORS,
+    Estimate,
+    TimingModel,
+    can_estimate,
+    estimate_cycles,
+    one_layer_a_step,
+    timing_model,
+)
 
 Progress = Callable[[str, int, int], None]
 """(stage, done, total), as often as something is done; a total of 1 for what has no steps."""
@@ -582,10 +590,10 @@ def estimate_run(
         return None, ""
     if executed.board.cpu != model.cpu:
         return None, f"{model.board} has a {model.cpu}, the image is for a {executed.board.cpu}"
-    layers = len(executed.generated.program.calls)
+    steps = one_layer_a_step(len(executed.generated.program.calls))
     try:
         estimate = estimate_cycles(
-            executed.firmware, executed.board, model, executed.inputs[0], layers,
+            executed.firmware, executed.board, model, executed.inputs[0], steps,
             folder / executed.board.name / "timing", progress, runner.name,
         )  # fmt: skip
     except (BuildFailed, TargetFailed) as error:
