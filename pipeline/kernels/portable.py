@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.portable_features import portable_features
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
 
@@ -65,6 +66,7 @@ class Portable(Kernel):
                 parameters=lambda: op.parameters(inputs, output),
                 cost=Cost(instructions, CYCLES_PER_INSTRUCTION * instructions),
                 weights_bytes=sum(x.nbytes for x in inputs if x is not None and x.is_constant),
+                features=portable_features(op, inputs, output),
             ),
         )
 

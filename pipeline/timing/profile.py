@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.boards import Board
@@ -51,7 +51,7 @@ class Watch:
     """Address of the variable that it writes before each step, and after the last."""
     steps: tuple[tuple[int, ...], ...]
     """The layers that each step runs: one, or several strip by strip."""
-    entries: Mapping[int, int]
+    entries: Mapping[int, int] = field(default_factory=dict)
     """Address of a layer's function -> the layer, for those that share a step."""
 
     @property
