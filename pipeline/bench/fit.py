@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.bench.shapes import shapes
 from pipeline.boards import Board, list_boards, load_board
-from pipeline.build import KERNEL_LEVEL, Firmware, build_firmware
+from pipeline.build import KERNEL_LEVEL, Firmware, build_firmware, find_toolchain
+from pipeline.deploy import write_file
 from pipeline.graph import Graph
 from pipeline.kernels import candidates, libraries_of
 from pipeline.kernels.base import Candidate
-from pipeline.kernels.costs import CORE_FIGURES, STALLS, Formula, Observation, Table, fit_formula
+from pipeline.kernels.costs import (
+    CORE_FIGURES,
+    COSTS_FILE,
+    STALLS,
+    Formula,
+    Observation,
+    Table,
+    costs_text,
+    fit_formula,
+)
 from pipeline.lower import lower_program
 from pipeline.plan import plan_schedule
 from pipeline.render import render_sources
@@ -21,6 +32,7 @@ from pipeline.timing import TimingModel, can_estimate, timing_model
 from pipeline.timing.bare import profile_bare
 
 Progress = Callable[[str, int, int], None]
+FOLDER = Path("build") / "bench" / "costs"
 PROFILED_BOARD = "nucleo_l4r5zi"
 """Whose image is profiled, under the timing of every board of its core."""
 LEVELS = {level: aim for aim, level in KERNEL_LEVEL.items()}
@@ -32,27 +44,32 @@ Observations = dict[str, list[Observation]]
 """By `<library>/<kernel>`."""
 
 
-def fit_costs(
-    graphs: Sequence[Graph], folder: Path, progress: Progress, levels: Iterable[str] = LEVELS
-) -> dict[str, dict[str, Formula]]:
-    """Formulas by level and kernel, from profiles of one-layer graphs; images and profiles go to `folder`.
+def write_costs(progress: Progress) -> Table:
+    """Profile, fit and write the project's formulas. Raises what a build and a profile raise."""
+    compiler = str(find_toolchain(load_board(PROFILED_BOARD)))
+    table = {
+        level: fit_formulas(profile_shapes(tuple(shapes()), level, FOLDER, progress)) for level in LEVELS
+    }
+    write_file(COSTS_FILE, costs_text(table, compiler).encode())
+    return table
 
-    Raises what a build and a profile raise.
-    """
+
+def fit_formulas(observations: Observations) -> dict[str, Formula]:
+    """A formula for each kernel that was profiled on enough shapes."""
+    return {kernel: fit_formula(seen) for kernel, seen in observations.items() if len(seen) >= FEWEST_SHAPES}
+
+
+def profile_shapes(graphs: Sequence[Graph], level: str, folder: Path, progress: Progress) -> Observations:
+    """Every kernel on every one-layer graph that it can run, compiled at one level."""
     board = load_board(PROFILED_BOARD)
     boards = [other for other in list_boards() if can_estimate(other)]
-    fitted = {}
-    for level in levels:
-        found: Observations = defaultdict(list)
-        for done, graph in enumerate(graphs):
-            progress(f"profile {level}", done, len(graphs))
-            for name, observation in profile_layer(graph, board, boards, LEVELS[level], folder):
-                found[name].append(observation)
-        progress(f"profile {level}", len(graphs), len(graphs))
-        fitted[level] = {
-            kernel: fit_formula(seen) for kernel, seen in found.items() if len(seen) >= FEWEST_SHAPES
-        }
-    return fitted
+    found: Observations = defaultdict(list)
+    for done, graph in enumerate(graphs):
+        progress(f"profile {level}", done, len(graphs))
+        for name, observation in profile_layer(graph, board, boards, LEVELS[level], folder):
+            found[name].append(observation)
+    progress(f"profile {level}", len(graphs), len(graphs))
+    return found
 
 
 def profile_layer(

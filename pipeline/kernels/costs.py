@@ -2,7 +2,8 @@
 
 A kernel counts its work in features, such as multiply-accumulates or results; each figure of its cost is a
 sum of coefficient times feature. Instructions and zero-wait cycles are the core's; stalls are a board's as
-well. The file is written by `stm32-deploy bench --fit`.
+well, and only they depend on features whose names begin with `flash_`. `stm32-deploy bench --fit` writes the
+file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import numpy as np
 Features = Mapping[str, float]
 Coefficients = Mapping[str, float]
 
+FLASH = "flash_"
+"""Features of this beginning cost nothing where memory answers at once."""
 CORE_FIGURES = ("instructions", "zero_wait_cycles")
 STALLS = ("fetch_stall_cycles", "data_stall_cycles")
 COSTS_FILE = Path(__file__).with_name("costs.toml")
@@ -123,6 +126,12 @@ def core_cost(kernel: str, features: Features, level: str = "-O2") -> tuple[floa
     return instructions, cycles
 
 
+def code_bytes(kernel: str, level: str = "-O2") -> int | None:
+    """Flash of a kernel with its constants; None where it was not profiled."""
+    formula = costs_table().get(level, {}).get(kernel)
+    return formula.code_bytes if formula else None
+
+
 def total(coefficients: Coefficients, features: Features) -> float:
     """The sum of coefficient times feature; a feature that the layer has not counts 0."""
     return sum(value * features.get(name, 0.0) for name, value in coefficients.items())
@@ -169,10 +178,11 @@ def _fit(observations: Sequence[Observation]) -> dict[str, Coefficients]:
 
     What is kept small is the relative error: of a core's figure to itself, of stalls to all cycles.
     """
-    names = sorted({name for one in observations for name in one.features})
-    work = np.array([[one.features.get(name, 0.0) for name in names] for one in observations])
+    every = sorted({name for one in observations for name in one.features})
+    of_core = [name for name in every if not name.startswith(FLASH)]
 
-    def solve(actual: Sequence[float], whole: Sequence[float]) -> Coefficients:
+    def solve(names: Sequence[str], actual: Sequence[float], whole: Sequence[float]) -> Coefficients:
+        work = np.array([[one.features.get(name, 0.0) for name in names] for one in observations])
         weights = 1 / np.array(whole, float)
         relative = work * weights[:, np.newaxis]
         solved = nonnegative_least_squares(relative, np.array(actual) * weights)
@@ -186,11 +196,12 @@ def _fit(observations: Sequence[Observation]) -> dict[str, Coefficients]:
     found = {}
     for name in CORE_FIGURES:
         counted = [one.core[name] for one in observations]
-        found[name] = solve(counted, counted)
+        found[name] = solve(of_core, counted, counted)
     for board in observations[0].stalls:
         cycles = [one.cycles(board) for one in observations]
         for stall in STALLS:
-            found[f"{board}.{stall}"] = solve([one.stalls[board][stall] for one in observations], cycles)
+            waited = [one.stalls[board][stall] for one in observations]
+            found[f"{board}.{stall}"] = solve(every, waited, cycles)
     return found
 
 

@@ -1,7 +1,7 @@
 """What the work of the portable kernels is counted by: how often each of their loops runs.
 
 One function a C file. Counts are exact: padding that a kernel leaves out is left out here. `layers` is 1,
-for what a kernel does once.
+for what a kernel does once; features in `flash_` count bytes that are read from flash.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class _Layer:
 
 def portable_features(op: Operator, inputs: Inputs, output: Tensor) -> Features:
     """How often the loops of the operator's portable kernel run."""
-    return {**COUNTERS[op.kernel](_Layer(op, inputs, output)), "layers": 1}
+    count = COUNTERS.get(op.kernel, _elementwise)
+    return {**count(_Layer(op, inputs, output)), "layers": 1}
 
 
 def _taps_inside(outputs: int, size: int, window: int, stride: int, dilation: int, before: int) -> int:
@@ -94,7 +95,7 @@ def _conv_2d(layer: _Layer) -> dict[str, float]:
         "windows_of_1": singles * windows,
         "patches": pixels if pool == (1, 1) else windows * (quads + singles),
         "results": output.elements,
-        "weights_read": read if w.nbytes > DATA_CACHE_BYTES else 0,
+        "flash_read": read if w.nbytes > DATA_CACHE_BYTES else 0,
     }
 
 
@@ -115,8 +116,8 @@ def _depthwise_conv_2d(layer: _Layer) -> dict[str, float]:
         "windows_of_1": singles * windows,
         "patches": pixels if pool == (1, 1) else windows * (quads + singles),
         "results": output.elements,
-        "weights_read": macs if large and not wide else 0,
-        "weights_missed": macs if large and wide else 0,
+        "flash_read": macs if large and not wide else 0,
+        "flash_missed": macs if large and wide else 0,
     }
 
 
@@ -130,7 +131,7 @@ def _fully_connected(layer: _Layer) -> dict[str, float]:
         "macs_of_1": rows * singles * depth,
         "quads": rows * quads,
         "singles": rows * singles,
-        "weights_read": rows * w.elements if rows == 1 or w.nbytes > DATA_CACHE_BYTES else 0,
+        "flash_read": rows * w.elements if rows == 1 or w.nbytes > DATA_CACHE_BYTES else 0,
     }
 
 
@@ -140,7 +141,7 @@ def _binary(layer: _Layer) -> dict[str, float]:
     return {
         "results": layer.output.elements,
         "loops": walk["outer"] * walk["middle"],
-        "constants_read": layer.output.elements if constant else 0,
+        "flash_constants": layer.output.elements if constant else 0,
     }
 
 
@@ -157,7 +158,8 @@ def _pooling(layer: _Layer) -> dict[str, float]:
 
 
 def _mean(layer: _Layer) -> dict[str, float]:
-    return {"reads": layer.x.elements, "results": layer.output.elements}
+    walk = layer.op.parameters(layer.inputs, layer.output)
+    return {"reads": layer.x.elements, "results": layer.output.elements, "loops": walk["outer"]}
 
 
 def _softmax(layer: _Layer) -> dict[str, float]:
@@ -166,14 +168,29 @@ def _softmax(layer: _Layer) -> dict[str, float]:
 
 
 def _pad(layer: _Layer) -> dict[str, float]:
-    x, output = layer.x, layer.output
-    height, width, channels = (1, 1, 1, *x.shape)[-3:]
+    p = layer.op.parameters(layer.inputs, layer.output)
+    pixels, channels = p["height"] * p["width"], p["channels"]
+    pixel = p["front"] + channels + p["back"]
+    row = (p["left"] + p["width"] + p["right"]) * pixel
+    # newlib moves 16 bytes at a time, then words, then bytes; a few that are not aligned byte by byte.
+    short = channels < 8 and pixel % 4 != 0
+    fills = [
+        (p["top"] * row, 1),
+        (p["bottom"] * row, 1),
+        (p["left"] * pixel, p["height"]),
+        (p["right"] * pixel, p["height"]),
+        (p["front"], pixels),
+        (p["back"], pixels),
+    ]
     return {
-        "copied": x.elements,
-        "filled": output.elements - x.elements,
-        "pixels": height * width,
-        "pixels_of_1": height * width if channels == 1 else 0,
-        "rows": height,
+        "pixels": pixels,
+        "rows": p["height"],
+        "copied_blocks": pixels * (channels // 16),
+        "copied_words": 0 if short else pixels * (channels % 16 // 4),
+        "copied_bytes": pixels * (channels if short else channels % 4),
+        "filled_blocks": sum(count * (size // 16) for size, count in fills),
+        "filled_words": sum(count * (size % 16 // 4) for size, count in fills),
+        "filled_bytes": sum(count * (size % 4) for size, count in fills),
     }
 
 

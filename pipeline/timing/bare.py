@@ -54,7 +54,7 @@ def profile_bare(
             opened.append(stack.enter_context(UnicornHooks(table, folder)))
             opened[-1].attach(processor)
         try:
-            _call_twice(processor, watch.loop_start, len(steps), board)
+            _infer(processor, watch.loop_start, len(steps), board)
         except unicorn.UcError as error:
             raise TargetFailed(
                 f"{LOOP} does not return in an empty machine: {error}",
@@ -88,19 +88,23 @@ def _processor(elf: Path, board: Board) -> Any:
     return uc
 
 
-def _call_twice(uc: Any, loop: int, steps: int, board: Board) -> None:
-    """Call run_layers(steps) from a place in RAM: bl, bl, nop."""
+def _infer(uc: Any, loop: int, steps: int, board: Board) -> None:
+    """Call run_layers(steps) from a place in RAM, as often as the profile wants, each time on one memory."""
     from unicorn import arm_const
 
     ram = board.region("ram")
     caller = ram.end - 16
-    # r4, which run_layers preserves, holds its address, r5 the number of steps: mov r0, r5; blx r4.
-    code = b"\x28\x46\xa0\x47" * INFERENCES + b"\x00\xbf"
+    # r4 holds the address of run_layers, r5 the number of steps: mov r0, r5; blx r4; nop.
+    code = b"\x28\x46\xa0\x47\x00\xbf"
     uc.mem_write(caller, code)
-    for register, value in (
-        (arm_const.UC_ARM_REG_SP, ram.end - 64),
-        (arm_const.UC_ARM_REG_R4, loop | 1),
-        (arm_const.UC_ARM_REG_R5, steps),
-    ):
-        uc.reg_write(register, value)
-    uc.emu_start(caller | 1, caller + len(code))
+    memory = bytes(uc.mem_read(ram.origin, ram.length_bytes))
+    for _ in range(INFERENCES):
+        # A layer may have written over the input, as in place of it.
+        uc.mem_write(ram.origin, memory)
+        for register, value in (
+            (arm_const.UC_ARM_REG_SP, ram.end - 64),
+            (arm_const.UC_ARM_REG_R4, loop | 1),
+            (arm_const.UC_ARM_REG_R5, steps),
+        ):
+            uc.reg_write(register, value)
+        uc.emu_start(caller | 1, caller + len(code))
