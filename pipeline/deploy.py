@@ -60,6 +60,7 @@ from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.runners.unicorn import Unicorn
 from pipeline.schedule import Machine, Schedule, machine_of, schedule_layers
+from pipeline.sketch import sketch_graph
 from pipeline.timing import (
     SIMULATORS,
     Estimate,
@@ -198,8 +199,8 @@ def analyze_model(
 ) -> tuple[HostAnalysis, CycleForecast | None, Classification | None]:
     """Predict figures for a Keras model (by the float conventions) or an int8 TFLite file (by its own).
 
-    Of an int8 file also cycles, where the board's are known. Where labelled samples are named, also how
-    well the model classifies them.
+    Also cycles, where the board's are known; of a Keras model those of a sketch of its int8 graph. Where
+    labelled samples are named, also how well the model classifies them.
     """
     board = the_board(settings)
     model = load_model(model_path(settings))
@@ -217,7 +218,8 @@ def analyze_model(
         figures = _classify_int8(model.content, samples, progress) if samples and labelled else None
     else:
         analysis = analyze_float(model, board)
-        forecast = None
+        sketch = sketch_graph(model)
+        forecast = _forecast(sketch, board, settings.optimize) if sketch else None
         figures = _classify_float(model, samples, progress) if samples and labelled else None
     return analysis, forecast, figures
 

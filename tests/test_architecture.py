@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 ROOMS = (
     "errors registry tensors arithmetic chips boards targets operators graph load metrics quantize "
-    "read_tflite reference analyze passes kernels stream schedule plan lower render build flash virtual "
+    "read_tflite reference analyze sketch passes kernels stream schedule plan lower render build flash virtual "
     "runners timing forecast measure compare report config deploy bench cli"
 ).split()
 # The package's own door, and the set-up, which runs before anything is installed and imports nothing.

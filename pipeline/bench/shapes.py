@@ -25,6 +25,7 @@ from pipeline.operators.pad import Pad
 from pipeline.operators.quantize import Quantize, Requantize
 from pipeline.operators.relu import Relu
 from pipeline.operators.softmax import Softmax
+from pipeline.operators.windows import Pads, same_pads
 from pipeline.tensors import Quantization, Tensor
 
 # (height, width, channels in), channels out, (kernel height, width), stride, SAME padding, fused pooling
@@ -162,13 +163,8 @@ def _constant(rng: np.random.Generator, shape: tuple[int, ...], quantization: Qu
     return Tensor("constant", shape, "int8", quantization, rng.integers(-100, 100, shape, np.int8))
 
 
-def _pads(
-    size: tuple[int, ...], window: tuple[int, int], stride: int, same: bool
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """TensorFlow's SAME: the smaller half before; nothing otherwise."""
-    totals = [max((-(-size[i] // stride) - 1) * stride + window[i] - size[i], 0) * same for i in (0, 1)]
-    rows, columns = ((total // 2, total - total // 2) for total in totals)
-    return rows, columns
+def _pads(size: tuple[int, int, int], window: tuple[int, int], stride: int, same: bool) -> Pads:
+    return same_pads(size[:2], window, (stride, stride)) if same else ((0, 0), (0, 0))
 
 
 def _made(op: Operator, inputs: list[Tensor], quantization: Quantization = OUTPUT) -> Tensor:
