@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.analyze import HostAnalysis, RegionFit
     from pipeline.config import Settings
     from pipeline.flash import Flashed
+    from pipeline.forecast import CycleForecast
     from pipeline.metrics import Classification
     from pipeline.report import Report, Summary
 
@@ -329,11 +330,19 @@ def analyze(
 
     settings = _settings(config, model=model, board=board, samples=samples, preprocess=preprocess)
     with _progress() as progress:
-        analysis, classification = analyze_model(settings, progress)
+        analysis, forecast, classification = analyze_model(settings, progress)
     if format_ is Format.JSON:
-        _print_json({**_analysis_json(analysis), "accuracy": _classification_json(classification)})
+        _print_json(
+            {
+                **_analysis_json(analysis),
+                "predicted_cycles": _forecast_json(forecast),
+                "accuracy": _classification_json(classification),
+            }
+        )
         return
     _print_analysis(analysis, rules)
+    if forecast is not None:
+        _print_forecast(forecast)
     if classification is not None:
         _print_classification(classification)
 
@@ -909,21 +918,27 @@ def bench(
         Path | None, typer.Option("--write", help="the Markdown file to keep the table in")
     ] = None,
     fit: Annotated[
-        bool, typer.Option("--fit", help="print the kernels' cost table as fitted on these models")
+        bool,
+        typer.Option("--fit", help="profile many layers and write the kernels' cost formulas, costs.toml"),
     ] = False,
     format_: AsFormat = Format.TEXT,
 ) -> None:
-    """Instructions, RAM and flash of the benchmark models, reproducible to the instruction."""
-    from pipeline.bench import bench_models, fit_text, markdown_table
+    """Instructions, RAM and flash of the benchmark models, reproducible to the instruction.
+
+    With --fit, in place of that, the formulas by which costs are predicted.
+    """
+    from pipeline.bench import bench_models, fit_lines, markdown_table, write_costs
 
     with _progress() as progress:
+        if fit:
+            for line in fit_lines(write_costs(progress)):
+                out.print(line, soft_wrap=True)
+            return
         rows = bench_models(models, write, progress)
     if format_ is Format.JSON:
         _print_json([asdict(row) for row in rows])
     else:
         out.print(markdown_table(rows), soft_wrap=True)
-    if fit:
-        err.print(fit_text(rows), soft_wrap=True)
 
 
 @app.command()
@@ -956,6 +971,31 @@ def _analysis_json(analysis: HostAnalysis) -> dict[str, Any]:
 
 def _region_json(fit: RegionFit) -> dict[str, Any]:
     return {"fits": fit.fits, "over_bytes": fit.over_bytes, **asdict(fit)}
+
+
+def _forecast_json(found: CycleForecast | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "board": found.board,
+        "clock_hz": found.clock_hz,
+        "instructions": found.instructions,
+        "cycles": found.cycles,
+        "low_cycles": found.low_cycles,
+        "high_cycles": found.high_cycles,
+        "seconds": found.seconds,
+        "words": found.words,
+        "layers": [
+            {
+                **asdict(layer),
+                "cycles": layer.cycles,
+                "low_cycles": layer.low_cycles,
+                "high_cycles": layer.high_cycles,
+                "seconds": layer.cycles / found.clock_hz,
+            }
+            for layer in found.layers
+        ],
+    }
 
 
 def _classification_json(found: Classification | None) -> dict[str, Any] | None:
@@ -1022,6 +1062,38 @@ def _print_analysis(analysis: HostAnalysis, rules: bool) -> None:
             )
     for convention in analysis.conventions if rules else ():
         out.print(f"  [dim]{escape(convention)}[/]", soft_wrap=True)
+
+
+def _print_forecast(found: CycleForecast) -> None:
+    """Predicted cycles layer by layer, with the band of each kernel's formula."""
+    from pipeline.report.words import milliseconds, share
+
+    table = Table("layer of the int8 graph", "kernel", "instructions", "cycles", "±", "ms", "share")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for layer in found.layers:
+        error = layer.worst_error_percent
+        table.add_row(
+            escape(layer.name),
+            layer.kernel,
+            f"{layer.instructions:,}",
+            f"{layer.cycles:,}",
+            "" if error is None else f"{error:.1f} %",
+            milliseconds(layer.cycles / found.clock_hz).removesuffix(" ms"),
+            share(layer.cycles / found.cycles),
+        )
+    out.print(table)
+    band = ""
+    if found.low_cycles is not None and found.high_cycles is not None:
+        low, high = (
+            milliseconds(cycles / found.clock_hz) for cycles in (found.low_cycles, found.high_cycles)
+        )
+        band = f", {low} to {high}"
+    out.print(
+        f"predicted on {escape(found.board_title)} at {found.clock_hz / 1e6:g} MHz: {found.cycles:,} cycles, "
+        f"{milliseconds(found.seconds)}{band}"
+    )
+    out.print(f"  [dim]{escape(found.words)}[/]", soft_wrap=True)
 
 
 def _print_summary(held: Summary) -> None:

@@ -15,6 +15,7 @@ from pipeline.measure import Measurement, Source
 
 if TYPE_CHECKING:
     from pipeline.build import Firmware
+    from pipeline.forecast import CycleForecast
     from pipeline.metrics import Agreement, Classification
     from pipeline.timing import Estimate
 
@@ -65,6 +66,8 @@ class Prediction:
     """A convention for comparing models, not a forecast of time."""
     board: str
     clock_hz: int
+    cycles: CycleForecast | None = None
+    """Of one inference; None where no board is known whose cycles could be predicted."""
     basis: Mapping[str, str] = field(default_factory=dict)
     """In words, by the name of the field above."""
 
@@ -386,7 +389,7 @@ def compare_figures(
             remark="Reserved against used: the gap is a margin, not an error of either.",
         ),
         *_count_rows(prediction, measurement),
-        *_cycle_rows(estimate),
+        *_cycle_rows(prediction, estimate),
         _time_row(prediction, measurement, estimate),
     ]
     return tuple(row for row in rows if row.predicted or row.linked or row.measured or row.estimated)
@@ -462,16 +465,31 @@ def _count_rows(prediction: Prediction | None, measurement: Measurement | None) 
     return [_row("instructions", figure, unit, predicted=predicted), own]
 
 
-def _cycle_rows(estimate: Estimate | None) -> list[FigureRow]:
-    if estimate is None:
-        return []
-    what = f"timing model of {estimate.model.title} over the run of {estimate.simulator}"
+def same_board(forecast: CycleForecast | None, estimate: Estimate | None) -> bool:
+    """Whether predicted and estimated cycles are of one board, and may be held against each other."""
+    return forecast is not None and estimate is not None and forecast.board == estimate.model.board
+
+
+def _cycle_rows(prediction: Prediction | None, estimate: Estimate | None) -> list[FigureRow]:
+    """Predicted and estimated cycles: the prediction is of the timing model's own figure."""
+    forecast = prediction.cycles if prediction else None
+    predicted = estimated = None
+    if forecast:
+        predicted = Figure(forecast.cycles, f"cost formulas of the kernels on {forecast.board_title}")
+    if estimate:
+        what = f"timing model of {estimate.model.title} over the run of {estimate.simulator}"
+        estimated = Figure(estimate.total.cycles, what)
+    differences: tuple[Difference, ...] = ()
+    if predicted and estimated and same_board(forecast, estimate):
+        differences = (difference("estimated", estimated.value, "predicted", predicted.value),)
     return [
         FigureRow(
             "estimated_cycles",
             "Estimated cycles per inference",
             Source.ESTIMATED_CYCLES.value,
-            estimated=Figure(estimate.total.cycles, what),
+            predicted=predicted,
+            estimated=estimated,
+            differences=differences,
         )
     ]
 

@@ -32,6 +32,7 @@ from pipeline.flash import (
     flash_board,
     reset_board,
 )
+from pipeline.forecast import CycleForecast, forecast_cycles
 from pipeline.graph import Graph
 from pipeline.kernels import libraries_of, predicted_code_bytes
 from pipeline.load import (
@@ -57,8 +58,18 @@ from pipeline.report import Report, make_report, with_budget, write_report
 from pipeline.report.changes import junit_xml
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
-from pipeline.schedule import Machine, machine_of, schedule_layers
-from pipeline.timing import SIMULATORS, Estimate, TimingModel, can_estimate, estimate_cycles, timing_model
+from pipeline.runners.unicorn import Unicorn
+from pipeline.schedule import Machine, Schedule, machine_of, schedule_layers
+from pipeline.sketch import sketch_graph
+from pipeline.timing import (
+    SIMULATORS,
+    Estimate,
+    TimingModel,
+    can_estimate,
+    estimate_cycles,
+    one_layer_a_step,
+    timing_model,
+)
 
 Progress = Callable[[str, int, int], None]
 """(stage, done, total), as often as something is done; a total of 1 for what has no steps."""
@@ -91,6 +102,7 @@ class Generated:
 
     graph: Graph
     applied: tuple[Applied, ...]
+    schedule: Schedule
     program: Program
     tree: SourceTree
 
@@ -126,7 +138,7 @@ def deploy(
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board, settings)
-    prediction = predict(generated.program, board)
+    prediction = predict(generated, board, model, settings.optimize)
     refuse_what_cannot_fit(prediction, board, generated.program)
     folder = output_folder(settings, loaded.name)
     for old in REPORT_FILES:
@@ -182,10 +194,13 @@ def _write_budget(report: Report, folder: Path) -> tuple[Path, ...]:
 # --- the verbs, each up to its own stage ------------------------------------------------------------
 
 
-def analyze_model(settings: Settings, progress: Progress) -> tuple[HostAnalysis, Classification | None]:
+def analyze_model(
+    settings: Settings, progress: Progress
+) -> tuple[HostAnalysis, CycleForecast | None, Classification | None]:
     """Predict figures for a Keras model (by the float conventions) or an int8 TFLite file (by its own).
 
-    Where labelled samples are named, also how well the model classifies them.
+    Also cycles, where the board's are known; of a Keras model those of a sketch of its int8 graph. Where
+    labelled samples are named, also how well the model classifies them.
     """
     board = the_board(settings)
     model = load_model(model_path(settings))
@@ -197,12 +212,24 @@ def analyze_model(settings: Settings, progress: Progress) -> tuple[HostAnalysis,
         )
     labelled = samples is not None and samples.labels is not None
     if isinstance(model, TfliteModel):
-        analysis = analyze_graph(read_tflite(model.content, model.name), board)
+        graph = read_tflite(model.content, model.name)
+        analysis = analyze_graph(graph, board)
+        forecast = _forecast(graph, board, settings.optimize)
         figures = _classify_int8(model.content, samples, progress) if samples and labelled else None
     else:
         analysis = analyze_float(model, board)
+        sketch = sketch_graph(model)
+        forecast = _forecast(sketch, board, settings.optimize) if sketch else None
         figures = _classify_float(model, samples, progress) if samples and labelled else None
-    return analysis, figures
+    return analysis, forecast, figures
+
+
+def _forecast(graph: Graph, board: Board, optimize: str) -> CycleForecast | None:
+    """Predicted cycles of a graph, rewritten and scheduled as a deployment would."""
+    if not can_estimate(board):
+        return None
+    rewritten, _ = apply_passes(graph)
+    return forecast_cycles(schedule_layers(rewritten), timing_model(board), optimize)
 
 
 def quantize_file(settings: Settings, output: Path | None, progress: Progress) -> tuple[Path, QuantizedModel]:
@@ -238,7 +265,8 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     check_tools(board)
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board, settings)
-    refuse_what_cannot_fit(predict(generated.program, board), board, generated.program)
+    prediction = predict(generated, board, None, settings.optimize)
+    refuse_what_cannot_fit(prediction, board, generated.program)
     folder = output_folder(settings, loaded.name)
     return _build(generated, board, folder, settings, progress)
 
@@ -389,7 +417,7 @@ def generate(quantized: QuantizedModel, board: Board, settings: Settings) -> Gen
     schedule = schedule_layers(graph, machine, settings.optimize, frozenset(outside))
     program = lower_program(schedule, plan_schedule(schedule))
     tree = render_sources(program, board, code_in_ram=settings.code_in_ram == "auto")
-    return Generated(graph, applied, program, tree)
+    return Generated(graph, applied, schedule, program, tree)
 
 
 def the_machine(settings: Settings, board: Board) -> Machine:
@@ -447,12 +475,21 @@ def check_tools(*boards: Board, runner: Runner | None = None) -> None:
         runner.check()
 
 
-def predict(program: Program, board: Board) -> Prediction:
-    """What the image is expected to need, from the plan and the kernels' own figures."""
+def predict(generated: Generated, board: Board, model: TimingModel | None, optimize: str) -> Prediction:
+    """What the image is expected to need, from the plan and the kernels' own figures.
+
+    Cycles are predicted for `model`'s board, where that has the image's core.
+    """
+    program = generated.program
+    forecast = None
+    if model is not None and model.cpu == board.cpu:
+        forecast = forecast_cycles(generated.schedule, model, optimize)
     weights = sum(constant.data.nbytes for constant in program.constants)
     code = predicted_code_bytes([call.kernel for call in program.calls], board.is_stm32)
     input_bytes = sum(place_bytes(place) for place in program.inputs)
     instructions = tuple(call.predicted_instructions for call in program.calls)
+    if forecast:
+        instructions = tuple(layer.instructions for layer in forecast.layers)
     return Prediction(
         weights_bytes=weights,
         code_bytes=code,
@@ -464,6 +501,7 @@ def predict(program: Program, board: Board) -> Prediction:
         one_macc_per_cycle_seconds=program.macs / board.hclk_hz,
         board=board.name,
         clock_hz=board.hclk_hz,
+        cycles=forecast,
         basis={
             "weights_bytes": "all constants of the graph",
             "code_bytes": "sizes of the kernels in use on Cortex-M4, a table kept in pipeline/kernels",
@@ -581,20 +619,25 @@ def estimated_board(settings: Settings, board: Board) -> TimingModel | None:
 def estimate_run(
     executed: Executed, runner: Runner, model: TimingModel | None, folder: Path, progress: Progress
 ) -> tuple[Estimate | None, str]:
-    """The estimated cycles of what ran in a simulator; or None, and why where one was wanted.
+    """The estimated cycles of what ran in a simulator, or of a board's image on the virtual one.
+
+    None, and why, where one was wanted and cannot be had.
 
     An estimate comes on top of what was measured: without a compiler for this computer a deployment
     is still one.
     """
-    if model is None or runner.name not in SIMULATORS:
+    simulator = runner.name
+    if runner.name in HARDWARE_RUNNERS and Unicorn.name in executed.board.run:
+        simulator = Unicorn.name  # beside what the board itself counted
+    if model is None or simulator not in SIMULATORS:
         return None, ""
     if executed.board.cpu != model.cpu:
         return None, f"{model.board} has a {model.cpu}, the image is for a {executed.board.cpu}"
-    layers = len(executed.generated.program.calls)
+    steps = one_layer_a_step(len(executed.generated.program.calls))
     try:
         estimate = estimate_cycles(
-            executed.firmware, executed.board, model, executed.inputs[0], layers,
-            folder / executed.board.name / "timing", progress, runner.name,
+            executed.firmware, executed.board, model, executed.inputs[0], steps,
+            folder / executed.board.name / "timing", progress, simulator,
         )  # fmt: skip
     except (BuildFailed, TargetFailed) as error:
         return None, f"{error.problem} ({error.code})" + (f"; {error.hint}" if error.hint else "")

@@ -54,6 +54,8 @@ class Candidate:
     """Whether rows can be asked for in any portions, in ascending order, from maps that are rings."""
     accumulates: bool = False
     """Whether it takes input rows one after the other, and makes its output when it has seen the last."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """What the work is counted by in costs.toml."""
     rows_per_call: int = 1
     """Output rows that are cheapest to make at once; the cost is that of calls of so many."""
 

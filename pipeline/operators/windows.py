@@ -14,10 +14,17 @@ _SAME = 0  # the TFLite schema's Padding.SAME
 
 
 def read_pads(options: Any, size: Pair, window: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Pads:
-    """The explicit padding of a schema options object; SAME puts the odd element after (padding.h)."""
+    """The explicit padding of a schema options object."""
+    if int(options.padding) != _SAME:
+        return (0, 0), (0, 0)
+    return same_pads(size, window, stride, dilation)
+
+
+def same_pads(size: Pair, window: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Pads:
+    """What SAME pads: the odd element comes after (padding.h)."""
 
     def axis(size: int, window: int, stride: int, dilation: int) -> Pair:
-        if int(options.padding) != _SAME or stride < 1:
+        if stride < 1:
             return 0, 0
         reach = (window - 1) * dilation + 1
         total = max(((size + stride - 1) // stride - 1) * stride + reach - size, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.compare import (
     COUNTS,
@@ -16,6 +16,7 @@ from pipeline.compare import (
     Prediction,
     Verdict,
     compare_figures,
+    same_board,
     verdict,
 )
 from pipeline.lower import Call, Place, Program, held_bytes, place_bytes
@@ -25,6 +26,7 @@ from pipeline.report import schema
 if TYPE_CHECKING:  # names of types only: reading a report again needs none of these rooms
     from pipeline.analyze import HostAnalysis, RegionFit
     from pipeline.build import Firmware
+    from pipeline.forecast import CycleForecast
     from pipeline.metrics import Classification
     from pipeline.quantize import QuantizedModel
     from pipeline.timing import Estimate, Figures
@@ -99,7 +101,7 @@ def make_report(
         estimated=_estimated(estimate, program, float_analysis) if estimate else None,
         outputs=_outputs(outputs) if outputs else None,
         figures=tuple(_figure(row) for row in comparison.figures),
-        layers=_layers(program, prediction, measurement),
+        layers=_layers(program, prediction, measurement, estimate),
         arena=_arena(program),
         accuracy=tuple(_accuracy(found) for found in classifications),
         agreement=schema.AgreementSection(
@@ -186,7 +188,21 @@ def _predicted(prediction: Prediction) -> schema.Predicted:
         ram_bytes=prediction.ram_bytes,
         instructions=prediction.instructions,
         one_macc_per_cycle_seconds=prediction.one_macc_per_cycle_seconds,
+        cycles=_predicted_cycles(prediction.cycles) if prediction.cycles else None,
         basis=dict(prediction.basis),
+    )
+
+
+def _predicted_cycles(forecast: CycleForecast) -> schema.PredictedCycles:
+    return schema.PredictedCycles(
+        board=forecast.board,
+        board_title=forecast.board_title,
+        clock_hz=forecast.clock_hz,
+        cycles=forecast.cycles,
+        seconds=forecast.seconds,
+        low_cycles=forecast.low_cycles,
+        high_cycles=forecast.high_cycles,
+        words=forecast.words,
     )
 
 
@@ -383,7 +399,10 @@ def _figure(row: FigureRow) -> schema.FigureSection:
 
 
 def _layers(
-    program: Program, prediction: Prediction | None, measurement: Measurement | None
+    program: Program,
+    prediction: Prediction | None,
+    measurement: Measurement | None,
+    estimate: Estimate | None,
 ) -> tuple[schema.Layer, ...]:
     """Per layer; shares are of the sums over layers, so that each column adds up to one."""
     calls = program.calls
@@ -418,11 +437,43 @@ def _layers(
                     if same_unit and expected and count is not None
                     else None
                 ),
+                **_cycles(position, prediction, measurement, estimate),
                 live_bytes=_live_bytes(call),
                 fused=call.fused,
             )
         )
     return tuple(rows)
+
+
+def _cycles(
+    position: int,
+    prediction: Prediction | None,
+    measurement: Measurement | None,
+    estimate: Estimate | None,
+) -> dict[str, Any]:
+    """One layer's cycles as predicted, estimated and measured; compared where they are of one board."""
+    forecast = prediction.cycles if prediction else None
+    layer = forecast.layers[position] if forecast else None
+    predicted = layer.cycles if layer else None
+    estimated = estimate.layers[position].cycles if estimate else None
+    counted = measurement is not None and measurement.source is Source.CYCLES
+    measured = measurement.layers[position].median if measurement and counted else None
+    alike = measurement is not None and estimate is not None and measurement.board == estimate.model.board
+    return {
+        "predicted_cycles": predicted,
+        "predicted_low_cycles": layer.low_cycles if layer else None,
+        "predicted_high_cycles": layer.high_cycles if layer else None,
+        "estimated_cycles": estimated,
+        "measured_cycles": measured,
+        "estimated_to_predicted_percent": _percent(estimated, predicted)
+        if same_board(forecast, estimate)
+        else None,
+        "measured_to_estimated_percent": _percent(measured, estimated) if alike else None,
+    }
+
+
+def _percent(value: int | None, base: int | None) -> float | None:
+    return None if value is None or not base else 100 * (value - base) / base
 
 
 def _share(value: int | None, total: int) -> float | None:

@@ -77,6 +77,19 @@ class VerdictSection(Part):
     notes: tuple[str, ...] = said("What a reader has to know to read the figures rightly.")
 
 
+class PredictedCycles(Part):
+    """Clock cycles of one inference by the kernels' cost formulas, before anything was built."""
+
+    board: str = said("Whose cycles.")
+    board_title: str = said("The same, as its maker calls it.")
+    clock_hz: Count = said("Its clock.")
+    cycles: Count = said("Zero-wait cycles and stalls together.")
+    seconds: float = said("`cycles` at the board's clock.")
+    low_cycles: Count | None = perhaps("All layers at the lower end of their bands; null where one has none.")
+    high_cycles: Count | None = perhaps("All layers at the upper end of their bands.")
+    words: str = said("What stands behind the figures.")
+
+
 class Predicted(Part):
     """What the host expected before anything was compiled."""
 
@@ -89,6 +102,7 @@ class Predicted(Part):
     ram_bytes: Count = said("RAM in all, reserved stack included.")
     instructions: Count | None = perhaps("Instructions of one inference, by the kernels' cost formulas.")
     one_macc_per_cycle_seconds: float = said("MACC divided by clock: a convention, not a forecast of time.")
+    cycles: PredictedCycles | None = perhaps("Where the board's cycles can be predicted.")
     basis: dict[str, str] = said("Where each figure comes from, by key.")
 
 
@@ -302,6 +316,13 @@ class Layer(Part):
     share: Share | None = perhaps("Of the sum over layers.")
     count_per_mac: float | None = perhaps("`count` per multiply-accumulate; null for layers without any.")
     difference_percent: float | None = perhaps("Count against prediction, where both are instructions.")
+    predicted_cycles: Count | None = perhaps("By the kernel's cost formula, of `predicted.cycles.board`.")
+    predicted_low_cycles: Count | None = perhaps("The lower end of the formula's band; null where unknown.")
+    predicted_high_cycles: Count | None = perhaps("The upper end.")
+    estimated_cycles: Count | None = perhaps("By the timing model, of `estimated.board`.")
+    measured_cycles: Count | None = perhaps("Counted by the core itself.")
+    estimated_to_predicted_percent: float | None = perhaps("Where both are of one board.")
+    measured_to_estimated_percent: float | None = perhaps("Where both are of one board.")
     live_bytes: Count = said("Bytes of the arena that hold something during this layer.")
     fused: tuple[str, ...] = said("Operators of the TFLite file that this layer does as well.")
 

@@ -43,6 +43,11 @@ class TimingModel:
     """Which measurements of this board the method was held against; empty: none."""
 
     @property
+    def data_miss_cycles(self) -> int:
+        """Cycles that data from flash are late when they are neither cached nor read last."""
+        return self.wait_states + self.data_miss_extra if self.wait_states else 0
+
+    @property
     def words(self) -> str:
         """The settings in a sentence."""
         return (

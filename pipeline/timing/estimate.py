@@ -27,7 +27,7 @@ from pipeline.timing.source_lines import SourceLines, read_source_lines
 Progress = Callable[[str, int, int], None]
 STAGE = "estimate"
 NATIVE = Path(__file__).parent / "native"
-LOOP, LAYER_WORD = "run_layers", "harness_layer"
+LOOP, LAYER_WORD, LAYER_FUNCTION = "run_layers", "harness_layer", "layer_{}"
 # QEMU 9 dropped API 1 of its plugins; nothing that is used here changed.
 FIRST_QEMU_WITH_API_2 = 9
 # Up to here fetch stalls were as small a part of the runs that the method was held against.
@@ -110,20 +110,20 @@ def estimate_cycles(
     run_board: Board,
     model: TimingModel,
     sample: np.ndarray,
-    layers: int,
+    steps: Sequence[Sequence[int]],
     folder: Path,
     progress: Progress,
     runner: str = Qemu.name,
 ) -> Estimate:
     """Estimated cycles on `model`'s board of one inference of `sample`, (bytes,) uint8.
 
-    `firmware` is an image of `layers` layers for `run_board`, which `runner` runs, one of SIMULATORS.
-    `folder` keeps the timing core and its files. Raises BuildFailed E_HOST_COMPILER where the core cannot
-    be built, TargetFailed E_ESTIMATE.
+    `firmware` is an image for `run_board`, which `runner` runs, one of SIMULATORS; each of its `steps` runs
+    the layers of these indices. `folder` keeps the timing core and its files. Raises BuildFailed
+    E_HOST_COMPILER where the core cannot be built, TargetFailed E_ESTIMATE.
     """
     progress(STAGE, 0, 1)
     instructions, functions = read_image(firmware.elf)
-    watch = _watch(firmware, functions, layers)
+    watch = find_watch(firmware, functions, steps)
     table, out = folder / "table.txt", folder / "profile.txt"
     folder.mkdir(parents=True, exist_ok=True)
     out.unlink(missing_ok=True)
@@ -169,7 +169,13 @@ def build_plugin(folder: Path) -> tuple[str, Path]:
     return f"qemu {version}", build_library(sources, flags, folder)
 
 
-def _watch(firmware: Firmware, functions: Sequence[Function], layers: int) -> Watch:
+def one_layer_a_step(layers: int) -> tuple[tuple[int, ...], ...]:
+    """The steps of a program without groups."""
+    return tuple((layer,) for layer in range(layers))
+
+
+def find_watch(firmware: Firmware, functions: Sequence[Function], steps: Sequence[Sequence[int]]) -> Watch:
+    """The marks of an image's layers. TargetFailed E_ESTIMATE where it lacks one."""
     loop = next((function for function in functions if function.name == LOOP), None)
     word = read_variable(firmware.elf, LAYER_WORD)
     if loop is None or word is None:
@@ -178,7 +184,23 @@ def _watch(firmware: Firmware, functions: Sequence[Function], layers: int) -> Wa
             code="E_ESTIMATE",
             where=firmware.elf,
         )
-    return Watch(loop.address, loop.end, word, layers)
+    return Watch(loop.address, loop.end, word, tuple(map(tuple, steps)), _entries(firmware, functions, steps))
+
+
+def _entries(
+    firmware: Firmware, functions: Sequence[Function], steps: Sequence[Sequence[int]]
+) -> dict[int, int]:
+    """Where the functions of layers that share a step begin."""
+    sharing = {LAYER_FUNCTION.format(layer): layer for step in steps if len(step) > 1 for layer in step}
+    found = {f.address: sharing[f.name] for f in functions if f.name in sharing}
+    missing = [name for name, layer in sharing.items() if layer not in found.values()]
+    if missing:
+        raise TargetFailed(
+            f"the image has no function {', '.join(missing)}: layers of one step cannot be told apart",
+            code="E_ESTIMATE",
+            where=firmware.elf,
+        )
+    return found
 
 
 def _plugin_option(plugin: Path, **arguments: Path) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.boards import Board
@@ -48,8 +48,20 @@ class Watch:
     """Address of the function that calls the layers."""
     loop_end: int
     layer_word: int
-    """Address of the variable that it writes before each layer, and after the last."""
-    layers: int
+    """Address of the variable that it writes before each step, and after the last."""
+    steps: tuple[tuple[int, ...], ...]
+    """The layers that each step runs: one, or several strip by strip."""
+    entries: Mapping[int, int] = field(default_factory=dict)
+    """Address of a layer's function -> the layer, for those that share a step."""
+
+    @property
+    def layers(self) -> int:
+        return sum(len(step) for step in self.steps)
+
+    @property
+    def step_owners(self) -> tuple[int, ...]:
+        """Whose each step's own code is: its layer, or `layers`, nobody's, where it runs several."""
+        return tuple(step[0] if len(step) == 1 else self.layers for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ class Profile:
 
     layers: tuple[Figures, ...]
     outside: Figures
-    """The loop around the layers."""
+    """The loop around the layers, and the loops of steps that run several."""
     by_address: dict[int, Figures]
 
     @property
@@ -86,9 +98,14 @@ def profile_table(
         f"prefetch {int(model.prefetch)}",
         f"fetch_ram {len(fetch_ram)}",
         *(f"{region.origin} {region.length_bytes}" for region in fetch_ram),
-        f"watch {watch.loop_start} {watch.loop_end} {watch.layer_word} {watch.layers}",
+        f"watch {watch.loop_start} {watch.loop_end} {watch.layer_word}",
+        f"layers {watch.layers}",
+        f"steps {len(watch.steps)}",
+        *map(str, watch.step_owners),
         f"instructions {len(instructions)}",
         *(instruction.row() for instruction in instructions),
+        f"entries {len(watch.entries)}",
+        *(f"{address} {layer}" for address, layer in watch.entries.items()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -189,7 +189,7 @@ class ArmKernels:
         board = load_board("nucleo_l4r5zi")
         instructions, functions = read_image(self.elf)
         loop = next(function for function in functions if function.name == "run_layers")
-        watch = Watch(loop.address, loop.end, self.symbols["harness_layer"], 1)
+        watch = Watch(loop.address, loop.end, self.symbols["harness_layer"], ((0,),))
         table, path = self.folder / "table", self.folder / "profile"
         table.write_text(profile_table(timing_model(board), board, instructions, watch))
         with UnicornHooks(table, self.folder) as hooks:

@@ -15,7 +15,7 @@ from pipeline.build import build_firmware
 from pipeline.errors import BuildFailed, TargetFailed
 from pipeline.report import make_report, report_html, report_json, report_markdown, summarize
 from pipeline.runners import Stimulus, find_runner
-from pipeline.timing import Figures, estimate_cycles, timing_model
+from pipeline.timing import Figures, estimate_cycles, one_layer_a_step, timing_model
 from pipeline.timing.estimate import _plugin_option
 from pipeline.timing.instructions import Kind, read_image
 from pipeline.timing.profile import read_profile
@@ -24,6 +24,7 @@ from tests.unit import report_samples as samples
 
 pytestmark = [pytest.mark.simulator, pytest.mark.toolchain]
 SAMPLE = np.arange(INPUT_BYTES, dtype=np.uint8)
+STEPS = one_layer_a_step(LAYERS)
 
 
 def quiet(stage, done, total):
@@ -54,7 +55,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def estimate(firmware, board, model, folder):
-    return estimate_cycles(firmware, board, model, SAMPLE, LAYERS, folder, quiet)
+    return estimate_cycles(firmware, board, model, SAMPLE, STEPS, folder, quiet)
 
 
 def test_the_counts_are_those_of_the_simulator(estimate, firmware, board):
@@ -93,11 +94,11 @@ def test_the_hottest_block_has_its_source_line(estimate):
 
 
 def test_the_same_estimate_at_every_run(estimate, firmware, board, model, folder):
-    assert estimate_cycles(firmware, board, model, SAMPLE, LAYERS, folder, quiet) == estimate
+    assert estimate_cycles(firmware, board, model, SAMPLE, STEPS, folder, quiet) == estimate
 
 
 def test_a_board_without_wait_states_has_no_stalls(firmware, board, model, folder, estimate):
-    fast = estimate_cycles(firmware, board, replace(model, wait_states=0), SAMPLE, LAYERS, folder, quiet)
+    fast = estimate_cycles(firmware, board, replace(model, wait_states=0), SAMPLE, STEPS, folder, quiet)
     assert fast.total.cycles == fast.total.zero_wait_cycles == estimate.total.zero_wait_cycles
     assert fast.total.instructions == estimate.total.instructions
 
@@ -109,7 +110,7 @@ def test_the_counted_inference_finds_its_caches_warm(estimate):
 
 def test_smaller_caches_stall_more(firmware, board, model, folder, estimate):
     small = replace(model, instruction_lines=2, data_lines=0)
-    slow = estimate_cycles(firmware, board, small, SAMPLE, LAYERS, folder, quiet)
+    slow = estimate_cycles(firmware, board, small, SAMPLE, STEPS, folder, quiet)
     assert slow.total.zero_wait_cycles == estimate.total.zero_wait_cycles
     assert slow.total.fetch_stall_cycles > estimate.total.fetch_stall_cycles
     assert slow.total.data_stall_cycles > estimate.total.data_stall_cycles
@@ -129,7 +130,7 @@ def test_callgrind_reads_the_same_sums(estimate):
 def test_without_a_compiler_it_is_refused_with_a_way_out(firmware, board, model, tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(BuildFailed) as refused:
-        estimate_cycles(firmware, board, model, SAMPLE, LAYERS, tmp_path, quiet)
+        estimate_cycles(firmware, board, model, SAMPLE, STEPS, tmp_path, quiet)
     assert refused.value.code == "E_HOST_COMPILER"
     assert refused.value.hint
 
@@ -142,7 +143,13 @@ def test_a_folder_with_a_comma_in_its_name_is_no_second_argument(tmp_path):
 def test_an_image_of_another_shape_gives_no_figures(firmware, board, model, folder):
     """Told of more layers than there are, the core never sees the end of an inference."""
     with pytest.raises(TargetFailed) as refused:
-        estimate_cycles(firmware, board, model, SAMPLE, LAYERS + 40, folder, quiet)
+        estimate_cycles(firmware, board, model, SAMPLE, one_layer_a_step(LAYERS + 40), folder, quiet)
+    assert refused.value.code == "E_ESTIMATE"
+
+
+def test_a_step_whose_layers_were_inlined_is_refused(firmware, board, model, folder):
+    with pytest.raises(TargetFailed, match="layer_1") as refused:
+        estimate_cycles(firmware, board, model, SAMPLE, ((0, 1), (2,)), folder, quiet)
     assert refused.value.code == "E_ESTIMATE"
 
 
@@ -228,7 +235,7 @@ def test_the_virtual_board_runs_the_same_instructions(board, model, folder, tmp_
     for runner, where in (("qemu", board), ("unicorn", nucleo)):
         image = build_firmware(small_tree(where, last=CONDITIONAL), where, tmp_path / runner)
         found = estimate_cycles(
-            image, where, model, SAMPLE, LAYERS, tmp_path / runner / "timing", quiet, runner
+            image, where, model, SAMPLE, STEPS, tmp_path / runner / "timing", quiet, runner
         )
         counts.append([(layer.instructions, layer.taken) for layer in found.layers])
         its = [one.address for one in read_image(image.elf)[0] if one.kind is Kind.IF_THEN]

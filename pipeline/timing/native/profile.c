@@ -22,16 +22,21 @@ struct profile {
     uint32_t loop_start, loop_end;      /* run_layers */
     uint32_t layer_word;                /* harness_layer: written before each layer and after the last */
     uint32_t layers;
+    uint32_t steps;                     /* what run_layers calls: a layer each, or several in turn */
+    uint32_t *step_layer;               /* whose a step's own code is; `layers` where it runs several */
 
     struct instruction *instructions;   /* by address */
     struct figures *figures;            /* of each */
     uint32_t count, lowest, highest;
     uint32_t *at;                       /* (address - lowest) / 2 -> index + 1, 0: none */
+    uint32_t *entry;                    /* of each: the layer whose function starts here + 1, 0: none */
 
     uint32_t calls;                     /* of run_layers so far */
     uint32_t marks;                     /* writes of harness_layer in this call */
+    uint32_t entered;                   /* layer + 1 that a step of several has called, 0: none */
+    uint32_t resumed_at;                /* where that call returns to */
     bool inside, finished;
-    struct figures *by_layer;           /* the last one is the loop around them */
+    struct figures *by_layer;           /* the last one is what stands around them */
 };
 
 static void *zeroed(size_t count, size_t bytes)
@@ -71,9 +76,20 @@ static bool read_settings(FILE *file, struct profile *profile)
         if (fscanf(file, " %" SCNu32 " %" SCNu32, &region->origin, &region->bytes) != 2)
             return false;
     }
-    return fscanf(file, " watch %" SCNu32 " %" SCNu32 " %" SCNu32 " %" SCNu32, &profile->loop_start,
-                  &profile->loop_end, &profile->layer_word, &profile->layers) == 4
-           && profile->layers < 1u << 20;
+    return fscanf(file, " watch %" SCNu32 " %" SCNu32 " %" SCNu32, &profile->loop_start, &profile->loop_end,
+                  &profile->layer_word) == 3;
+}
+
+static bool read_steps(FILE *file, struct profile *profile)
+{
+    if (fscanf(file, " layers %" SCNu32 " steps %" SCNu32, &profile->layers, &profile->steps) != 2
+        || profile->layers >= 1u << 20 || profile->steps >= 1u << 20)
+        return false;
+    profile->step_layer = zeroed(profile->steps, sizeof *profile->step_layer);
+    for (uint32_t i = 0; i < profile->steps; i++)
+        if (fscanf(file, " %" SCNu32, &profile->step_layer[i]) != 1 || profile->step_layer[i] > profile->layers)
+            return false;
+    return true;
 }
 
 static bool read_instructions(FILE *file, struct profile *profile)
@@ -96,7 +112,34 @@ static bool read_instructions(FILE *file, struct profile *profile)
     }
     profile->lowest = profile->instructions[0].address;
     profile->highest = profile->instructions[profile->count - 1].address;
-    return profile->highest - profile->lowest < 1u << 28;
+    if (profile->highest - profile->lowest >= 1u << 28)
+        return false;
+    profile->at = zeroed((profile->highest - profile->lowest) / 2u + 1u, sizeof *profile->at);
+    for (uint32_t i = 0; i < profile->count; i++)
+        profile->at[(profile->instructions[i].address - profile->lowest) / 2u] = i + 1u;
+    return true;
+}
+
+/* The functions of layers that one step calls in turn. */
+static bool read_entries(FILE *file, struct profile *profile)
+{
+    uint32_t count = 0;
+
+    profile->entry = zeroed(profile->count, sizeof *profile->entry);
+    if (fscanf(file, " entries %" SCNu32, &count) != 1)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t address = 0, layer = 0;
+        const struct instruction *first;
+
+        if (fscanf(file, " %" SCNu32 " %" SCNu32, &address, &layer) != 2 || layer >= profile->layers)
+            return false;
+        first = profile_find(profile, address);
+        if (first == NULL)
+            return false;
+        profile->entry[first - profile->instructions] = layer + 1u;
+    }
+    return true;
 }
 
 struct profile *profile_open(const char *path, const char **problem)
@@ -109,7 +152,8 @@ struct profile *profile_open(const char *path, const char **problem)
         return NULL;
     }
     profile = zeroed(1, sizeof *profile);
-    if (!read_settings(file, profile) || !read_instructions(file, profile)) {
+    if (!read_settings(file, profile) || !read_steps(file, profile) || !read_instructions(file, profile)
+        || !read_entries(file, profile)) {
         *problem = "the timing table is not as expected";
         fclose(file);
         profile_close(profile);
@@ -118,9 +162,6 @@ struct profile *profile_open(const char *path, const char **problem)
     fclose(file);
     profile->figures = zeroed(profile->count, sizeof *profile->figures);
     profile->by_layer = zeroed(profile->layers + 1u, sizeof *profile->by_layer);
-    profile->at = zeroed((profile->highest - profile->lowest) / 2u + 1u, sizeof *profile->at);
-    for (uint32_t i = 0; i < profile->count; i++)
-        profile->at[(profile->instructions[i].address - profile->lowest) / 2u] = i + 1u;
     machine_start(&profile->real, &profile->memory, false);
     machine_start(&profile->flat, &profile->memory, true);
     return profile;
@@ -133,6 +174,8 @@ void profile_close(struct profile *profile)
         free(profile->figures);
         free(profile->by_layer);
         free(profile->at);
+        free(profile->entry);
+        free(profile->step_layer);
     }
     free(profile);
 }
@@ -173,6 +216,32 @@ static void add(struct figures *figures, bool taken, struct cost real, struct co
     figures->data_stall += real.data_stall;
 }
 
+/* Whose an instruction is: a layer, or `layers` for what stands around them. */
+static uint32_t owner(const struct profile *profile, bool looping)
+{
+    if (looping || profile->marks == 0 || profile->marks > profile->steps)
+        return profile->layers;
+    return profile->entered != 0 ? profile->entered - 1u : profile->step_layer[profile->marks - 1u];
+}
+
+/* A step of several layers calls each layer's function: the layer's is what runs until that call returns. */
+static void follow_calls(struct profile *profile, const struct instruction *instruction, uint32_t next)
+{
+    const struct instruction *target;
+    uint32_t entry;
+
+    if (next == instruction->address + instruction->bytes)
+        return;
+    target = profile_find(profile, next);
+    entry = target == NULL ? 0 : profile->entry[target - profile->instructions];
+    if (entry != 0) {
+        profile->entered = entry;
+        profile->resumed_at = instruction->address + instruction->bytes;
+    } else if (next == profile->resumed_at) {
+        profile->entered = 0;
+    }
+}
+
 void profile_step(struct profile *profile, const struct instruction *instruction, uint32_t next,
                   const struct access *accesses, uint32_t count)
 {
@@ -192,15 +261,18 @@ void profile_step(struct profile *profile, const struct instruction *instruction
     flat = machine_step(&profile->flat, instruction, next, accesses, count);
     if (profile->calls == COUNTED_CALL) {
         bool taken = next != instruction->address + instruction->bytes;
-        bool in_layer = !looping && profile->marks != 0 && profile->marks <= profile->layers;
 
         add(&profile->figures[instruction - profile->instructions], taken, real, flat);
-        add(&profile->by_layer[in_layer ? profile->marks - 1u : profile->layers], taken, real, flat);
+        add(&profile->by_layer[owner(profile, looping)], taken, real, flat);
     }
     for (uint32_t i = 0; i < count; i++)
-        profile->marks += accesses[i].store && accesses[i].address == profile->layer_word;
+        if (accesses[i].store && accesses[i].address == profile->layer_word) {
+            profile->marks++;
+            profile->entered = 0;
+        }
+    follow_calls(profile, instruction, next);
     /* It returns after the last mark; before that, what it leaves for is a layer. */
-    if (looping && profile->marks > profile->layers && !in_loop(profile, next)) {
+    if (looping && profile->marks > profile->steps && !in_loop(profile, next)) {
         profile->inside = false;
         profile->finished = profile->calls == COUNTED_CALL;
     }

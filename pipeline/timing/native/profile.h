@@ -2,6 +2,9 @@
  *
  * One inference is one call of the harness's run_layers. Its first call warms the caches; the second is
  * counted. What lies between is not executed by the model, so that no count depends on the serial line.
+ *
+ * run_layers marks each step by a write to harness_layer. A step is one layer, or calls the functions of
+ * several in turn, strip by strip: then a layer's is what runs from such a call to its return.
  */
 #ifndef PROFILE_H
 #define PROFILE_H

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.boards import load_board
 from pipeline.build import Firmware
 from pipeline.config import Settings
@@ -21,7 +19,6 @@ from pipeline.deploy import (
     write_file,
 )
 from pipeline.errors import CheckFailed, UsageError
-from pipeline.kernels.portable import FEATURES, count_features
 from pipeline.reference import reference_outputs
 from pipeline.timing import Estimate, timing_model
 
@@ -31,16 +28,6 @@ REFERENCE_MODEL = Path("models/cifar10_cnn/cifar10_cnn.keras")
 REFERENCE_SAMPLES = REFERENCE_MODEL.with_name("cifar10_cnn_samples.npz")
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 SAMPLES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class LayerCount:
-    """One measured layer: what its cost is counted by, and the instructions that it took."""
-
-    operator: str
-    features: tuple[int, ...]
-    instructions: int
-    predicted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +48,6 @@ class BenchRow:
     flash_bytes: int
     differing_elements: int
     """Of the outputs, against TFLite's reference kernels."""
-    layers: tuple[LayerCount, ...]
-    code: tuple[tuple[str, int], ...]
-    """(kernel, bytes) of the kernels in the image."""
 
     @property
     def instructions_per_macc(self) -> float:
@@ -118,66 +102,7 @@ def _row(name: str, executed: Executed, estimate: Estimate | None, tflite: bytes
         weights_bytes=firmware.weights_bytes,
         flash_bytes=firmware.flash_bytes,
         differing_elements=int((expected != measurement.outputs).sum()),
-        layers=_layers(executed),
-        code=_kernel_bytes(firmware),
     )
-
-
-def _layers(executed: Executed) -> tuple[LayerCount, ...]:
-    graph = executed.generated.graph
-    nodes = {node.name: node for node in graph.nodes}
-    found = []
-    for call, cost in zip(executed.generated.program.calls, executed.measurement.layers, strict=True):
-        node = nodes[call.name]
-        features = count_features(node.op, graph.operands(node), graph.tensors[node.output])
-        found.append(LayerCount(call.operator, features, cost.median, call.predicted_instructions))
-    return tuple(found)
-
-
-def _kernel_bytes(firmware: Firmware) -> tuple[tuple[str, int], ...]:
-    sizes: dict[str, int] = {}
-    for symbol in firmware.symbols:
-        if symbol.source.startswith("kernels/") and "flash" in symbol.region:
-            kernel = Path(symbol.source).stem
-            sizes[kernel] = sizes.get(kernel, 0) + symbol.bytes
-    return tuple(sorted(sizes.items()))
-
-
-def fit_costs(rows: tuple[BenchRow, ...]) -> dict[str, tuple[float, ...]]:
-    """Instructions per feature, by operator: least squares of the relative error, none below zero.
-
-    A feature that would cost less than nothing is taken out and the rest fitted again.
-    """
-    fitted = {}
-    for operator in sorted({layer.operator for row in rows for layer in row.layers}):
-        layers = [layer for row in rows for layer in row.layers if layer.operator == operator]
-        counts = np.array([layer.features for layer in layers], float)
-        measured = np.array([layer.instructions for layer in layers], float)
-        relative = counts / measured[:, np.newaxis]
-        # A feature that these layers cannot tell from the ones before it is left out.
-        kept: list[int] = []
-        for i in range(len(FEATURES)):
-            if np.linalg.matrix_rank(counts[:, [*kept, i]]) > len(kept):
-                kept.append(i)
-        while kept:
-            solved, *_ = np.linalg.lstsq(relative[:, kept], np.ones(len(layers)), rcond=None)
-            if (solved > 0).all():
-                break
-            kept.pop(int(solved.argmin()))
-        fitted[operator] = tuple(
-            round(float(solved[kept.index(i)]), 3) if i in kept else 0.0 for i in range(len(FEATURES))
-        )
-    return fitted
-
-
-def fit_text(rows: tuple[BenchRow, ...]) -> str:
-    """The two tables of pipeline/kernels/portable.py, as these rows would have them."""
-    kernels = sorted({pair for row in rows for pair in row.code})
-    lines = ["INSTRUCTIONS = {"]
-    lines += [f'    "{operator}": {values},' for operator, values in fit_costs(rows).items()]
-    lines += ["}", "CODE_BYTES = {"]
-    lines += [f'    "{kernel}": {size},' for kernel, size in kernels]
-    return "\n".join([*lines, "}"])
 
 
 def markdown_table(rows: tuple[BenchRow, ...]) -> str:

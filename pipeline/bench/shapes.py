@@ -1,0 +1,251 @@
+"""Layers that kernels are profiled on: one operator each, of many shapes, with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+
+from pipeline.graph import Graph, Node
+from pipeline.operators import Operator
+from pipeline.operators.add import Add
+from pipeline.operators.average_pool_2d import AveragePool2D
+from pipeline.operators.base import Activation
+from pipeline.operators.conv_2d import Conv2D
+from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
+from pipeline.operators.dequantize import Dequantize
+from pipeline.operators.fully_connected import FullyConnected
+from pipeline.operators.max_pool_2d import MaxPool2D
+from pipeline.operators.maximum import Maximum
+from pipeline.operators.mean import Mean
+from pipeline.operators.minimum import Minimum
+from pipeline.operators.mul import Mul
+from pipeline.operators.pad import Pad
+from pipeline.operators.quantize import Quantize, Requantize
+from pipeline.operators.relu import Relu
+from pipeline.operators.softmax import Softmax
+from pipeline.operators.windows import Pads, same_pads
+from pipeline.tensors import Quantization, Tensor
+
+# (height, width, channels in), channels out, (kernel height, width), stride, SAME padding, fused pooling
+CONVOLUTIONS = (
+    ((32, 32, 3), 16, (3, 3), 1, True, None),
+    ((32, 32, 3), 8, (3, 3), 1, True, (2, 2)),
+    ((24, 24, 1), 12, (3, 3), 1, True, None),
+    ((16, 16, 4), 10, (5, 5), 1, True, None),
+    ((16, 16, 16), 16, (3, 3), 1, True, None),
+    ((16, 16, 16), 15, (3, 3), 1, True, None),
+    ((16, 16, 8), 24, (3, 3), 1, False, (2, 2)),
+    ((16, 16, 16), 32, (3, 3), 2, True, None),
+    ((12, 12, 24), 20, (3, 3), 1, True, None),
+    ((12, 12, 16), 16, (3, 3), 1, True, (3, 3)),
+    ((8, 8, 32), 64, (3, 3), 1, True, None),
+    ((8, 8, 32), 30, (3, 3), 2, False, None),
+    ((8, 8, 48), 48, (3, 3), 1, True, (2, 2)),
+    ((8, 8, 64), 32, (3, 3), 1, True, None),
+    ((4, 4, 64), 64, (3, 3), 1, True, None),
+    ((4, 4, 128), 64, (2, 2), 1, False, None),
+    ((49, 10, 1), 32, (10, 4), 2, True, None),
+    ((16, 16, 2), 7, (5, 3), 1, False, None),
+    ((24, 24, 8), 16, (1, 1), 1, True, None),
+    ((16, 16, 32), 32, (1, 1), 1, True, None),
+    ((16, 16, 16), 64, (1, 1), 2, True, None),
+    ((12, 12, 64), 64, (1, 1), 1, True, None),
+    ((12, 12, 96), 24, (1, 1), 1, True, None),
+    ((6, 6, 128), 128, (1, 1), 1, True, None),
+    ((3, 3, 256), 128, (1, 1), 1, True, None),
+    ((25, 5, 64), 64, (1, 1), 1, True, None),
+)
+# (height, width, channels), kernel, stride, SAME padding, depth multiplier, fused pooling
+DEPTHWISE = (
+    ((48, 48, 8), (3, 3), 1, True, 1, None),
+    ((48, 48, 16), (3, 3), 2, True, 1, None),
+    ((24, 24, 16), (3, 3), 1, True, 1, None),
+    ((24, 24, 32), (3, 3), 1, True, 1, None),
+    ((24, 24, 32), (3, 3), 2, True, 1, None),
+    ((24, 24, 30), (3, 3), 1, True, 1, None),
+    ((12, 12, 64), (3, 3), 1, True, 1, None),
+    ((12, 12, 64), (3, 3), 2, False, 1, None),
+    ((12, 12, 36), (5, 5), 1, True, 1, None),
+    ((25, 5, 64), (3, 3), 1, True, 1, None),
+    ((6, 6, 128), (3, 3), 1, True, 1, None),
+    ((6, 6, 256), (3, 3), 1, True, 1, None),
+    ((3, 3, 256), (3, 3), 1, True, 1, None),
+    ((16, 16, 24), (3, 3), 1, True, 1, (2, 2)),
+    ((16, 16, 48), (3, 3), 1, False, 1, (2, 2)),
+    ((16, 16, 8), (3, 3), 1, True, 2, None),
+    ((16, 16, 16), (3, 3), 1, True, 4, None),
+    ((32, 32, 1), (5, 5), 1, True, 8, None),
+    ((12, 12, 40), (1, 5), 1, True, 1, None),
+    ((12, 12, 48), (5, 1), 1, True, 1, None),
+    ((20, 20, 20), (2, 2), 2, True, 1, None),
+    ((16, 16, 6), (7, 7), 1, True, 1, None),
+)
+# rows, inputs, outputs
+DENSE = (
+    (1, 640, 128), (1, 128, 128), (1, 128, 8), (1, 8, 128), (1, 128, 640), (1, 1024, 512), (1, 256, 256),
+    (1, 64, 10), (1, 64, 12), (1, 512, 10), (1, 1600, 33), (1, 300, 7), (1, 4096, 24), (4, 64, 64),
+    (10, 32, 30), (3, 128, 16), (1, 48, 2), (1, 256, 1), (16, 16, 12), (32, 12, 18), (25, 64, 12), (8, 40, 5),
+)  # fmt: skip
+# (height, width, channels), window, stride, SAME padding
+POOLS = (
+    ((32, 32, 16), (2, 2), 2, False),
+    ((32, 32, 8), (3, 3), 2, True),
+    ((16, 16, 32), (2, 2), 2, False),
+    ((16, 16, 32), (3, 3), 1, True),
+    ((8, 8, 64), (8, 8), 8, False),
+    ((8, 8, 64), (2, 2), 1, True),
+    ((25, 5, 64), (25, 5), 5, False),
+    ((6, 6, 128), (3, 3), 3, False),
+    ((7, 7, 96), (7, 7), 7, False),
+    ((40, 4, 12), (4, 1), 4, False),
+    ((24, 24, 3), (2, 2), 2, False),
+    ((12, 12, 24), (5, 5), 1, True),
+)
+# maps of elementwise operators, and of those that repeat one operand (channels, or one pixel)
+MAPS = (
+    (32, 32, 16), (16, 16, 32), (8, 8, 64), (24, 24, 3), (1, 1, 640), (5, 25, 64), (48, 48, 4), (4, 4, 8),
+    (7, 7, 96), (2, 2, 128), (3, 3, 40), (1, 1, 96),
+)  # fmt: skip
+CLASSES = ((1, 2), (1, 10), (1, 12), (1, 100), (1, 1000), (4, 10), (16, 5), (64, 3), (10, 32), (1, 640))
+MARGINS = (
+    ((32, 32, 16), 1), ((16, 16, 32), 1), ((8, 8, 64), 2), ((24, 24, 3), 1), ((48, 48, 1), 1),
+    ((8, 8, 8), 4), ((12, 12, 24), 3), ((6, 6, 128), 1), ((20, 20, 1), 2), ((10, 30, 12), 1),
+    ((16, 16, 6), 1), ((14, 14, 20), 1), ((9, 9, 37), 2), ((5, 5, 160), 1), ((28, 28, 4), 1),
+    ((12, 20, 10), 2), ((32, 32, 3), 3), ((10, 10, 48), 2),
+)  # fmt: skip
+
+INPUT = Quantization((0.05,), (-3,))
+OUTPUT = Quantization((0.04,), (7,))
+PROBABILITIES = Quantization((1 / 256,), (-128,))
+
+
+def shapes() -> Iterator[Graph]:
+    """Every layer, each a graph of one node, under a name of its own; the same at every call."""
+    rng = np.random.default_rng(0)
+    for op, inputs, output in chain(
+        _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others()
+    ):
+        yield _graph(op, inputs, output)
+
+
+def _graph(op: Operator, inputs: list[Tensor], output: Tensor) -> Graph:
+    problems = op.problems(inputs, output)
+    assert not problems, problems
+    sizes = "_".join("x".join(map(str, tensor.shape)) for tensor in (*inputs[:2], output))
+    node = Node(op.tflite_name.lower(), op, tuple(tensor.name for tensor in inputs), output.name)
+    return Graph(
+        name=f"{op.tflite_name.lower()}_{sizes}",
+        tensors={tensor.name: tensor for tensor in (*inputs, output)},
+        nodes=(node,),
+        inputs=tuple(tensor.name for tensor in inputs if not tensor.is_constant),
+        outputs=(output.name,),
+    )
+
+
+def _map(name: str, shape: tuple[int, ...], quantization: Quantization = INPUT) -> Tensor:
+    return Tensor(name, (1, *shape), "int8", quantization)
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...], axis: int = 0) -> Tensor:
+    """Per channel, so small that sums of them stay within the output's range."""
+    scales = tuple(float(np.float32(scale)) for scale in rng.uniform(0.002, 0.02, shape[axis]))
+    data = rng.integers(-127, 128, shape, np.int8)
+    return Tensor("weights", shape, "int8", Quantization(scales, (0,) * len(scales), axis), data)
+
+
+def _bias(rng: np.random.Generator, channels: int) -> Tensor:
+    return Tensor("bias", (channels,), "int32", None, rng.integers(-500, 500, channels, np.int32))
+
+
+def _constant(rng: np.random.Generator, shape: tuple[int, ...], quantization: Quantization) -> Tensor:
+    return Tensor("constant", shape, "int8", quantization, rng.integers(-100, 100, shape, np.int8))
+
+
+def _pads(size: tuple[int, int, int], window: tuple[int, int], stride: int, same: bool) -> Pads:
+    return same_pads(size[:2], window, (stride, stride)) if same else ((0, 0), (0, 0))
+
+
+def _made(op: Operator, inputs: list[Tensor], quantization: Quantization = OUTPUT) -> Tensor:
+    return Tensor("y", op.output_shape(inputs), "int8", quantization)
+
+
+Layer = tuple[Operator, list[Tensor], Tensor]
+
+
+def _convolutions(rng: np.random.Generator) -> Iterator[Layer]:
+    for size, channels, window, stride, same, pool in CONVOLUTIONS:
+        op = Conv2D(
+            (stride, stride),
+            pads=_pads(size, window, stride, same),
+            activation=Activation.RELU,
+            pool=pool,
+        )
+        inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
+        yield op, inputs, _made(op, inputs)
+
+
+def _depthwise(rng: np.random.Generator) -> Iterator[Layer]:
+    for size, window, stride, same, multiplier, pool in DEPTHWISE:
+        op = DepthwiseConv2D(
+            (stride, stride),
+            pads=_pads(size, window, stride, same),
+            activation=Activation.RELU,
+            pool=pool,
+        )
+        channels = size[2] * multiplier
+        inputs = [_map("x", size), _weights(rng, (1, *window, channels), axis=3), _bias(rng, channels)]
+        yield op, inputs, _made(op, inputs)
+
+
+def _dense(rng: np.random.Generator) -> Iterator[Layer]:
+    for rows, depth, outputs in DENSE:
+        op = FullyConnected()
+        inputs = [
+            Tensor("x", (rows, depth), "int8", INPUT),
+            _weights(rng, (outputs, depth)),
+            _bias(rng, outputs),
+        ]
+        yield op, inputs, _made(op, inputs)
+
+
+def _pools() -> Iterator[Layer]:
+    for size, window, stride, same in POOLS:
+        for kind in (AveragePool2D, MaxPool2D):
+            op = kind(window, (stride, stride), _pads(size, window, stride, same))
+            inputs = [_map("x", size)]
+            yield op, inputs, _made(op, inputs, INPUT)
+
+
+def _elementwise(rng: np.random.Generator) -> Iterator[Layer]:
+    for kind in (Add, Mul, Maximum, Minimum):
+        # MAXIMUM and MINIMUM compare integers of one quantization.
+        other = OUTPUT if kind in (Add, Mul) else INPUT
+        for index, size in enumerate(MAPS):
+            op = kind()
+            second = _map("second", size) if index % 3 else _constant(rng, (size[2],), INPUT)
+            inputs = [_map("x", size), second]
+            yield op, inputs, _made(op, inputs, other)
+    for size in MAPS:
+        yield Relu(), [_map("x", size)], _map("y", size, OUTPUT)
+        yield Requantize(), [_map("x", size)], _map("y", size, OUTPUT)
+        real = Tensor("x", (1, *size), "float32")
+        yield Quantize(), [real], _map("y", size)
+        yield Dequantize(), [_map("x", size)], Tensor("y", (1, *size), "float32")
+
+
+def _others() -> Iterator[Layer]:
+    for size in MAPS:
+        axes = np.array([1, 2], np.int32)
+        mean = Mean((1, 2))
+        inputs = [_map("x", size), Tensor("axes", (2,), "int32", None, axes)]
+        yield mean, inputs, _made(mean, inputs)
+    for classes in CLASSES:
+        x = Tensor("x", classes, "int8", INPUT)
+        yield Softmax(), [x], Tensor("y", classes, "int8", PROBABILITIES)
+    for size, margin in MARGINS:
+        pads = ((0, 0), (margin, margin), (margin, margin), (0, 0))
+        pad = Pad(pads)
+        inputs = [_map("x", size), Tensor("pads", (4, 2), "int32", None, np.array(pads, np.int32))]
+        yield pad, inputs, _made(pad, inputs, INPUT)

@@ -1,0 +1,302 @@
+"""Cost formulas of the kernels: fitted on profiles of many shapes, kept in costs.toml with their error.
+
+A kernel counts its work in features, such as multiply-accumulates or results; each figure of its cost is a
+sum of coefficient times feature. Instructions and zero-wait cycles are the core's; stalls are a board's as
+well, and only they depend on features whose names begin with `flash_`. `stm32-deploy bench --fit` writes the
+file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Features = Mapping[str, float]
+Coefficients = Mapping[str, float]
+
+FLASH = "flash_"
+"""Features of this beginning cost nothing where memory answers at once."""
+CORE_FIGURES = ("instructions", "zero_wait_cycles")
+STALLS = ("fetch_stall_cycles", "data_stall_cycles")
+COSTS_FILE = Path(__file__).with_name("costs.toml")
+NEGLIGIBLE = 1e-4
+"""A feature that is nowhere more than this share of a layer is left out."""
+DIGITS = 4
+"""Significant digits of a coefficient in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """How far a formula was off layers that it was not fitted on, in percent: leave-one-out."""
+
+    median_percent: float
+    worst_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class BoardCost:
+    """What waiting for a board's flash adds, and the error of all cycles together."""
+
+    stalls: Mapping[str, Coefficients]
+    """By figure, of STALLS."""
+    band: Band
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """The cost of one kernel, compiled in one way."""
+
+    shapes: int
+    """Layers that it was fitted on."""
+    code_bytes: int
+    """Flash of the kernel with its constants, apart from those of a layer."""
+    core: Mapping[str, Coefficients]
+    """By figure, of CORE_FIGURES."""
+    bands: Mapping[str, Band]
+    """By the same figure."""
+    boards: Mapping[str, BoardCost] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What one layer is predicted to cost on one board."""
+
+    instructions: float
+    zero_wait_cycles: float
+    fetch_stall_cycles: float
+    data_stall_cycles: float
+    band: Band
+
+    @property
+    def cycles(self) -> float:
+        return self.zero_wait_cycles + self.fetch_stall_cycles + self.data_stall_cycles
+
+
+Table = Mapping[str, Mapping[str, Formula]]
+"""Formulas by the compiler's optimization level, then by `<library>/<kernel>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One profiled layer: what its work is counted by, and what it cost."""
+
+    name: str
+    features: Features
+    code_bytes: int
+    core: Mapping[str, float]
+    """By figure, of CORE_FIGURES."""
+    stalls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By board, then by figure, of STALLS."""
+
+    def cycles(self, board: str) -> float:
+        return self.core["zero_wait_cycles"] + sum(self.stalls[board].values())
+
+
+# --- predicting -------------------------------------------------------------------------------------
+
+
+def forecast(
+    kernel: str, features: Features, board: str, level: str = "-O2", table: Table | None = None
+) -> Forecast | None:
+    """What a layer is predicted to cost on a board; None where this was not fitted.
+
+    `kernel` is `<library>/<kernel>`, `level` how it is compiled.
+    """
+    formula = (costs_table() if table is None else table).get(level, {}).get(kernel)
+    if formula is None or board not in formula.boards:
+        return None
+    on_board = formula.boards[board]
+    figures = {name: total(formula.core[name], features) for name in CORE_FIGURES}
+    figures |= {name: total(on_board.stalls[name], features) for name in STALLS}
+    return Forecast(**figures, band=on_board.band)
+
+
+def core_cost(kernel: str, features: Features, level: str = "-O2") -> tuple[float, float] | None:
+    """Instructions, and cycles with memory that answers at once; None where the kernel was not fitted."""
+    formula = costs_table().get(level, {}).get(kernel)
+    if formula is None:
+        return None
+    instructions, cycles = (total(formula.core[name], features) for name in CORE_FIGURES)
+    return instructions, cycles
+
+
+def code_bytes(kernel: str, level: str = "-O2") -> int | None:
+    """Flash of a kernel with its constants; None where it was not profiled."""
+    formula = costs_table().get(level, {}).get(kernel)
+    return formula.code_bytes if formula else None
+
+
+def total(coefficients: Coefficients, features: Features) -> float:
+    """The sum of coefficient times feature; a feature that the layer has not counts 0."""
+    return sum(value * features.get(name, 0.0) for name, value in coefficients.items())
+
+
+# --- fitting ----------------------------------------------------------------------------------------
+
+
+def fit_formula(observations: Sequence[Observation]) -> Formula:
+    """The formula of one kernel from its profiled layers, with its error in leave-one-out over them."""
+    coefficients = _fit(observations)
+    left_out = [
+        (one, _fit([*observations[:i], *observations[i + 1 :]])) for i, one in enumerate(observations)
+    ]
+
+    def band(figures: Sequence[str], actual: Mapping[str, float]) -> Band:
+        errors = [
+            100 * abs(sum(total(fitted[name], one.features) for name in figures) / actual[one.name] - 1)
+            for one, fitted in left_out
+        ]
+        return Band(float(np.median(errors)), max(errors))
+
+    boards = {}
+    for board in sorted({board for one in observations for board in one.stalls}):
+        names = {stall: f"{board}.{stall}" for stall in STALLS}
+        cycles = {one.name: one.cycles(board) for one in observations}
+        boards[board] = BoardCost(
+            {stall: coefficients[name] for stall, name in names.items()},
+            band(("zero_wait_cycles", *names.values()), cycles),
+        )
+    return Formula(
+        shapes=len(observations),
+        code_bytes=max(one.code_bytes for one in observations),
+        core={name: coefficients[name] for name in CORE_FIGURES},
+        bands={
+            name: band((name,), {one.name: one.core[name] for one in observations}) for name in CORE_FIGURES
+        },
+        boards=boards,
+    )
+
+
+def _fit(observations: Sequence[Observation]) -> dict[str, Coefficients]:
+    """Coefficients by figure; a board's stalls under `<board>.<figure>`.
+
+    What is kept small is the relative error: of a core's figure to itself, of stalls to all cycles.
+    """
+    every = sorted({name for one in observations for name in one.features})
+    of_core = [name for name in every if not name.startswith(FLASH)]
+
+    def solve(names: Sequence[str], actual: Sequence[float], whole: Sequence[float]) -> Coefficients:
+        work = np.array([[one.features.get(name, 0.0) for name in names] for one in observations])
+        weights = 1 / np.array(whole, float)
+        relative = work * weights[:, np.newaxis]
+        solved = nonnegative_least_squares(relative, np.array(actual) * weights)
+        shares = (relative * solved).max(axis=0)
+        return {
+            name: _rounded(value)
+            for name, value, share in zip(names, solved, shares, strict=True)
+            if share > NEGLIGIBLE
+        }
+
+    found = {}
+    for name in CORE_FIGURES:
+        counted = [one.core[name] for one in observations]
+        found[name] = solve(of_core, counted, counted)
+    for board in observations[0].stalls:
+        cycles = [one.cycles(board) for one in observations]
+        for stall in STALLS:
+            waited = [one.stalls[board][stall] for one in observations]
+            found[f"{board}.{stall}"] = solve(every, waited, cycles)
+    return found
+
+
+def nonnegative_least_squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The x >= 0 that makes |a x - b| smallest; a is (rows, columns), b (rows,).
+
+    The active-set method of Lawson and Hanson, Solving Least Squares Problems (1974), chapter 23.
+    """
+    scale = np.linalg.norm(a, axis=0)
+    scale[scale == 0] = 1
+    a = a / scale
+    x, free = np.zeros(a.shape[1]), np.zeros(a.shape[1], bool)
+    tolerance = 1e-10 * max(1.0, float(np.linalg.norm(b)))
+    for _ in range(10 * a.shape[1]):
+        slope = np.where(free, 0, a.T @ (b - a @ x))
+        if slope.max() <= tolerance:
+            break
+        free[slope.argmax()] = True
+        while True:
+            solved = np.zeros(len(x))
+            solved[free] = np.linalg.lstsq(a[:, free], b, rcond=None)[0]
+            below = free & (solved <= 0)
+            if not below.any():
+                break
+            # Go towards the solution until the first of them is zero, and hold that one there.
+            x = x + (x[below] / (x[below] - solved[below])).min() * (solved - x)
+            free &= x > tolerance
+            x[~free] = 0
+        x = solved
+    unscaled: np.ndarray = x / scale
+    return unscaled
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+# --- the file ---------------------------------------------------------------------------------------
+
+
+@cache
+def costs_table() -> Table:
+    """The formulas that the project ships."""
+    return read_costs(COSTS_FILE.read_text(encoding="utf-8"))
+
+
+def read_costs(text: str) -> Table:
+    """The formulas of a file as `costs_text` writes it."""
+    return {
+        level: {kernel: _read_formula(entry) for kernel, entry in kernels.items()}
+        for level, kernels in tomllib.loads(text)["level"].items()
+    }
+
+
+def _read_formula(entry: Mapping[str, Any]) -> Formula:
+    return Formula(
+        shapes=entry["shapes"],
+        code_bytes=entry["code_bytes"],
+        core={name: entry[name] for name in CORE_FIGURES},
+        bands={name: Band(*entry["error_percent"][name]) for name in CORE_FIGURES},
+        boards={
+            board: BoardCost({name: found[name] for name in STALLS}, Band(*found["error_percent"]))
+            for board, found in entry.get("board", {}).items()
+        },
+    )
+
+
+def costs_text(table: Table, compiler: str) -> str:
+    """The file's text."""
+    lines = [
+        "# Cost formulas of the kernels. Written by `stm32-deploy bench --fit`; docs/timing.md says how.",
+        "# error_percent: median and worst in leave-one-out over the shapes; of a board, of all its cycles.",
+        f'compiler = "{compiler}"',
+    ]
+    for level, kernels in table.items():
+        for kernel, formula in sorted(kernels.items()):
+            head = f'level."{level}"."{kernel}"'
+            bands = {name: [band.median_percent, band.worst_percent] for name, band in formula.bands.items()}
+            lines += ["", f"[{head}]", f"shapes = {formula.shapes}", f"code_bytes = {formula.code_bytes}"]
+            lines += [f"{name} = {_inline(formula.core[name])}" for name in CORE_FIGURES]
+            lines += [f"error_percent = {_inline(bands)}"]
+            for board, cost in formula.boards.items():
+                band = [cost.band.median_percent, cost.band.worst_percent]
+                lines += [f"[{head}.board.{board}]"]
+                lines += [f"{name} = {_inline(cost.stalls[name])}" for name in STALLS]
+                lines += [f"error_percent = {_value(band)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _inline(values: Mapping[str, float | list[float]]) -> str:
+    listed = ", ".join(f"{name} = {_value(value)}" for name, value in values.items())
+    return f"{{ {listed} }}" if listed else "{}"
+
+
+def _value(value: float | list[float]) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(f'{each:.1f}' for each in value)}]"
+    return f"{value:.{DIGITS}g}"

@@ -1,0 +1,217 @@
+"""What the work of the portable kernels is counted by: how often each of their loops runs.
+
+One function a C file. Counts are exact: padding that a kernel leaves out is left out here. `layers` is 1,
+for what a kernel does once; features in `flash_` count bytes that are read from flash.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.operators import Operator
+from pipeline.operators.convolution import taps
+from pipeline.tensors import Tensor
+
+Features = Mapping[str, float]
+Inputs = Sequence[Tensor | None]
+
+# Up to here the weights of a layer stay in the data cache of an STM32L4 (256 bytes) from one pass to the
+# next; what is larger is read from flash again at each.
+DATA_CACHE_BYTES = 256
+# A depthwise kernel reads as many cache lines at once as it has taps; so many fit beside its other constants.
+DATA_CACHE_LINES = 7
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    op: Any
+    inputs: Inputs
+    output: Tensor
+
+    @property
+    def x(self) -> Tensor:
+        assert self.inputs[0] is not None
+        return self.inputs[0]
+
+    @property
+    def weights(self) -> Tensor:
+        assert self.inputs[1] is not None
+        return self.inputs[1]
+
+
+def portable_features(op: Operator, inputs: Inputs, output: Tensor) -> Features:
+    """How often the loops of the operator's portable kernel run."""
+    count = COUNTERS.get(op.kernel, _elementwise)
+    return {**count(_Layer(op, inputs, output)), "layers": 1}
+
+
+def _taps_inside(outputs: int, size: int, window: int, stride: int, dilation: int, before: int) -> int:
+    """Taps of all windows along one axis that lie inside the input (window.h)."""
+    return sum(
+        0 <= output * stride - before + tap * dilation < size
+        for output in range(outputs)
+        for tap in range(window)
+    )
+
+
+def _inside(op: Any, x: Tensor, window: tuple[int, int], outputs: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns inside the input, each summed over the windows of its axis."""
+    rows, columns = (
+        _taps_inside(
+            outputs[axis],
+            x.shape[1 + axis],
+            window[axis],
+            op.stride[axis],
+            getattr(op, "dilation", (1, 1))[axis],
+            op.pads[axis][0],
+        )
+        for axis in (0, 1)
+    )
+    return rows, columns
+
+
+def _conv_2d(layer: _Layer) -> dict[str, float]:
+    op, x, w, output = layer.op, layer.x, layer.weights, layer.output
+    window, pool = taps(layer.inputs), op.pool or (1, 1)
+    outputs = (output.shape[1] * pool[0], output.shape[2] * pool[1])
+    rows, columns = _inside(op, x, window, outputs)
+    quads, singles = divmod(output.shape[3], 4)
+    pixels, windows = output.shape[1] * output.shape[2], math.prod(outputs)
+    # A stretch is contiguous in x: a row of the window, or one tap of a dilated one.
+    stretches = rows * (outputs[1] if op.dilation[1] == 1 else columns)
+    macs = rows * columns * x.shape[3]
+    # Within one pixel the windows of a pool read the same filters.
+    passes = math.prod(pool) if 4 * math.prod(w.shape[1:]) <= DATA_CACHE_BYTES else 1
+    read = macs * output.shape[3] * passes / math.prod(pool)
+    return {
+        "macs_of_4": 4 * quads * macs,
+        "macs_of_1": singles * macs,
+        "stretches_of_4": quads * stretches,
+        "stretches_of_1": singles * stretches,
+        "windows_of_4": quads * windows,
+        "windows_of_1": singles * windows,
+        "patches": pixels if pool == (1, 1) else windows * (quads + singles),
+        "results": output.elements,
+        "flash_read": read if w.nbytes > DATA_CACHE_BYTES else 0,
+    }
+
+
+def _depthwise_conv_2d(layer: _Layer) -> dict[str, float]:
+    op, x, w, output = layer.op, layer.x, layer.weights, layer.output
+    window, pool = taps(layer.inputs), op.pool or (1, 1)
+    outputs = (output.shape[1] * pool[0], output.shape[2] * pool[1])
+    rows, columns = _inside(op, x, window, outputs)
+    quads, singles = divmod(output.shape[3], 4) if output.shape[3] == x.shape[3] else (0, output.shape[3])
+    pixels, windows = output.shape[1] * output.shape[2], math.prod(outputs)
+    macs = rows * columns * output.shape[3]
+    large, wide = w.nbytes > DATA_CACHE_BYTES, math.prod(window) > DATA_CACHE_LINES
+    return {
+        "taps_of_4": quads * rows * columns,
+        "macs_of_1": singles * rows * columns,
+        "stretches": (quads + singles) * rows * outputs[1],
+        "windows_of_4": quads * windows,
+        "windows_of_1": singles * windows,
+        "patches": pixels if pool == (1, 1) else windows * (quads + singles),
+        "results": output.elements,
+        "flash_read": macs if large and not wide else 0,
+        "flash_missed": macs if large and wide else 0,
+    }
+
+
+def _fully_connected(layer: _Layer) -> dict[str, float]:
+    w = layer.weights
+    outputs, depth = w.shape
+    rows = layer.output.elements // outputs
+    quads, singles = divmod(outputs, 4)
+    return {
+        "macs_of_4": rows * 4 * quads * depth,
+        "macs_of_1": rows * singles * depth,
+        "quads": rows * quads,
+        "singles": rows * singles,
+        "flash_read": rows * w.elements if rows == 1 or w.nbytes > DATA_CACHE_BYTES else 0,
+    }
+
+
+def _binary(layer: _Layer) -> dict[str, float]:
+    walk = layer.op.walk(layer.inputs)
+    constant = layer.x.is_constant or layer.weights.is_constant
+    return {
+        "results": layer.output.elements,
+        "loops": walk["outer"] * walk["middle"],
+        "flash_constants": layer.output.elements if constant else 0,
+    }
+
+
+def _pooling(layer: _Layer) -> dict[str, float]:
+    op, output = layer.op, layer.output
+    rows, columns = _inside(op, layer.x, op.window, (output.shape[1], output.shape[2]))
+    channels = output.shape[3]
+    return {
+        "reads": rows * columns * channels,
+        "stretches": rows * output.shape[2] * channels,
+        "results": output.elements,
+        "windows": output.shape[1] * output.shape[2],
+    }
+
+
+def _mean(layer: _Layer) -> dict[str, float]:
+    walk = layer.op.parameters(layer.inputs, layer.output)
+    return {"reads": layer.x.elements, "results": layer.output.elements, "loops": walk["outer"]}
+
+
+def _softmax(layer: _Layer) -> dict[str, float]:
+    output = layer.output
+    return {"results": output.elements, "rows": output.elements // output.shape[-1]}
+
+
+def _pad(layer: _Layer) -> dict[str, float]:
+    p = layer.op.parameters(layer.inputs, layer.output)
+    pixels, channels = p["height"] * p["width"], p["channels"]
+    pixel = p["front"] + channels + p["back"]
+    row = (p["left"] + p["width"] + p["right"]) * pixel
+    # newlib moves 16 bytes at a time, then words, then bytes; a few that are not aligned byte by byte.
+    short = channels < 8 and pixel % 4 != 0
+    fills = [
+        (p["top"] * row, 1),
+        (p["bottom"] * row, 1),
+        (p["left"] * pixel, p["height"]),
+        (p["right"] * pixel, p["height"]),
+        (p["front"], pixels),
+        (p["back"], pixels),
+    ]
+    return {
+        "pixels": pixels,
+        "rows": p["height"],
+        "copied_blocks": pixels * (channels // 16),
+        "copied_words": 0 if short else pixels * (channels % 16 // 4),
+        "copied_bytes": pixels * (channels if short else channels % 4),
+        "filled_blocks": sum(count * (size // 16) for size, count in fills),
+        "filled_words": sum(count * (size % 16 // 4) for size, count in fills),
+        "filled_bytes": sum(count * (size % 4) for size, count in fills),
+    }
+
+
+def _elementwise(layer: _Layer) -> dict[str, float]:
+    return {"results": layer.output.elements}
+
+
+COUNTERS: Mapping[str, Callable[[_Layer], dict[str, float]]] = {
+    "add": _binary,
+    "average_pool_2d": _pooling,
+    "conv_2d": _conv_2d,
+    "depthwise_conv_2d": _depthwise_conv_2d,
+    "dequantize": _elementwise,
+    "fully_connected": _fully_connected,
+    "max_pool_2d": _pooling,
+    "maximum": _binary,
+    "mean": _mean,
+    "minimum": _binary,
+    "mul": _binary,
+    "pad": _pad,
+    "quantize": _elementwise,
+    "requantize": _elementwise,
+    "softmax": _softmax,
+}

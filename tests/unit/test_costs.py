@@ -1,0 +1,100 @@
+"""Cost formulas: the fit finds what made the figures, says how far it is off, and survives its file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.kernels.costs import (
+    Observation,
+    costs_table,
+    costs_text,
+    fit_formula,
+    forecast,
+    nonnegative_least_squares,
+    read_costs,
+)
+
+BOARD = "nucleo_l4r5zi"
+TRUE = {"macs": 3.5, "results": 60.0, "layers": 900.0}
+
+
+def observations(rng, count=12, noise=0.0):
+    found = []
+    for number in range(count):
+        features = {
+            "macs": float(rng.integers(1_000, 1_000_000)),
+            "results": float(rng.integers(100, 10_000)),
+            "layers": 1.0,
+            "unrelated": float(rng.integers(0, 100)),
+        }
+        cycles = sum(TRUE[name] * features[name] for name in TRUE) * (1 + noise * rng.normal())
+        stalls = {"fetch_stall_cycles": 5 * features["results"], "data_stall_cycles": 0.75 * features["macs"]}
+        core = {"instructions": cycles / 1.5, "zero_wait_cycles": cycles}
+        found.append(Observation(f"layer {number}", features, 300 + number, core, {BOARD: stalls}))
+    return found
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def test_the_fit_finds_the_coefficients_that_made_the_figures(rng):
+    formula = fit_formula(observations(rng))
+    assert formula.core["zero_wait_cycles"] == pytest.approx(TRUE, rel=1e-3)
+    assert formula.boards[BOARD].stalls["data_stall_cycles"] == pytest.approx({"macs": 0.75}, rel=1e-3)
+    assert formula.boards[BOARD].band.worst_percent < 0.1
+    assert (formula.shapes, formula.code_bytes) == (12, 311)
+
+
+def test_the_error_is_that_of_layers_left_out(rng):
+    """An outlier alone in what makes it one: fitted with it the error would be nothing."""
+    normal = observations(rng)
+    odd = replace(normal[0], name="odd", features={**normal[0].features, "only_here": 1e5})
+    odd = replace(odd, core={name: 2 * count for name, count in odd.core.items()})
+    formula = fit_formula([*normal, odd])
+    assert formula.bands["instructions"].worst_percent == pytest.approx(50, abs=1)
+    assert formula.bands["instructions"].median_percent < 0.1
+
+
+def test_noise_is_in_the_band(rng):
+    band = fit_formula(observations(rng, 40, noise=0.03)).bands["zero_wait_cycles"]
+    assert 1 < band.median_percent < 4 < band.worst_percent < 15
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_least_squares_without_negative_coefficients(seed):
+    """An optimum (Karush, Kuhn, Tucker) has no slope at what is free and none upward elsewhere."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(15, 6)), rng.normal(size=15)
+    x = nonnegative_least_squares(a, b)
+    slope = a.T @ (b - a @ x)
+    assert (x >= 0).all()
+    assert np.abs(slope[x > 0]).max(initial=0) < 1e-8
+    assert slope[x == 0].max(initial=0) < 1e-8
+
+
+def test_the_file_holds_what_was_fitted(rng):
+    formula = fit_formula(observations(rng, noise=0.02))
+    text = costs_text({"-O2": {"portable/conv_2d": formula}}, "gcc 1")
+    assert costs_text(read_costs(text), "gcc 1") == text
+    held = read_costs(text)
+    features = observations(rng, 1)[0].features
+    found = forecast("portable/conv_2d", features, BOARD, table=held)
+    assert found.cycles == pytest.approx(
+        found.zero_wait_cycles + found.fetch_stall_cycles + found.data_stall_cycles
+    )
+    assert forecast("portable/conv_2d", features, "another_board", table=held) is None
+    assert forecast("portable/mul", features, BOARD, table=held) is None
+
+
+def test_the_shipped_formulas_keep_their_goal():
+    """Median under 5 %, worst under 20 % over the layers that were left out."""
+    for level, kernels in costs_table().items():
+        for kernel, formula in kernels.items():
+            for board, cost in formula.boards.items():
+                assert cost.band.median_percent < 5, (level, kernel, board)
+                assert cost.band.worst_percent < 20, (level, kernel, board)
