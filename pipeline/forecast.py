@@ -96,9 +96,9 @@ class CycleForecast:
 def forecast_cycles(schedule: Schedule, model: TimingModel, optimize: str) -> CycleForecast:
     """Predicted cycles of each layer of a schedule on `model`'s board, compiled for the aim `optimize`."""
     layers = tuple(
-        _forecast_layer(schedule.graph, node, step.candidate, model, optimize)
+        _forecast_layer(schedule.graph, node, candidate, model, optimize)
         for step in schedule.steps
-        for node in step.nodes
+        for node, candidate in zip(step.nodes, step.candidates, strict=True)
     )
     return CycleForecast(model.board, model.title, model.clock_hz, layers)
 

@@ -140,6 +140,12 @@ def schedule_layers(
     return Schedule(graph, tuple(steps), aliases, outside)
 
 
+def schedule_one(graph: Graph, candidate: Candidate) -> Schedule:
+    """A graph of one layer, run in a given way."""
+    stream = stream_group(graph, graph.nodes, (candidate,), frozenset(graph.outputs))
+    return Schedule(graph, (Step(graph.nodes, (candidate,), stream, candidate.cost.cycles),), {})
+
+
 def _aliases(graph: Graph) -> dict[str, str]:
     aliases: dict[str, str] = {}
     for node in graph.nodes:

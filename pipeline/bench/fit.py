@@ -27,7 +27,7 @@ from pipeline.kernels.costs import (
 from pipeline.lower import lower_program
 from pipeline.plan import plan_schedule
 from pipeline.render import render_sources
-from pipeline.schedule import Schedule, Step
+from pipeline.schedule import schedule_one
 from pipeline.timing import TimingModel, can_estimate, timing_model
 from pipeline.timing.bare import profile_bare
 
@@ -91,7 +91,7 @@ def profile_layer(
 def _observe(
     graph: Graph, candidate: Candidate, board: Board, boards: Sequence[Board], aim: str, folder: Path
 ) -> Observation:
-    schedule = Schedule(graph, (Step(graph.nodes, candidate),), {})
+    schedule = schedule_one(graph, candidate)
     program = lower_program(schedule, plan_schedule(schedule))
     firmware = build_firmware(render_sources(program, board), board, folder / aim, optimize=aim)
     # Boards that differ in nothing that the core knows of are profiled once.

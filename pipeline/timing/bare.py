@@ -50,7 +50,7 @@ def profile_bare(
         for model, result in zip(models, results, strict=True):
             result.unlink(missing_ok=True)
             table = result.with_name(f"table-{result.stem}.txt")
-            table.write_text(profile_table(model, board.region("flash"), instructions, watch))
+            table.write_text(profile_table(model, board, instructions, watch))
             opened.append(stack.enter_context(UnicornHooks(table, folder)))
             opened[-1].attach(processor)
         try:

@@ -72,7 +72,7 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Wor
 def _bytes_aside(p: Parameters, steps: int) -> int:
     """A window that hangs over the border; or what is left of the runs of four windows."""
     left = len(_runs(p)) * (_runs(p).shape[1] % 4)
-    return max(2 * steps, PIXELS * math.ceil(left / 4) * 4)
+    return int(max(2 * steps, PIXELS * math.ceil(left / 4) * 4))
 
 
 def _parameters(p: Parameters, weights: np.ndarray, channels: Channels, wide: bool) -> Parameters:
