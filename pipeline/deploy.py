@@ -67,7 +67,6 @@ from pipeline.timing import (
     TimingModel,
     can_estimate,
     estimate_cycles,
-    one_layer_a_step,
     timing_model,
 )
 
@@ -487,7 +486,7 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
     weights = sum(constant.data.nbytes for constant in program.constants)
     code = predicted_code_bytes([call.kernel for call in program.calls], board.is_stm32)
     input_bytes = sum(place_bytes(place) for place in program.inputs)
-    instructions = tuple(call.predicted_instructions for call in program.calls)
+    instructions = tuple(layer.predicted_instructions for layer in program.layers)
     if forecast:
         instructions = tuple(layer.instructions for layer in forecast.layers)
     return Prediction(
@@ -633,7 +632,8 @@ def estimate_run(
         return None, ""
     if executed.board.cpu != model.cpu:
         return None, f"{model.board} has a {model.cpu}, the image is for a {executed.board.cpu}"
-    steps = one_layer_a_step(len(executed.generated.program.calls))
+    calls = executed.generated.program.calls
+    steps = [[layer.index for layer in call.layers] for call in calls]
     try:
         estimate = estimate_cycles(
             executed.firmware, executed.board, model, executed.inputs[0], steps,

@@ -85,6 +85,9 @@ class Layer:
     """What a kernel that works row by row is given; empty for one that takes whole tensors."""
     scratch_offset: int | None = None
     """Of memory in the arena that its calls use for themselves."""
+    scratch_bytes: int = 0
+    ram_bytes: int = 0
+    """Of its constants, those in RAM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +296,8 @@ class _Lowering:
             fused=_fused(node.op),
             maps=tuple(self._map(place) for place in (*reads, self.places[node.output])) if by_rows else (),
             scratch_offset=scratch,
+            scratch_bytes=candidate.scratch_bytes + candidate.state_bytes,
+            ram_bytes=candidate.ram_bytes,
         )
 
     def _map(self, place: Place) -> FeatureMap:

@@ -20,6 +20,7 @@ from pipeline.report.schema import (
     Layer,
     Range,
     Report,
+    Step,
     SymbolSize,
 )
 
@@ -291,14 +292,14 @@ class ArenaChart:
     gap_bytes: int
 
 
-def arena_chart(arena: Arena, layers: Sequence[Layer]) -> ArenaChart:
+def arena_chart(arena: Arena, steps: Sequence[Step], layers: Sequence[Layer]) -> ArenaChart:
     """Every buffer over its lifetime.
 
     Where one is written over another in place, both live during that step; the older one is drawn to
     the step's middle and the newer one from there.
     """
-    steps = max(1, len(layers))
-    column, scale = 100 / steps, ARENA_HEIGHT / (arena.bytes or 1)
+    count = max(1, len(steps))
+    column, scale = 100 / count, ARENA_HEIGHT / (arena.bytes or 1)
     boxes: list[Box] = []
     for number, tensor in enumerate(arena.tensors):
         left = tensor.first + (0.5 if any(_overwrites(tensor, other) for other in arena.tensors) else 0.0)
@@ -317,12 +318,12 @@ def arena_chart(arena: Arena, layers: Sequence[Layer]) -> ArenaChart:
     return ArenaChart(
         height=ARENA_HEIGHT,
         boxes=tuple(boxes),
-        steps=tuple(Tick(i * column, str(layer.index)) for i, layer in enumerate(layers)),
-        names=tuple(layer.name for layer in layers) if len(layers) <= NAMED_STEPS else (),
+        steps=tuple(Tick(i * column, str(step.index)) for i, step in enumerate(steps)),
+        names=tuple(step.name for step in steps) if len(steps) <= NAMED_STEPS else (),
         column=column,
-        least_width=steps * (NAMED_STEP_WIDTH if len(layers) <= NAMED_STEPS else STEP_WIDTH),
+        least_width=count * (NAMED_STEP_WIDTH if len(steps) <= NAMED_STEPS else STEP_WIDTH),
         offsets=tuple(Tick(ARENA_HEIGHT - value * scale, words.size(value)) for value in _marks(arena.bytes)),
-        peak_x=None if arena.peak_layer is None else arena.peak_layer * column,
+        peak_x=None if arena.peak_step is None else arena.peak_step * column,
         bound_y=ARENA_HEIGHT - arena.lower_bound_bytes * scale,
         gap_bytes=arena.bytes - arena.lower_bound_bytes,
     )
@@ -361,7 +362,7 @@ class Totals:
 def totals(report: Report) -> Totals:
     """What the last row of the layers' table says; sums of figures that every layer has."""
     predicted = _sum([layer.predicted_instructions for layer in report.layers])
-    count = _sum([layer.count for layer in report.layers])
+    count = _sum([step.count for step in report.steps])
     instructions = report.measured is not None and report.measured.unit == "instructions"
     return Totals(
         weights_bytes=sum(layer.weights_bytes for layer in report.layers),
@@ -388,6 +389,8 @@ class Charts:
     totals: Totals
     fused: tuple[Layer, ...]
     """Layers that do the work of further operators."""
+    together: tuple[Step, ...]
+    """Steps of several layers."""
     most_saturated: Range | None
     layers: tuple[LayerBars, ...]
     cycles: CycleChart | None
@@ -408,10 +411,11 @@ def draw(report: Report) -> Charts:
     return Charts(
         totals=totals(report),
         fused=tuple(layer for layer in report.layers if layer.fused),
+        together=tuple(step for step in report.steps if len(step.layers) > 1),
         most_saturated=max(ranges, key=lambda r: r.saturated, default=None),
         layers=layer_bars(report.layers),
         cycles=cycle_chart(report.estimated) if report.estimated else None,
-        arena=arena_chart(report.arena, report.layers),
+        arena=arena_chart(report.arena, report.steps, report.layers),
         flash=flash_bar(image, report.board.flash_bytes) if image else None,
         ram=ram_bar(image, report.board.ram_bytes) if image else None,
         parts=flash_bar(image) if image else None,

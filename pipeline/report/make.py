@@ -19,7 +19,7 @@ from pipeline.compare import (
     same_board,
     verdict,
 )
-from pipeline.lower import Call, Place, Program, held_bytes, place_bytes
+from pipeline.lower import Call, Layer, Place, Program, held_bytes, place_bytes
 from pipeline.measure import Measurement, Source
 from pipeline.report import schema
 
@@ -102,6 +102,7 @@ def make_report(
         outputs=_outputs(outputs) if outputs else None,
         figures=tuple(_figure(row) for row in comparison.figures),
         layers=_layers(program, prediction, measurement, estimate),
+        steps=_steps(program, measurement),
         arena=_arena(program),
         accuracy=tuple(_accuracy(found) for found in classifications),
         agreement=schema.AgreementSection(
@@ -272,8 +273,8 @@ def _estimate_notes(estimate: Estimate | None, no_estimate: str) -> list[str]:
 
 
 def _estimated(estimate: Estimate, program: Program, float_analysis: HostAnalysis | None) -> schema.Estimated:
-    if len(estimate.layers) != len(program.calls):
-        raise ValueError(f"{len(estimate.layers)} estimated layers of a program of {len(program.calls)}")
+    if len(estimate.layers) != len(program.layers):
+        raise ValueError(f"{len(estimate.layers)} estimated layers of a program of {len(program.layers)}")
     model, total = estimate.model, estimate.total
     error = estimate.error_percent
     macc = float_analysis.totals.macc if float_analysis else program.macs
@@ -310,12 +311,12 @@ def _estimated(estimate: Estimate, program: Program, float_analysis: HostAnalysi
             "layers": [
                 {
                     **cost(figures),
-                    "index": call.index,
-                    "name": call.name,
-                    "macs": call.macs,
-                    "cycles_per_mac": figures.cycles / call.macs if call.macs else None,
+                    "index": layer.index,
+                    "name": layer.name,
+                    "macs": layer.macs,
+                    "cycles_per_mac": figures.cycles / layer.macs if layer.macs else None,
                 }
-                for call, figures in zip(program.calls, estimate.layers, strict=True)
+                for layer, figures in zip(program.layers, estimate.layers, strict=True)
             ],
             "outside_layers": cost(estimate.outside),
             "functions": [
@@ -404,65 +405,93 @@ def _layers(
     measurement: Measurement | None,
     estimate: Estimate | None,
 ) -> tuple[schema.Layer, ...]:
-    """Per layer; shares are of the sums over layers, so that each column adds up to one."""
-    calls = program.calls
+    """Per layer; a layer that shares its step with others was not measured alone."""
     predicted = prediction.layer_instructions if prediction else ()
-    counts = tuple(layer.median for layer in measurement.layers) if measurement else ()
-    for what, values in (("predicted", predicted), ("measured", counts)):
-        if values and len(values) != len(calls):
-            raise ValueError(f"{len(values)} {what} layers of a program of {len(calls)}")
+    if predicted and len(predicted) != len(program.layers):
+        raise ValueError(f"{len(predicted)} predicted layers of a program of {len(program.layers)}")
+    counts = _counts(program, measurement)
     same_unit = measurement is not None and measurement.source is Source.INSTRUCTIONS
     rows = []
-    for position, call in enumerate(calls):
-        expected = predicted[position] if predicted else None
-        count = counts[position] if counts else None
-        rows.append(
-            schema.Layer(
-                index=call.index,
-                name=call.name,
-                operator=call.operator,
-                kernel=f"{call.library}/{call.kernel}",
-                output_shape=call.writes.shape,
-                output_bytes=place_bytes(call.writes),
-                weights_bytes=call.weights_bytes,
-                macs=call.macs,
-                macs_share=_share(call.macs, program.macs) or 0.0,
-                predicted_instructions=expected,
-                predicted_share=_share(expected, sum(predicted)),
-                count=count,
-                share=_share(count, sum(counts)),
-                count_per_mac=None if count is None or not call.macs else count / call.macs,
-                difference_percent=(
-                    100 * (count - expected) / expected
-                    if same_unit and expected and count is not None
-                    else None
-                ),
-                **_cycles(position, prediction, measurement, estimate),
-                live_bytes=_live_bytes(call),
-                fused=call.fused,
+    for call in program.calls:
+        for layer in call.layers:
+            expected = predicted[layer.index] if predicted else None
+            count = counts[call.index] if counts and len(call.layers) == 1 else None
+            rows.append(
+                schema.Layer(
+                    index=layer.index,
+                    step=call.index,
+                    name=layer.name,
+                    operator=layer.operator,
+                    kernel=f"{layer.library}/{layer.kernel}",
+                    variant=layer.variant,
+                    scratch_bytes=layer.scratch_bytes,
+                    ram_weights_bytes=layer.ram_bytes,
+                    output_shape=layer.writes.shape,
+                    output_bytes=place_bytes(layer.writes),
+                    weights_bytes=layer.weights_bytes,
+                    macs=layer.macs,
+                    macs_share=_share(layer.macs, program.macs) or 0.0,
+                    predicted_instructions=expected,
+                    predicted_share=_share(expected, sum(predicted)),
+                    count=count,
+                    share=_share(count, sum(counts)),
+                    count_per_mac=None if count is None or not layer.macs else count / layer.macs,
+                    difference_percent=(
+                        100 * (count - expected) / expected
+                        if same_unit and expected and count is not None
+                        else None
+                    ),
+                    **_cycles(layer, call, prediction, measurement, estimate),
+                    fused=layer.fused,
+                )
             )
-        )
     return tuple(rows)
 
 
+def _counts(program: Program, measurement: Measurement | None) -> tuple[int, ...]:
+    """What each step was measured to take; empty where nothing was measured."""
+    counts = tuple(step.median for step in measurement.layers) if measurement else ()
+    if counts and len(counts) != len(program.calls):
+        raise ValueError(f"{len(counts)} measured steps of a program of {len(program.calls)}")
+    return counts
+
+
+def _steps(program: Program, measurement: Measurement | None) -> tuple[schema.Step, ...]:
+    counts = _counts(program, measurement)
+    return tuple(
+        schema.Step(
+            index=call.index,
+            name=call.name,
+            layers=tuple(layer.index for layer in call.layers),
+            calls=len(call.portions),
+            count=counts[call.index] if counts else None,
+            share=_share(counts[call.index], sum(counts)) if counts else None,
+            live_bytes=_live_bytes(call),
+        )
+        for call in program.calls
+    )
+
+
 def _cycles(
-    position: int,
+    layer: Layer,
+    call: Call,
     prediction: Prediction | None,
     measurement: Measurement | None,
     estimate: Estimate | None,
 ) -> dict[str, Any]:
     """One layer's cycles as predicted, estimated and measured; compared where they are of one board."""
     forecast = prediction.cycles if prediction else None
-    layer = forecast.layers[position] if forecast else None
-    predicted = layer.cycles if layer else None
-    estimated = estimate.layers[position].cycles if estimate else None
+    own = forecast.layers[layer.index] if forecast else None
+    predicted = own.cycles if own else None
+    estimated = estimate.layers[layer.index].cycles if estimate else None
     counted = measurement is not None and measurement.source is Source.CYCLES
-    measured = measurement.layers[position].median if measurement and counted else None
+    alone = len(call.layers) == 1
+    measured = measurement.layers[call.index].median if measurement and counted and alone else None
     alike = measurement is not None and estimate is not None and measurement.board == estimate.model.board
     return {
         "predicted_cycles": predicted,
-        "predicted_low_cycles": layer.low_cycles if layer else None,
-        "predicted_high_cycles": layer.high_cycles if layer else None,
+        "predicted_low_cycles": own.low_cycles if own else None,
+        "predicted_high_cycles": own.high_cycles if own else None,
         "estimated_cycles": estimated,
         "measured_cycles": measured,
         "estimated_to_predicted_percent": _percent(estimated, predicted)
@@ -502,7 +531,7 @@ def _arena(program: Program) -> schema.Arena:
     inputs = {place.tensor for place in program.inputs}
     outputs = {place.tensor for place in program.outputs}
     moved = {place.tensor for layer in program.layers for place in (*layer.reads, layer.writes)}
-    writers = {layer.writes.tensor: call.index for call in program.calls for layer in call.layers}
+    writers = {layer.writes.tensor: layer.index for layer in program.layers}
     boxes: dict[tuple[int, int, int, int], list[Place]] = {}
     for key, place in places.items():
         extent = (min(lives[key]), max(lives[key]), key[1], held_bytes(place))
@@ -521,6 +550,7 @@ def _arena(program: Program) -> schema.Arena:
                 last=last,
                 written_by=next((writers[p.tensor] for p in alike if p.tensor in writers), None),
                 aliases=tuple(place.tensor for place in alike[1:]),
+                ring_rows=alike[0].ring_rows,
                 role=_role(names, inputs, outputs, moved),
             )
         )
@@ -530,7 +560,7 @@ def _arena(program: Program) -> schema.Arena:
         bytes=program.arena_bytes,
         lower_bound_bytes=program.arena_lower_bound_bytes,
         alignment=program.arena_alignment,
-        peak_layer=live.index(peak) if live else None,
+        peak_step=live.index(peak) if live else None,
         peak_live_bytes=peak,
         tensors=tuple(tensors),
     )

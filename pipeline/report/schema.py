@@ -298,10 +298,26 @@ class FigureSection(Part):
     remark: str = said("Why the others are not compared.")
 
 
-class Layer(Part):
-    """One layer: a call of the generated program."""
+class Step(Part):
+    """What the target runs and measures as one: a layer, or several strip by strip."""
 
-    index: Count = said("Step at which it runs.")
+    index: Count = said("Its place in the order.")
+    name: str = said("Its layer, or the first and the last of them.")
+    layers: tuple[Count, ...] = said("Indices of its layers.")
+    calls: Count = said("Calls of kernels: strips of all its layers.")
+    count: Count | None = perhaps("Measured, in `measured.unit`, median of the runs.")
+    share: Share | None = perhaps("Of the sum over steps.")
+    live_bytes: Count = said("Bytes of the arena that hold something during this step.")
+
+
+class Layer(Part):
+    """One layer of the generated program."""
+
+    index: Count = said("Its place in the order.")
+    step: Count = said("The step that it is part of; layers of one step run strip by strip.")
+    variant: str = said("Which of the kernel's ways was chosen, in words.")
+    scratch_bytes: Count = said("Memory of the arena that its kernel uses for itself.")
+    ram_weights_bytes: Count = said("Constants that are copied to RAM when the target starts.")
     name: str = said("Name in the user's model.")
     operator: str = said("TFLite's name.")
     kernel: str = said("Kernel, as `library/kernel`.")
@@ -312,8 +328,10 @@ class Layer(Part):
     macs_share: Share = said("Of the model's.")
     predicted_instructions: Count | None = perhaps("By the kernel's cost formula.")
     predicted_share: Share | None = perhaps("Of the sum over layers.")
-    count: Count | None = perhaps("Measured, in `measured.unit`, median of the runs.")
-    share: Share | None = perhaps("Of the sum over layers.")
+    count: Count | None = perhaps(
+        "Measured, in `measured.unit`, median of the runs; null where its step has further layers."
+    )
+    share: Share | None = perhaps("Of the sum over steps.")
     count_per_mac: float | None = perhaps("`count` per multiply-accumulate; null for layers without any.")
     difference_percent: float | None = perhaps("Count against prediction, where both are instructions.")
     predicted_cycles: Count | None = perhaps("By the kernel's cost formula, of `predicted.cycles.board`.")
@@ -323,7 +341,6 @@ class Layer(Part):
     measured_cycles: Count | None = perhaps("Counted by the core itself.")
     estimated_to_predicted_percent: float | None = perhaps("Where both are of one board.")
     measured_to_estimated_percent: float | None = perhaps("Where both are of one board.")
-    live_bytes: Count = said("Bytes of the arena that hold something during this layer.")
     fused: tuple[str, ...] = said("Operators of the TFLite file that this layer does as well.")
 
 
@@ -335,9 +352,10 @@ class ArenaTensor(Part):
     dtype: str = said("Element type.")
     bytes: Count = said("Size.")
     offset: Count = said("Bytes from the start of the arena.")
-    first: Count = said("First layer during which it holds its bytes.")
-    last: Count = said("Last layer, inclusive.")
+    first: Count = said("First step during which it holds its bytes.")
+    last: Count = said("Last step, inclusive.")
     written_by: Count | None = perhaps("Layer whose output it is; null for an input and for scratch.")
+    ring_rows: Count | None = perhaps("Rows that are kept at a time, of a map that is a ring.")
     aliases: tuple[str, ...] = said("Further names of the same bytes (a RESHAPE costs nothing).")
     role: Literal["input", "output", "activation", "scratch"] = said("What it is.")
 
@@ -346,9 +364,9 @@ class Arena(Part):
     """The arena over time."""
 
     bytes: Count = said("Size.")
-    lower_bound_bytes: Count = said("No plan for this order of layers can be smaller.")
+    lower_bound_bytes: Count = said("No plan for these steps can be smaller.")
     alignment: Count = said("Of the arena's start.")
-    peak_layer: Count | None = perhaps("The layer that needs most.")
+    peak_step: Count | None = perhaps("The step that needs most.")
     peak_live_bytes: Count = said("What it needs.")
     tensors: tuple[ArenaTensor, ...] = said("Its buffers in order of their lifetimes.")
 
@@ -476,6 +494,7 @@ class Report(Part):
     figures: tuple[FigureSection, ...] = said("Predicted, linked and measured side by side.")
     budget: tuple[BudgetLine, ...] = Field(default=(), description="Limits that were set, each checked.")
     layers: tuple[Layer, ...] = said("Per layer.")
+    steps: tuple[Step, ...] = said("What runs as one, in order.")
     arena: Arena = said("The arena over time.")
     accuracy: tuple[Accuracy, ...] = said("At most three; empty without labels.")
     agreement: AgreementSection | None = perhaps("Float against int8.")

@@ -67,7 +67,8 @@ def test_keys_that_programs_rely_on():
 
 
 def test_layers_by_hand():
-    layers = make_report(**samples.FULL.inputs).layers
+    made = make_report(**samples.FULL.inputs)
+    layers = made.layers
     first, second, add = layers[:3]
     assert first.macs_share == pytest.approx(55_296 / 141_348)
     assert first.predicted_share == pytest.approx(200_000 / 521_000)
@@ -78,7 +79,7 @@ def test_layers_by_hand():
     assert add.count_per_mac is None
     assert sum(layer.share or 0 for layer in layers) == pytest.approx(1)
     # Input 768 + output 2,048; then 2,048 + 1,024; then one buffer in place; then 1,024 + 12; 12 + 3; 3.
-    assert [layer.live_bytes for layer in layers] == [2_816, 3_072, 1_024, 1_036, 15, 3]
+    assert [step.live_bytes for step in made.steps] == [2_816, 3_072, 1_024, 1_036, 15, 3]
 
 
 def test_the_arena_over_time():
@@ -95,7 +96,7 @@ def test_the_arena_over_time():
         "dense_1": (16, 3, 4, 5, "activation", 4, ()),
         "softmax": (16, 3, 5, 5, "output", 5, ()),
     }
-    assert (arena.peak_layer, arena.peak_live_bytes) == (1, 3_072)
+    assert (arena.peak_step, arena.peak_live_bytes) == (1, 3_072)
 
 
 def test_scratch_is_told_from_activations():
@@ -122,7 +123,7 @@ def test_cycles_give_time_and_instructions_do_not():
 
 def test_wrong_number_of_layers_is_refused():
     short = samples.measurement(layers=(Cost((1,)),))
-    with pytest.raises(ValueError, match="1 measured layers of a program of 6"):
+    with pytest.raises(ValueError, match="1 measured steps of a program of 6"):
         make_report(**samples.FULL.but(measurement=short).inputs)
 
 
