@@ -35,7 +35,8 @@ def draw_layer(dice: Dice) -> Layer:
     pads = tuple((dice.integer(0, 3), dice.integer(0, 3)) if dice.chance() else (0, 0) for _ in range(2))
     pool = (dice.integer(1, 3), dice.integer(1, 3)) if dice.chance(0.4) else None
     least = [
-        (window[axis] - 1) * dilation[axis] + 1 + ((pool or (1, 1))[axis] - 1) * stride[axis] for axis in (0, 1)
+        (window[axis] - 1) * dilation[axis] + 1 + ((pool or (1, 1))[axis] - 1) * stride[axis]
+        for axis in (0, 1)
     ]
     height, width = (max(dice.length(least[axis], least[axis] + 12) - sum(pads[axis]), 1) for axis in (0, 1))
     height, width = (max(n, least[axis] - sum(pads[axis])) for axis, n in enumerate((height, width)))
