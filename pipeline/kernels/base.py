@@ -48,8 +48,11 @@ class Candidate:
     """Bytes that one inference reads of an array, by the array's field; of the large arrays."""
     in_ram: frozenset[str] = frozenset()
     """Arrays that are copied to RAM when the target starts."""
+    prepared: Mapping[str, int] = field(default_factory=dict)
+    """Arrays of words in RAM, bytes by field, that `<kernel>_prepare_<library>` makes of the others. It is
+    called with the parameters when the target starts; among these, such an array is None."""
     ram_bytes: int = 0
-    """Of those arrays."""
+    """Of the arrays in RAM of either kind."""
     streams: bool = False
     """Whether rows can be asked for in any portions, in ascending order, from maps that are rings."""
     accumulates: bool = False

@@ -118,7 +118,10 @@ class ArmKernels:
         portions = portions or [Portion(0, height, tuple((0, _rows(x)) for x in inputs))]
         uc = self._processor()
         memory = _Memory(uc)
-        struct = memory.constants(candidate.parameters(), candidate.in_ram)
+        struct = memory.constants(candidate.parameters(), candidate.in_ram, candidate.prepared)
+        if candidate.prepared:
+            prepare = self.symbols[f"{candidate.kernel}_prepare_{candidate.library}"] | 1
+            self._call(uc, memory.words([prepare, struct, *[0] * 7]))
         state = memory.buffer(memory.noise.bytes(candidate.scratch_bytes + candidate.state_bytes))
         maps = [_Map(memory, x, ring_rows) for x in inputs]
         made = _Map(memory, np.zeros(output, np.int8), ring_rows)
@@ -212,12 +215,17 @@ class _Memory:
         self.guards: dict[int, bytes] = {}
 
     def constants(
-        self, parameters: Mapping[str, int | float | np.ndarray | None], in_ram: frozenset[str]
+        self,
+        parameters: Mapping[str, int | float | np.ndarray | None],
+        in_ram: frozenset[str],
+        prepared: Mapping[str, int],
     ) -> int:
-        """A struct in flash; its arrays in flash or in RAM."""
+        """A struct in flash; its arrays in flash or in RAM, where those that are yet to be made are noise."""
         fields = []
         for name, value in parameters.items():
-            if isinstance(value, np.ndarray):
+            if name in prepared:
+                fields.append(self.buffer(self.noise.bytes(prepared[name])))
+            elif isinstance(value, np.ndarray):
                 content = np.ascontiguousarray(value).tobytes()
                 fields.append(self.buffer(content) if name in in_ram else self._place_flash(content))
             else:

@@ -2,79 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from arm import ArmKernels, Portion
+from arm import ArmKernels
 from cases import DICE, Dice, bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
 from hypothesis import HealthCheck, given, settings
+from layers import Layer, check, make_layer
 
-from pipeline.kernels.base import Candidate
 from pipeline.kernels.cortex_m4.conv_2d_winograd4 import Conv2DWinograd4
 from pipeline.kernels.cortex_m4.winograd import Winograd
 from pipeline.operators.base import Activation
-from pipeline.operators.conv_2d import Conv2D
-from pipeline.tensors import Quantization, Tensor
 
 pytestmark = pytest.mark.toolchain
 KERNELS = (Conv2DWinograd4(),)
 EACH_KERNEL = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 FEW = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 SAME = ((1, 1), (1, 1))
 VALID = ((0, 0), (0, 0))
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A convolution, its tensors, and what goes in."""
-
-    op: Conv2D
-    inputs: tuple[Tensor, ...]
-    output: Tensor
-    x: np.ndarray
-
-    def expected(self) -> np.ndarray:
-        weights = self.inputs[1].data
-        assert weights is not None
-        return self.op.reference(self.op.parameters(self.inputs, self.output), self.x, weights)
-
-    def portions(self, counts: Sequence[int]) -> list[Portion]:
-        """Calls of so many rows, from the first count again when they are used up, for all rows."""
-        height, first, made = self.output.shape[1], 0, []
-        while first < height:
-            count = min(counts[len(made) % len(counts)], height - first)
-            made.append(
-                Portion(first, count, (self.op.rows_read(self.inputs, self.output, first, first + count),))
-            )
-            first += count
-        return made
-
-
-def make_layer(
-    x: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    *,
-    zeros: tuple[int, int] = (0, -128),
-    scales: tuple[float, float | tuple[float, ...], float] = (0.05, 0.01, 1.0),
-    **attributes: Any,
-) -> Layer:
-    """`zeros` are those of input and output, `scales` of input, weights and output."""
-    op = Conv2D(**{"pads": SAME, **attributes})
-    weights_scale = scales[1] if isinstance(scales[1], tuple) else (scales[1],)
-    inputs = (
-        Tensor("x", x.shape, "int8", Quantization((scales[0],), zeros[:1])),
-        Tensor("w", weights.shape, "int8", Quantization(weights_scale, (0,) * len(weights_scale)), weights),
-        Tensor("b", bias.shape, "int32", None, bias),
-    )
-    output = Tensor("y", op.output_shape(inputs), "int8", Quantization(scales[2:], zeros[1:]))
-    assert op.problems(inputs, output) == []
-    return Layer(op, inputs, output, x)
 
 
 def draw_layer(dice: Dice, tile: int) -> Layer:
@@ -107,29 +56,13 @@ def draw_layer(dice: Dice, tile: int) -> Layer:
     )
 
 
-def check(
-    arm_kernels: ArmKernels, layer: Layer, candidates: Sequence[Candidate], dice: Dice | None = None
-) -> None:
-    """Each candidate gives the reference's bytes: in one call, and in portions from rings of rows."""
-    expected = layer.expected()
-    for candidate in candidates:
-        called = arm_kernels.run(candidate, [layer.x], layer.output.shape)
-        np.testing.assert_array_equal(called.output, expected, err_msg=candidate.variant)
-    if dice is not None and candidates:
-        portions = layer.portions([dice.integer(1, 5) for _ in range(3)])
-        rows = max(max(portion.count, high - low) for portion in portions for low, high in portion.reads)
-        called = arm_kernels.run(
-            dice.pick(candidates), [layer.x], layer.output.shape, portions=portions, ring_rows=rows
-        )
-        np.testing.assert_array_equal(called.output, expected, err_msg="from rings")
-
-
 @EACH_KERNEL
 @FEW
 @given(dice=DICE)
 def test_any_layer(arm_kernels: ArmKernels, kernel: Winograd, dice: Dice) -> None:
     layer = draw_layer(dice, kernel.algorithm.tile)
-    check(arm_kernels, layer, kernel.candidates(layer.op, layer.inputs, layer.output), dice)
+    candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
+    check(arm_kernels, layer, [dice.pick(candidates) for _ in range(2)] if candidates else [], dice)
 
 
 def typical(
@@ -149,6 +82,7 @@ def typical(
         weights,
         random.integers(-6000, 6000, filters).astype(np.int32),
         **{
+            "pads": SAME,
             "scales": (0.05, tuple(random.uniform(0.005, 0.02, filters)), scale),
             "zeros": (-5, -128),
             **attributes,
@@ -189,10 +123,11 @@ def test_numbers_at_the_ends_of_their_range(
         np.array([0, 100_000, -70_000], np.int32),
         zeros=(zero, 3),
         scales=(0.05, 0.01, 0.05 * 0.01 * 2**17),
+        pads=SAME,
     )
     candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
     assert candidates
-    check(arm_kernels, layer, candidates)
+    check(arm_kernels, layer, candidates[:3])
 
 
 @EACH_KERNEL
@@ -212,11 +147,12 @@ def test_ties_and_left_shifts(
         bias,
         zeros=(7, zero),
         scales=(0.5, 0.25, 0.125 / real),
+        pads=SAME,
         pool=pool,
     )
     candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
     assert candidates
-    check(arm_kernels, layer, candidates)
+    check(arm_kernels, layer, candidates[:1])
 
 
 @EACH_KERNEL
@@ -238,7 +174,7 @@ def test_refuses_what_it_was_not_made_for(kernel: Winograd, attributes: dict[str
     layer = typical(kernel, **attributes)
     assert kernel.candidates(layer.op, layer.inputs, layer.output) == ()
     layer = typical(kernel)
-    assert len(kernel.candidates(layer.op, layer.inputs, layer.output)) == 2
+    assert kernel.candidates(layer.op, layer.inputs, layer.output)
 
 
 @EACH_KERNEL

@@ -363,7 +363,7 @@ def test_the_arena_chart_draws_in_place_hand_overs_without_overlap():
     from pipeline.report.charts import arena_chart
 
     report = make_report(**samples.FULL.inputs)
-    boxes = arena_chart(report.arena, report.layers).boxes
+    boxes = arena_chart(report.arena, report.steps, report.layers).boxes
     thin = {box.tensor.tensor for box in boxes if box.tensor.bytes < 64}
     tall = [box for box in boxes if box.tensor.tensor not in thin]
     assert len(tall) == 4

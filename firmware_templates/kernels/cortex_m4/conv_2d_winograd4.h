@@ -7,7 +7,10 @@ struct conv_2d_winograd4 {
     WINOGRAD_FIELDS
 };
 
-/* Output rows [first, first + count) of y from the rows of x beneath them. scratch: see conv_2d_winograd4.py. */
+/* Makes `transformed`, in RAM, from `weights` and `bias`. */
+void conv_2d_winograd4_prepare_cortex_m4(const struct conv_2d_winograd4 *p);
+
+/* Output rows [first, first + count) of y from the rows of x beneath them. */
 void conv_2d_winograd4_cortex_m4(const struct conv_2d_winograd4 *p, const struct feature_map *x,
                                  const struct feature_map *y, void *scratch, int32_t first, int32_t count);
 

@@ -11,6 +11,9 @@
  * outputs depends on its own three rows of pixels only, whatever the others hold.
  *
  * A patch is told pixel by pixel by a pointer. So a map may be a ring, and pixels in the padding are all the same one.
+ *
+ * U is a constant, or made when the target starts (the kernel's _prepare), or for each call: then all blocks of a call
+ * use the U of a pair of channels before the next is made.
  */
 #ifndef KERNELS_WINOGRAD_H
 #define KERNELS_WINOGRAD_H
@@ -25,7 +28,10 @@
     int32_t pool; /* 2: the maximum of 2 x 2 outputs; 1: none */                                                \
     int32_t input_zero;                                                                                         \
     int32_t clamped;            /* 0: only to int8, at whose lower end the output's zero point lies */          \
+    int32_t blocks;             /* that share a pass over the weights */                                         \
     const int32_t *transformed; /* U[pair of channels][position]{start[2], [input channels / 2][2] of int16[2]} */ \
+    const int8_t *weights;      /* else, or to make U from: [channel][3][3][input channel] */                   \
+    const int32_t *bias;        /* with them: starts of the position at which the bias enters */                \
     const int32_t *rescaling;   /* [channel]{multiplier, addend, bytes shift, away, down, up} */
 
 /* Scales, clamps and stores a block of sums M, of one or two channels (see the kernels' assembly). */

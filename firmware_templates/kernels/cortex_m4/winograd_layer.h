@@ -1,16 +1,18 @@
-/* The C half of a Winograd kernel, told by winograd.h. It is included once by each kernel, which defines TILE and,
- * as WINOGRAD(part), its name with something behind it. */
+/* The C half of a Winograd kernel, told by winograd.h. It is included once by each kernel, which defines TILE,
+ * LOW_LANE_OFFSET (see its assembly), `transform_filter` and, as WINOGRAD(part), its name with something behind it. */
 
 enum {
     PATCH = TILE + 2,
+    POSITIONS = PATCH * PATCH,
     TILES = 4, /* in a block */
-    ROOM = 2 * PATCH * PATCH, /* words that the transform of a patch needs */
-    SUM_WORDS = PATCH * PATCH * TILES * 2,
+    SUM_WORDS = POSITIONS * TILES * 2,
+    ROOM = 2 * POSITIONS, /* words that the transform of a patch needs */
+    ROWS = TILES * (TILE + 1) + 1, /* pointers to the rows of a block's tiles, with nulls */
 };
 
 /* The assembly half. */
 void WINOGRAD(_input)(const int8_t *const *pixels, int32_t *v, int32_t channels);
-const int32_t *WINOGRAD(_multiply)(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps);
+void WINOGRAD(_multiply)(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps);
 winograd_output WINOGRAD(_plain), WINOGRAD(_clamped), WINOGRAD(_pooled);
 
 static inline int32_t smaller(int32_t a, int32_t b)
@@ -21,6 +23,59 @@ static inline int32_t smaller(int32_t a, int32_t b)
 static inline int32_t larger(int32_t a, int32_t b)
 {
     return a > b ? a : b;
+}
+
+/* Words of U for a pair of channels. */
+static inline int32_t pair_words(const struct WINOGRAD() *p)
+{
+    return POSITIONS * (2 + p->input_channels);
+}
+
+/* G w G^T of one input channel, whose taps lie `step` bytes apart. */
+static void transform_weights(const int8_t *w, int32_t step, int32_t u[POSITIONS])
+{
+    int32_t columns[3][PATCH];
+
+    for (int32_t x = 0; x < 3; x++)
+        transform_filter(w[x * step], w[(3 + x) * step], w[(6 + x) * step], columns[x]);
+    for (int32_t i = 0; i < PATCH; i++)
+        transform_filter(columns[0][i], columns[1][i], columns[2][i], u + i * PATCH);
+}
+
+/* U of channels `channel` and the next (if there is none, of the same one again). */
+static void transform_pair(const struct WINOGRAD() *p, int32_t channel, uint32_t *u)
+{
+    int32_t position_words = 2 + p->input_channels;
+
+    for (int32_t o = 0; o < 2; o++, u++) {
+        int32_t filter = smaller(channel + o, p->output_channels - 1);
+        const int8_t *w = p->weights + filter * 9 * p->input_channels;
+
+        for (int32_t i = 0; i < POSITIONS; i++)
+            u[i * position_words] = i == PATCH + 1 ? (uint32_t)p->bias[filter] : 0;
+        for (int32_t k = 0; k < p->input_channels / 2; k++) {
+            int32_t low[POSITIONS], high[POSITIONS], lowest = k / 2 * 4 + k % 2;
+            uint32_t *start = u;
+
+            transform_weights(w + lowest, p->input_channels, low);
+            transform_weights(w + lowest + 2, p->input_channels, high);
+            for (int32_t i = 0; i < POSITIONS; i++) {
+                start[0] -= LOW_LANE_OFFSET * (uint32_t)low[i];
+                start[2 + 2 * k] = (uint32_t)high[i] << 16 | (uint16_t)low[i];
+                start += position_words;
+            }
+        }
+    }
+}
+
+void WINOGRAD(_prepare_cortex_m4)(const struct WINOGRAD() *p)
+{
+    uint32_t *u = (uint32_t *)p->transformed; /* in RAM here */
+
+    for (int32_t channel = 0; channel < p->output_channels; channel += 2) {
+        transform_pair(p, channel, u);
+        u += pair_words(p);
+    }
 }
 
 /* Pointers to the pixels of the patch whose first row and column are `top` and `left`. */
@@ -56,43 +111,92 @@ static inline void fill_padding(const struct WINOGRAD() *p, int32_t *padding)
         padding[i] = four;
 }
 
+/* Copies what is a multiple of eight words. */
+static RAMCODE void copy_eights(int32_t *to, const int32_t *from, int32_t words)
+{
+    struct eight {
+        int32_t word[8];
+    };
+
+    for (int32_t i = 0; i < words; i += 8)
+        *(struct eight *)(to + i) = *(const struct eight *)(from + i);
+}
+
+/* U of a pair of channels, in `room` where it is not used where it lies. */
+static RAMCODE const int32_t *find_weights(const struct WINOGRAD() *p, int32_t channel, int32_t *room)
+{
+    const int32_t *u;
+
+    if (p->transformed == 0) {
+        transform_pair(p, channel, (uint32_t *)room);
+        return room;
+    }
+    u = p->transformed + channel / 2 * pair_words(p);
+    if (p->blocks == 1)
+        return u;
+    copy_eights(room, u, pair_words(p));
+    return room;
+}
+
+/* The tiles of one call. */
+struct walk {
+    int32_t first, height, width; /* outputs before pooling: the first row, and how many rows and columns */
+    int32_t top, left;            /* of the next tile, from the first row on */
+};
+
+/* V of the next block, and where its rows go. */
+static RAMCODE void transform_block(const struct WINOGRAD() *p, const struct feature_map *x, const struct feature_map *y,
+                                    struct walk *walk, int32_t *room, int32_t *v, int8_t **rows)
+{
+    const int8_t **pixels = (const int8_t **)room;
+    int32_t *padding = room + POSITIONS + ROOM;
+    int32_t halved = p->pool - 1; /* by pooling: 1, else 0 */
+
+    fill_padding(p, padding);
+    for (int32_t tile = 0; tile < TILES && walk->top < walk->height; tile++) {
+        int32_t row = walk->first + larger(smaller(walk->top, walk->height - TILE), 0);
+        int32_t column = smaller(walk->left, walk->width - TILE);
+
+        find_patch(p, x, row - p->pad_top, column - p->pad_left, (const int8_t *)padding, pixels);
+        WINOGRAD(_input)(pixels, v + tile, p->input_channels);
+        rows = find_rows(p, y, row >> halved, smaller(walk->height, TILE) >> halved, column >> halved, rows);
+        walk->left += TILE;
+        if (walk->left >= walk->width) {
+            walk->left = 0;
+            walk->top += TILE;
+        }
+    }
+    *rows = 0;
+}
+
 RAMCODE void WINOGRAD(_cortex_m4)(const struct WINOGRAD() *p, const struct feature_map *x,
                                   const struct feature_map *y, void *scratch, int32_t first, int32_t count)
 {
-    /* The sums, or before there are any: pixels, room for the transform, a pixel of padding; then V. */
+    /* The sums, or before there are any: pixels, room for the transform, a pixel of padding. Then V and rows of each
+     * block, then U of a pair of channels where it is made or copied. */
     int32_t *sums = scratch;
-    const int8_t **pixels = scratch;
-    int32_t *padding = sums + PATCH * PATCH + ROOM;
-    int32_t *v = sums + larger(SUM_WORDS, PATCH * PATCH + ROOM + p->input_channels / 4);
-    int8_t *rows[TILES * (TILE + 1) + 1];
+    int32_t *v = sums + larger(SUM_WORDS, POSITIONS + ROOM + p->input_channels / 4);
+    int32_t v_words = POSITIONS * TILES * (p->input_channels / 2);
+    int8_t **rows = (int8_t **)(v + p->blocks * v_words);
+    int32_t *room = (int32_t *)(rows + p->blocks * ROWS);
     winograd_output *output = p->pool == 2 ? WINOGRAD(_pooled) : p->clamped ? WINOGRAD(_clamped) : WINOGRAD(_plain);
-    int32_t halved = p->pool - 1; /* by pooling: 1, else 0 */
-    int32_t height = count << halved, width = p->output_width << halved;
-    int32_t top = 0, left = 0; /* of the next tile, from the first row asked for */
+    struct walk walk = {first * p->pool, count * p->pool, p->output_width * p->pool, 0, 0};
 
-    while (top < height) {
-        const int32_t *u = p->transformed, *rescaling = p->rescaling;
-        int8_t **end = rows;
+    while (walk.top < walk.height) {
+        int32_t blocks = 0;
 
-        fill_padding(p, padding);
-        for (int32_t tile = 0; tile < TILES && top < height; tile++) {
-            int32_t row = (first << halved) + larger(smaller(top, height - TILE), 0);
-            int32_t column = smaller(left, width - TILE);
-
-            find_patch(p, x, row - p->pad_top, column - p->pad_left, (const int8_t *)padding, pixels);
-            WINOGRAD(_input)(pixels, v + tile, p->input_channels);
-            end = find_rows(p, y, row >> halved, smaller(height, TILE) >> halved, column >> halved, end);
-            left += TILE;
-            if (left >= width) {
-                left = 0;
-                top += TILE;
-            }
-        }
-        *end = 0;
+        do {
+            transform_block(p, x, y, &walk, sums, v + blocks * v_words, rows + blocks * ROWS);
+            blocks++;
+        } while (blocks < p->blocks && walk.top < walk.height);
         for (int32_t channel = 0; channel < p->output_channels; channel += 2) {
-            u = WINOGRAD(_multiply)(v, u, sums, p->input_channels / 2);
-            output(sums, rescaling, rows, p->output_channels, smaller(p->output_channels - channel, 2));
-            rescaling += 6;
+            const int32_t *u = find_weights(p, channel, room);
+
+            for (int32_t block = 0; block < blocks; block++) {
+                WINOGRAD(_multiply)(v + block * v_words, u, sums, p->input_channels / 2);
+                output(sums, p->rescaling + 3 * channel, rows + block * ROWS, p->output_channels,
+                       smaller(p->output_channels - channel, 2));
+            }
         }
     }
 }

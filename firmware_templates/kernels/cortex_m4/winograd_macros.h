@@ -49,8 +49,8 @@
     .equ MULTIPLY_STEP_BYTES, 48
     .equ MULTIPLY_STEPS, 16
 
-    /* const int32_t *name(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps): steps even;
-     * returns the end of what it used of u. V is [k][position][tile], U [position]{start[2], [k][2]}.
+    /* void name(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps): steps even.
+     * V is [k][position][tile], U [position]{start[2], [k][2]}.
      * On the stack: where M is written next, from the end of V's positions back to the next one, further rounds
      * of the loop for a position, end of M, rounds left, entry to the loop. Products leave the flags alone: Z says
      * in the loop whether this is the last round. */
@@ -115,7 +115,6 @@
     str  r2, [sp]
     add  r0, r3
     bne.w .Lposition_\name
-    mov  r0, r1
     add  sp, #28
     pop  {r4-r11, pc}
     end_function \name

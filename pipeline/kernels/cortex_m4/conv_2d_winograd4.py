@@ -8,16 +8,18 @@ from pipeline.kernels.cortex_m4.winograd import Algorithm, Winograd
 
 # Instructions and cycles of each of the features that a layer is counted by.
 COSTS = {
-    "calls": (40.0, 60.0),
-    "blocks": (100.0, 150.0),
-    "tiles": (300.0, 450.0),
-    "patches": (750.0, 860.0),
-    "pairs": (80.0, 110.0),
-    "positions": (19.0, 31.0),
+    "calls": (107.2, 143.3),
+    "tiles": (528.7, 702.9),
+    "patches": (646.4, 825.6),
+    "positions": (17.3, 32.2),
+    "rounds": (3.9, 5.8),
     "products": (13.0, 16.0),
-    "plain": (260.0, 330.0),
-    "clamped": (300.0, 380.0),
-    "pooled": (250.0, 330.0),
+    "outputs": (121.2, 123.9),
+    "plain": (39.2, 50.4),
+    "clamped": (63.9, 74.9),
+    "pooled": (80.4, 91.3),
+    "copied": (1.0, 2.5),
+    "made": (4.0, 5.0),
 }
 
 

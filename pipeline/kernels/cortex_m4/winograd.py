@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -17,6 +18,12 @@ from pipeline.tensors import Tensor
 
 TILES = 4
 """Tiles in a block."""
+STEPS_UNROLLED = 16
+"""Products of one round of the kernels' inner loop."""
+GEOMETRY = (
+    "input_height input_width input_channels output_height output_width output_channels pad_top pad_left"
+).split()
+"""The first fields of the struct, which CONV_2D's parameters have under the same names."""
 INT32 = np.iinfo(np.int32)
 INT16 = np.iinfo(np.int16)
 
@@ -48,15 +55,6 @@ class Algorithm:
         g = self.weights_transform
         u: np.ndarray = np.einsum("iy,jx,oyxc->ijoc", g, g, weights, optimize=True)
         return u
-
-    def transformed_bytes(self, filters: int, channels: int) -> int:
-        """What U takes with its starts: int16, filters in pairs."""
-        return -(-filters // 2) * self.positions * (8 + 4 * channels)
-
-    def scratch_bytes(self, channels: int) -> int:
-        """V and M of a block. Before there is M, its room is that of pointers, half a patch and padding."""
-        transformed = 4 * self.positions * TILES * (channels // 2)
-        return max(4 * self.positions * TILES * 2, 12 * self.positions + channels) + transformed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +106,173 @@ class Rescaling:
         return _wrapped(np.stack([self.multiplier, self.addend, packed], axis=1))
 
 
+class U(Enum):
+    """Where transformed weights come from, in words."""
+
+    CONSTANT = "weights transformed"
+    PREPARED = "weights transformed at start"
+    MADE = "weights transformed at each call"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """A convolution as the kernels see it. A strip is a row of tiles over the whole width."""
+
+    algorithm: Algorithm
+    fields: Parameters
+    """Of CONV_2D."""
+    weights: np.ndarray
+    """(filters, 3, 3, channels), int64."""
+
+    @property
+    def filters(self) -> int:
+        return int(self.weights.shape[0])
+
+    @property
+    def channels(self) -> int:
+        return int(self.weights.shape[3])
+
+    @property
+    def pool(self) -> int:
+        return integer(self.fields, "pool_height")
+
+    @property
+    def transformed_bytes(self) -> int:
+        """What U takes with its starts: int16, filters in pairs."""
+        return -(-self.filters // 2) * self._pair_bytes
+
+    @property
+    def _pair_bytes(self) -> int:
+        return self.algorithm.positions * (8 + 4 * self.channels)
+
+    def scratch_bytes(self, blocks: int, has_room: bool) -> int:
+        """M, or before there is any, in its place, pointers, half a patch and padding; then V and pointers to
+        the rows of each block; then perhaps room for U of a pair of filters."""
+        positions, tile = self.algorithm.positions, self.algorithm.tile
+        sums = max(4 * positions * TILES * 2, 12 * positions + self.channels)
+        block = 4 * positions * TILES * (self.channels // 2) + 4 * (TILES * (tile + 1) + 1)
+        return sums + blocks * block + has_room * self._pair_bytes
+
+    # --- tiles ----------------------------------------------------------------------------------------
+
+    def _across(self) -> int:
+        return -(-integer(self.fields, "output_width") * self.pool // self.algorithm.tile)
+
+    def strips(self) -> int:
+        return -(-integer(self.fields, "output_height") * self.pool // self.algorithm.tile)
+
+    def strips_of_a_block(self) -> int:
+        """The least that fill a block, or all."""
+        return min(-(-TILES // self._across()), self.strips())
+
+    def rows(self, strips: int) -> int:
+        """Rows of the output that so many strips make."""
+        return min(strips * self.algorithm.tile // self.pool, integer(self.fields, "output_height"))
+
+    def blocks(self, strips: int) -> int:
+        return -(-strips * self._across() // TILES)
+
+    def _calls(self, strips: int) -> list[int]:
+        """Rows of outputs before pooling, by the call."""
+        height, rows = integer(self.fields, "output_height"), self.rows(strips)
+        return [min(rows, height - first) * self.pool for first in range(0, height, rows)]
+
+    def _tiles(self, strips: int) -> list[int]:
+        """The same in tiles."""
+        return [-(-rows // self.algorithm.tile) * self._across() for rows in self._calls(strips)]
+
+    def passes(self, strips: int, blocks: int) -> int:
+        """How often all of U is used, in calls of so many strips, for so many blocks at a time."""
+        return sum(-(-tiles // (TILES * blocks)) for tiles in self._tiles(strips))
+
+    def features(self, u: U, strips: int, blocks: int) -> dict[str, int]:
+        """How many there are of each of the things that the layer's cost is made of."""
+        tiles = self._tiles(strips)
+        pairs = -(-self.filters // 2)
+        positions = sum(-(-each // TILES) for each in tiles) * pairs * self.algorithm.positions
+        steps = self.channels // 2
+        stored = sum(
+            each * min(rows, self.algorithm.tile) // self.pool
+            for each, rows in zip(tiles, self._calls(strips), strict=True)
+        )
+        form = "pooled" if self.pool > 1 else "clamped" if self._rescaling().clamped else "plain"
+        used = self.passes(strips, blocks) * pairs * self.algorithm.positions * self.channels
+        ways = {"made": u is U.MADE, "copied": u is U.CONSTANT and blocks > 1}
+        return {
+            "calls": len(tiles),
+            "tiles": sum(tiles),
+            "patches": sum(tiles) * self.channels // 4,
+            "positions": positions,
+            "rounds": positions * ((steps - 2) // STEPS_UNROLLED),
+            "products": positions * steps,
+            "outputs": sum(tiles) * self.filters,
+            form: stored * self.filters,
+            **{name: used for name, so in ways.items() if so},
+        }
+
+    # --- numbers --------------------------------------------------------------------------------------
+
+    def _rescaling(self) -> Rescaling:
+        return Rescaling.of(self.fields, self.algorithm.product_bits)
+
+    def is_exact(self) -> bool:
+        """Whether no number can leave its type, whatever the input.
+
+        What is summed in int32 may wrap on the way, as only the scaled sum in the end has to fit.
+        """
+        taps = self.weights.reshape(self.filters, -1)
+        positive, negative = (np.where(sign * taps > 0, taps, 0).sum(axis=1) for sign in (1, -1))
+        zero, bias = integer(self.fields, "input_zero"), array(self.fields, "bias").astype(np.int64)
+        # Padding contributes nothing, which lies between the two, since the zero point is an int8.
+        highest = bias + positive * (127 - zero) + negative * (-128 - zero)
+        lowest = bias + positive * (-128 - zero) + negative * (127 - zero)
+        gain = 1 << self.algorithm.product_bits
+        in_range = self._rescaling().in_range(lowest * gain, highest * gain)
+        return in_range and _fits(self.algorithm.transform(self.weights), INT16)
+
+    def parameters(self, u: U, blocks: int) -> Parameters:
+        """The fields of the kernel's struct, in its order."""
+        scaling = self._rescaling()
+        plain = u is not U.CONSTANT
+        return {
+            **{name: self.fields[name] for name in GEOMETRY},
+            "pool": self.pool,
+            "input_zero": self.fields["input_zero"],
+            "clamped": int(scaling.clamped),
+            "blocks": blocks,
+            "transformed": None if plain else self._transformed(),
+            "weights": self.weights.astype(np.int8) if plain else None,
+            "bias": _wrapped(self._bias()) if plain else None,
+            "rescaling": scaling.words(),
+        }
+
+    def _bias(self) -> np.ndarray:
+        """Where the bias enters a sum starts from it, less what the input's zero point contributes."""
+        zero = integer(self.fields, "input_zero") + self.algorithm.input_offset
+        bias = array(self.fields, "bias").astype(np.int64) - zero * self.weights.sum(axis=(1, 2, 3))
+        scaled: np.ndarray = self.algorithm.bias_gain * bias
+        return scaled
+
+    def _transformed(self) -> np.ndarray:
+        """U: (pairs of filters, positions, 2 + channels) words of int32.
+
+        A position begins with what its two sums start from: position (1, 1) with the bias, each with less
+        what the input's transform adds to low lanes. Then come, by two input channels, words of both filters.
+        """
+        size, pairs = self.algorithm.tile + 2, -(-self.filters // 2)
+        u = np.zeros((size, size, 2 * pairs, self.channels // 4, 2, 2), np.int64)
+        # Channels 4n .. 4n + 3 as (low, high) lanes of words (4n, 4n + 2) and (4n + 1, 4n + 3).
+        u[:, :, : self.filters] = self.algorithm.transform(self.weights).reshape(
+            size, size, self.filters, -1, 2, 2
+        )
+        low, high = u[..., 0, :], u[..., 1, :]
+        starts = -self.algorithm.low_lane_offset * low.sum(axis=(3, 4))
+        starts[1, 1, : self.filters] += self._bias()
+        words = (high << 16 | low & 0xFFFF).reshape(self.algorithm.positions, pairs, 2, -1)
+        starts = starts.reshape(self.algorithm.positions, pairs, 2, 1)
+        return _wrapped(np.concatenate([starts, words], axis=3).transpose(1, 0, 3, 2))
+
+
 class Winograd(Kernel):
     """3 x 3 convolutions with stride 1, in tiles."""
 
@@ -118,35 +283,55 @@ class Winograd(Kernel):
     @property
     @abstractmethod
     def costs(self) -> Mapping[str, tuple[float, float]]:
-        """Instructions and cycles of each of `count_features`, fitted on layers that were run."""
+        """Instructions and cycles of each of `Layer.features`, fitted on layers that were run."""
 
     def candidates(
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> tuple[Candidate, ...]:
+        """U in flash, copied to RAM, made in RAM when the target starts; or, with several strips of tiles a
+        call, for all blocks of a call at once: copied from flash, or made from plain weights."""
         if not isinstance(op, Conv2D) or not _takes(self.algorithm, op, inputs, output):
             return ()
-        fields = op.parameters(inputs, output)
         weights = constant(present(inputs[1])).astype(np.int64)
-        if not _is_exact(self.algorithm, fields, weights):
+        layer = Layer(self.algorithm, op.parameters(inputs, output), weights)
+        if not layer.is_exact():
             return ()
-        filters, _, _, channels = weights.shape
-        rows = _rows_per_call(self.algorithm, fields)
-        counts = count_features(self.algorithm, fields, channels, rows)
-        instructions, cycles = (sum(n * self.costs[name][i] for name, n in counts.items()) for i in (0, 1))
-        transformed_bytes = self.algorithm.transformed_bytes(filters, channels)
-        in_flash = Candidate(
+        once = layer.strips_of_a_block()
+        in_flash = self._candidate(layer, U.CONSTANT, once, blocks=1)
+        several = {min(strips, layer.strips()) for strips in (once, 2 * once, layer.strips())}
+        return (
+            in_flash,
+            in_flash.in_ram_too({"transformed": layer.transformed_bytes}),
+            self._candidate(layer, U.PREPARED, once, blocks=1),
+            *(
+                self._candidate(layer, u, strips, layer.blocks(strips))
+                for strips in sorted(several)
+                for u in (U.CONSTANT, U.MADE)
+                if u is U.MADE or layer.blocks(strips) > 1
+            ),
+        )
+
+    def _candidate(self, layer: Layer, u: U, strips: int, blocks: int) -> Candidate:
+        features = layer.features(u, strips, blocks)
+        instructions, cycles = (sum(n * self.costs[name][i] for name, n in features.items()) for i in (0, 1))
+        plain = u is not U.CONSTANT
+        field, size = ("weights", layer.weights.size) if plain else ("transformed", layer.transformed_bytes)
+        prepared = {"transformed": layer.transformed_bytes} if u is U.PREPARED else {}
+        return Candidate(
             library="cortex_m4",
             kernel=self.name,
-            variant="weights transformed",
-            parameters=lambda: _parameters(self.algorithm, fields, weights),
+            variant=u.value if blocks == 1 else f"{u.value}, for {blocks} blocks of tiles",
+            parameters=lambda: layer.parameters(u, blocks),
             cost=Cost(instructions, cycles),
-            scratch_bytes=self.algorithm.scratch_bytes(channels),
-            weights_bytes=transformed_bytes + 12 * filters,
-            streamed={"transformed": counts["blocks"] * transformed_bytes},
+            features=features,
+            scratch_bytes=layer.scratch_bytes(blocks, has_room=u is U.MADE or blocks > 1),
+            weights_bytes=size + (16 if plain else 12) * layer.filters,
+            streamed={} if prepared else {field: layer.passes(strips, blocks) * size},
+            prepared=prepared,
+            ram_bytes=sum(prepared.values()),
             streams=True,
-            rows_per_call=rows,
+            rows_per_call=layer.rows(strips),
         )
-        return in_flash, in_flash.in_ram_too({"transformed": transformed_bytes})
 
 
 def _takes(algorithm: Algorithm, op: Conv2D, inputs: Sequence[Tensor | None], output: Tensor) -> bool:
@@ -159,94 +344,6 @@ def _takes(algorithm: Algorithm, op: Conv2D, inputs: Sequence[Tensor | None], ou
         and op.pool in {None, (1, 1), (2, 2)}
         and output.shape[2] * (op.pool or (1, 1))[1] >= algorithm.tile
     )
-
-
-def _is_exact(algorithm: Algorithm, fields: Parameters, weights: np.ndarray) -> bool:
-    """Whether no number of a layer can leave its type, whatever the input.
-
-    What is summed in int32 may wrap on the way, as only the scaled sum in the end has to fit.
-    """
-    taps = weights.reshape(len(weights), -1)
-    positive, negative = (np.where(sign * taps > 0, taps, 0).sum(axis=1) for sign in (1, -1))
-    zero, bias = integer(fields, "input_zero"), array(fields, "bias").astype(np.int64)
-    # Padding contributes nothing, which lies between the two, since the zero point is an int8.
-    highest = bias + positive * (127 - zero) + negative * (-128 - zero)
-    lowest = bias + positive * (-128 - zero) + negative * (127 - zero)
-    gain = 1 << algorithm.product_bits
-    in_range = Rescaling.of(fields, algorithm.product_bits).in_range(lowest * gain, highest * gain)
-    return in_range and _fits(algorithm.transform(weights), INT16)
-
-
-def _parameters(algorithm: Algorithm, fields: Parameters, weights: np.ndarray) -> Parameters:
-    """The fields of the kernel's struct, in its order."""
-    scaling = Rescaling.of(fields, algorithm.product_bits)
-    same = (
-        "input_height input_width input_channels output_height output_width output_channels pad_top pad_left"
-    )
-    return {
-        **{name: fields[name] for name in same.split()},
-        "pool": fields["pool_height"],
-        "input_zero": fields["input_zero"],
-        "clamped": int(scaling.clamped),
-        "transformed": _pack(algorithm, fields, weights),
-        "rescaling": scaling.words(),
-    }
-
-
-def _pack(algorithm: Algorithm, fields: Parameters, weights: np.ndarray) -> np.ndarray:
-    """U as the kernel reads it: (pairs of filters, positions, 2 + channels) words of int32.
-
-    A position begins with what its two sums start from: there the bias enters, and what the input's
-    transform has added to its lanes goes. Then come, by two input channels, the words of both filters.
-    """
-    filters, _, _, channels = weights.shape
-    size, pairs = algorithm.tile + 2, -(-filters // 2)
-    u = np.zeros((size, size, 2 * pairs, channels // 4, 2, 2), np.int64)
-    # Channels 4n .. 4n + 3 as (low, high) lanes of words (4n, 4n + 2) and (4n + 1, 4n + 3).
-    u[:, :, :filters] = algorithm.transform(weights).reshape(size, size, filters, -1, 2, 2)
-    low, high = u[..., 0, :], u[..., 1, :]
-    starts = -algorithm.low_lane_offset * low.sum(axis=(3, 4))
-    zero = integer(fields, "input_zero") + algorithm.input_offset
-    bias = array(fields, "bias").astype(np.int64) - zero * weights.sum(axis=(1, 2, 3))
-    starts[1, 1, :filters] += algorithm.bias_gain * bias
-    words = (high << 16 | low & 0xFFFF).reshape(algorithm.positions, pairs, 2, -1)
-    starts = starts.reshape(algorithm.positions, pairs, 2, 1)
-    return _wrapped(np.concatenate([starts, words], axis=3).transpose(1, 0, 3, 2))
-
-
-def _rows_per_call(algorithm: Algorithm, fields: Parameters) -> int:
-    """Rows of the (pooled) output: a strip of tiles, or some where a strip has less than a block."""
-    pool = integer(fields, "pool_height")
-    across = -(-integer(fields, "output_width") * pool // algorithm.tile)
-    strips = -(-TILES // across)
-    return min(strips * algorithm.tile // pool, integer(fields, "output_height"))
-
-
-def count_features(
-    algorithm: Algorithm, fields: Parameters, channels: int, rows_per_call: int
-) -> dict[str, int]:
-    """How many of each of the things that a layer's cost is made of, in calls of so many rows."""
-    height, width, filters, pool = (
-        integer(fields, name) for name in ("output_height", "output_width", "output_channels", "pool_height")
-    )
-    calls = [min(rows_per_call, height - first) * pool for first in range(0, height, rows_per_call)]
-    across = -(-width * pool // algorithm.tile)
-    tiles = [-(-rows // algorithm.tile) * across for rows in calls]
-    blocks = sum(-(-each // TILES) for each in tiles)
-    pairs = -(-filters // 2)
-    stored = "pooled" if pool == 2 else "clamped" if Rescaling.of(fields, 1).clamped else "plain"
-    counts = dict.fromkeys(("plain", "clamped", "pooled"), 0)
-    counts[stored] = sum(tiles) * filters
-    return {
-        "calls": len(calls),
-        "blocks": blocks,
-        "tiles": sum(tiles),
-        "patches": sum(tiles) * channels // 4,
-        "pairs": blocks * pairs,
-        "positions": blocks * pairs * algorithm.positions,
-        "products": blocks * pairs * algorithm.positions * channels // 2,
-        **counts,
-    }
 
 
 def _fits(numbers: np.ndarray, kind: np.iinfo) -> bool:
