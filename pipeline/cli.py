@@ -107,6 +107,10 @@ RunFrom = Annotated[
     CodeInRam | None,
     typer.Option("--code-in-ram", help="auto: what asks for it, where RAM is fetched from without waiting"),
 ]
+WeightsRegion = Annotated[
+    str | None,
+    typer.Option("--weights-region", help="memory region of the board that all weights are copied into"),
+]
 Runner = Annotated[
     str | None, typer.Option("--runner", help="unicorn, renode, qemu, host, serial; see `boards`")
 ]
@@ -380,6 +384,7 @@ def generate(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    weights_region: WeightsRegion = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -390,7 +395,7 @@ def generate(
     settings = _settings(
         config, model=model, board=board, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, output=output,
+        code_in_ram=code_in_ram, weights_region=weights_region, output=output,
     )  # fmt: skip
     with _progress() as progress:
         folder, generated = generate_sources(settings, progress)
@@ -423,6 +428,7 @@ def build(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    weights_region: WeightsRegion = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -440,6 +446,7 @@ def build(
         max_ram=max_ram,
         max_flash=max_flash,
         code_in_ram=code_in_ram,
+        weights_region=weights_region,
         output=output,
     )
     with _progress() as progress:
@@ -485,6 +492,7 @@ def run(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    weights_region: WeightsRegion = None,
     inferences: Inferences = None,
     output: Output = None,
     config: Config = None,
@@ -497,7 +505,7 @@ def run(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, inferences=inferences, output=output,
+        code_in_ram=code_in_ram, weights_region=weights_region, inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         executed = run_image(settings, progress)
@@ -550,6 +558,7 @@ def deploy(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    weights_region: WeightsRegion = None,
     estimate_for: EstimateFor = None,
     inferences: Inferences = None,
     output: Output = None,
@@ -564,8 +573,8 @@ def deploy(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, estimate_for=estimate_for, inferences=inferences,
-        output=output,
+        code_in_ram=code_in_ram, weights_region=weights_region, estimate_for=estimate_for,
+        inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files = deploy_model(settings, progress)
@@ -591,6 +600,7 @@ def flash(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    weights_region: WeightsRegion = None,
     output: Output = None,
     config: Config = None,
     verbose: Verbose = False,
@@ -601,7 +611,7 @@ def flash(
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, baud=baud, samples=samples,
         preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, output=output,
+        code_in_ram=code_in_ram, weights_region=weights_region, output=output,
     )  # fmt: skip
     with _progress() as progress:
         flashed = flash_model(settings, progress, _shown(verbose))
@@ -688,6 +698,7 @@ def measure(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     code_in_ram: RunFrom = None,
+    weights_region: WeightsRegion = None,
     inferences: Inferences = None,
     runs: Runs = None,
     output: Output = None,
@@ -702,8 +713,8 @@ def measure(
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
         samples=samples, preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram,
-        inferences=inferences, timed_runs=runs, output=output,
+        code_in_ram=code_in_ram, weights_region=weights_region, inferences=inferences, timed_runs=runs,
+        output=output,
     )  # fmt: skip
     with _progress() as progress:
         report, files, flashed = measure_model(settings, progress, _shown(verbose))
