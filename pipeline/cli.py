@@ -117,6 +117,10 @@ RunFrom = Annotated[
     CodeInRam | None,
     typer.Option("--code-in-ram", help="auto: what asks for it, where RAM is fetched from without waiting"),
 ]
+WeightsRegion = Annotated[
+    str | None,
+    typer.Option("--weights-region", help="memory region of the board that all weights are copied into"),
+]
 Runner = Annotated[
     str | None, typer.Option("--runner", help="unicorn, renode, qemu, host, serial; see `boards`")
 ]
@@ -400,6 +404,7 @@ def generate(
     code_in_ram: RunFrom = None,
     allocate_input: AllocateInput = None,
     allocate_output: AllocateOutput = None,
+    weights_region: WeightsRegion = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -410,7 +415,8 @@ def generate(
     settings = _settings(
         config, model=model, board=board, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        code_in_ram=code_in_ram, weights_region=weights_region,
+        allocate_input=allocate_input, allocate_output=allocate_output,
         output=output,
     )  # fmt: skip
     with _progress() as progress:
@@ -446,6 +452,7 @@ def build(
     code_in_ram: RunFrom = None,
     allocate_input: AllocateInput = None,
     allocate_output: AllocateOutput = None,
+    weights_region: WeightsRegion = None,
     output: Output = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -465,6 +472,7 @@ def build(
         code_in_ram=code_in_ram,
         allocate_input=allocate_input,
         allocate_output=allocate_output,
+        weights_region=weights_region,
         output=output,
     )
     with _progress() as progress:
@@ -512,6 +520,7 @@ def run(
     code_in_ram: RunFrom = None,
     allocate_input: AllocateInput = None,
     allocate_output: AllocateOutput = None,
+    weights_region: WeightsRegion = None,
     inferences: Inferences = None,
     output: Output = None,
     config: Config = None,
@@ -524,7 +533,8 @@ def run(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        code_in_ram=code_in_ram, weights_region=weights_region,
+        allocate_input=allocate_input, allocate_output=allocate_output,
         inferences=inferences, output=output,
     )  # fmt: skip
     with _progress() as progress:
@@ -580,6 +590,7 @@ def deploy(
     code_in_ram: RunFrom = None,
     allocate_input: AllocateInput = None,
     allocate_output: AllocateOutput = None,
+    weights_region: WeightsRegion = None,
     estimate_for: EstimateFor = None,
     inferences: Inferences = None,
     output: Output = None,
@@ -594,7 +605,8 @@ def deploy(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        code_in_ram=code_in_ram, weights_region=weights_region,
+        allocate_input=allocate_input, allocate_output=allocate_output,
         estimate_for=estimate_for, inferences=inferences,
         output=output,
     )  # fmt: skip
@@ -624,6 +636,7 @@ def flash(
     code_in_ram: RunFrom = None,
     allocate_input: AllocateInput = None,
     allocate_output: AllocateOutput = None,
+    weights_region: WeightsRegion = None,
     output: Output = None,
     config: Config = None,
     verbose: Verbose = False,
@@ -634,7 +647,8 @@ def flash(
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, baud=baud, samples=samples,
         preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        code_in_ram=code_in_ram, weights_region=weights_region,
+        allocate_input=allocate_input, allocate_output=allocate_output,
         output=output,
     )  # fmt: skip
     with _progress() as progress:
@@ -724,6 +738,7 @@ def measure(
     code_in_ram: RunFrom = None,
     allocate_input: AllocateInput = None,
     allocate_output: AllocateOutput = None,
+    weights_region: WeightsRegion = None,
     inferences: Inferences = None,
     runs: Runs = None,
     output: Output = None,
@@ -738,7 +753,8 @@ def measure(
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
         samples=samples, preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, allocate_input=allocate_input, allocate_output=allocate_output,
+        code_in_ram=code_in_ram, weights_region=weights_region,
+        allocate_input=allocate_input, allocate_output=allocate_output,
         inferences=inferences, timed_runs=runs, output=output,
     )  # fmt: skip
     with _progress() as progress:

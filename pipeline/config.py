@@ -67,6 +67,9 @@ class Settings(BaseModel):
         default="auto",
         description="auto: what asks for it runs from RAM, where the board has some without waiting",
     )
+    weights_region: str | None = Field(
+        default=None, description="memory region of the board that all weights are copied into"
+    )
     output: Path | None = Field(
         default=None, description="folder of all results; default build/<model>/<board>"
     )

@@ -44,7 +44,7 @@ from pipeline.load import (
     load_samples,
     random_samples,
 )
-from pipeline.lower import Program, lower_program, place_bytes
+from pipeline.lower import Program, lower_program, place_bytes, with_all_weights_in_ram
 from pipeline.measure import Measurement, measure
 from pipeline.metrics import Classification, classify
 from pipeline.passes import Applied, apply_passes
@@ -61,6 +61,7 @@ from pipeline.runners.serial import Serial
 from pipeline.runners.unicorn import Unicorn
 from pipeline.schedule import Machine, Schedule, machine_of, schedule_layers
 from pipeline.sketch import sketch_graph
+from pipeline.targets import check_weights_region, weights_regions
 from pipeline.timing import (
     SIMULATORS,
     Estimate,
@@ -138,7 +139,7 @@ def deploy(
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board, settings)
     prediction = predict(generated, board, model, settings.optimize)
-    refuse_what_cannot_fit(prediction, board, generated.program)
+    refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
     for old in REPORT_FILES:
         # A deployment that fails from here on leaves no older one to be taken for it.
@@ -265,7 +266,7 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board, settings)
     prediction = predict(generated, board, None, settings.optimize)
-    refuse_what_cannot_fit(prediction, board, generated.program)
+    refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
     return _build(generated, board, folder, settings, progress)
 
@@ -415,8 +416,18 @@ def generate(quantized: QuantizedModel, board: Board, settings: Settings) -> Gen
     machine = the_machine(settings, board)
     schedule = schedule_layers(graph, machine, settings.optimize, frozenset(outside))
     program = lower_program(schedule, plan_schedule(schedule))
-    tree = render_sources(program, board, code_in_ram=settings.code_in_ram == "auto")
+    if settings.weights_region is not None:
+        program = with_all_weights_in_ram(program)
+    tree = _render(program, board, settings, code_in_ram=settings.code_in_ram == "auto")
     return Generated(graph, applied, schedule, program, tree)
+
+
+def _render(program: Program, board: Board, settings: Settings, *, code_in_ram: bool) -> SourceTree:
+    """The sources. A simulated board that stands for another may lack the region that was named."""
+    region = settings.weights_region
+    if region not in weights_regions(board):
+        region = None
+    return render_sources(program, board, code_in_ram=code_in_ram, weights_region=region)
 
 
 def the_machine(settings: Settings, board: Board) -> Machine:
@@ -457,6 +468,8 @@ def choose_runner(settings: Settings, board: Board) -> tuple[Runner, Board]:
 def the_board(settings: Settings) -> Board:
     """The board that was named, with the baud rate that was asked for."""
     board = load_board(settings.board)
+    if settings.weights_region is not None:
+        check_weights_region(board, settings.weights_region)
     return replace(board, console=replace(board.console, baud=settings.baud)) if settings.baud else board
 
 
@@ -494,7 +507,11 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
         code_bytes=code,
         flash_bytes=weights + code,
         arena_bytes=program.arena_bytes,
-        ram_bytes=program.arena_bytes + input_bytes + board.stack_bytes + HARNESS_RAM_BYTES,
+        ram_bytes=program.arena_bytes
+        + program.weights_in_ram_bytes
+        + input_bytes
+        + board.stack_bytes
+        + HARNESS_RAM_BYTES,
         instructions=sum(instructions),
         layer_instructions=instructions,
         one_macc_per_cycle_seconds=program.macs / board.hclk_hz,
@@ -506,8 +523,8 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
             "code_bytes": "sizes of the kernels in use on Cortex-M4, a table kept in pipeline/kernels",
             "flash_bytes": "weights and code",
             "arena_bytes": "the memory plan",
-            "ram_bytes": f"arena, the harness's copy of the input, {board.stack_bytes} bytes of stack, "
-            f"{HARNESS_RAM_BYTES} of harness and C library",
+            "ram_bytes": "arena, weights in RAM, the harness's copy of the input, "
+            f"{board.stack_bytes} bytes of stack, {HARNESS_RAM_BYTES} of harness and C library",
             "instructions": "cost formulas of the kernels, fitted on Cortex-M4 instruction counts",
             "layer_instructions": "cost formulas of the kernels, fitted on Cortex-M4 instruction counts",
             "one_macc_per_cycle_seconds": "a convention: one multiply-accumulate a clock cycle",
@@ -515,16 +532,23 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
     )
 
 
-def refuse_what_cannot_fit(prediction: Prediction, board: Board, program: Program) -> None:
+def refuse_what_cannot_fit(
+    prediction: Prediction, board: Board, program: Program, weights_region: str | None = None
+) -> None:
     """Raise DoesNotFit before the compiler runs, where the prediction already says so."""
-    for kind, needed, available in (
+    apart = program.weights_in_ram_bytes if weights_region not in {None, "ram"} else 0
+    ram_bytes = prediction.ram_bytes - apart
+    demands = [
         ("flash", prediction.flash_bytes, board.flash_bytes),
-        ("RAM", prediction.ram_bytes, board.ram_bytes),
-    ):
+        ("RAM", ram_bytes, board.ram_bytes),
+    ]
+    if weights_region and apart:
+        demands.append((weights_region, apart, board.region(weights_region).length_bytes))
+    for kind, needed, available in demands:
         if needed <= available:
             continue
-        fitting = boards_that_fit(prediction.flash_bytes, prediction.ram_bytes, board)
-        if kind == "flash":
+        fitting = boards_that_fit(prediction.flash_bytes, ram_bytes, board)
+        if kind != "RAM":
             largest = sorted(((call.weights_bytes, call.name) for call in program.calls), reverse=True)
         else:
             largest = sorted(((place_bytes(p), p.tensor) for p in program.tensors.values()), reverse=True)
@@ -550,7 +574,8 @@ def _build(
     except DoesNotFit as error:
         if error.code != CODE_OVERFLOW:
             raise
-    generated = replace(generated, tree=render_sources(generated.program, board, code_in_ram=False))
+    tree = _render(generated.program, board, settings, code_in_ram=False)
+    generated = replace(generated, tree=tree)
     return generated, link(generated.tree)
 
 
@@ -736,6 +761,8 @@ def command_line(settings: Settings) -> str:
         words.append(f"--allocate-output {settings.allocate_output}")
     if settings.max_flash is not None:
         words.append(f"--max-flash {settings.max_flash}")
+    if settings.weights_region is not None:
+        words.append(f"--weights-region {settings.weights_region}")
     if settings.code_in_ram != Settings().code_in_ram:
         words.append(f"--code-in-ram {settings.code_in_ram}")
     if settings.inferences != Settings().inferences:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -165,6 +165,11 @@ class Program:
         return tuple(place for place in (*self.inputs, *self.outputs) if place.buffer != "arena")
 
     @property
+    def weights_in_ram_bytes(self) -> int:
+        """Of the constants that are copied to RAM."""
+        return sum(constant.data.nbytes for constant in self.constants if constant.in_ram)
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         return tuple(layer for call in self.calls for layer in call.layers)
 
@@ -177,6 +182,11 @@ class Program:
     def classifies(self) -> bool:
         """Whether the largest output names a class: the model ends in a softmax."""
         return bool(self.calls) and self.calls[-1].layers[-1].operator == "SOFTMAX"
+
+
+def with_all_weights_in_ram(program: Program) -> Program:
+    """The same program, with every constant copied to RAM when the target starts."""
+    return replace(program, constants=tuple(replace(each, in_ram=True) for each in program.constants))
 
 
 def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:

@@ -23,6 +23,8 @@ DIGEST_FILE = "model/digest.c"
 COLUMNS = 100
 # More than harness, HAL and C library keep in RAM.
 HARNESS_DATA_BYTES = 2048
+# What each constant may lose to the next one's alignment.
+ALIGNMENT_BYTES = 4
 C_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -41,10 +43,13 @@ class SourceTree:
         return hashed.hexdigest()[:16]
 
 
-def render_sources(program: Program, board: Board, *, code_in_ram: bool = True) -> SourceTree:
+def render_sources(
+    program: Program, board: Board, *, code_in_ram: bool = True, weights_region: str | None = None
+) -> SourceTree:
     """Everything that the compiler needs for this program on this board, in memory.
 
     `code_in_ram`: whether functions that ask for it run from RAM, where the board has some that is fit.
+    `weights_region`: where the constants that are copied to RAM go; None: beside the arena.
     """
     templates = data_folder("firmware_templates")
     environment = _environment(templates)
@@ -65,7 +70,8 @@ def render_sources(program: Program, board: Board, *, code_in_ram: bool = True) 
     files |= _copied(program, board, templates)
     in_ram = sections_in_ram(files.values())
     needed = ram_needed(program, board)
-    for path, (template, variables) in target_files(board, needed, in_ram, code_in_ram=code_in_ram).items():
+    target = target_files(board, needed, in_ram, code_in_ram=code_in_ram, weights_region=weights_region)
+    for path, (template, variables) in target.items():
         files[path] = environment.get_template(template).render(variables)
     digest = SourceTree(files).digest
     files[DIGEST_FILE] = environment.get_template("model/digest.c.j2").render(digest=digest)
@@ -73,9 +79,13 @@ def render_sources(program: Program, board: Board, *, code_in_ram: bool = True) 
 
 
 def ram_needed(program: Program, board: Board) -> RamNeeded:
-    """What stack, data and arena take, generously: it decides into which memory each of them goes."""
+    """What is kept in RAM, generously: it decides into which memory each part goes."""
     inputs = sum(place_bytes(place) for place in program.inputs)
-    return RamNeeded(data=inputs + board.stack_bytes + HARNESS_DATA_BYTES, arena=program.arena_bytes)
+    return RamNeeded(
+        data=inputs + board.stack_bytes + HARNESS_DATA_BYTES,
+        arena=program.arena_bytes,
+        weights=program.weights_in_ram_bytes + ALIGNMENT_BYTES * len(program.constants),
+    )
 
 
 def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:

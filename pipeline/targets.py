@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.boards import Board, Memory
 from pipeline.chips import CHIPS, MHZ
-from pipeline.registry import data_folder
+from pipeline.errors import UsageError
+from pipeline.registry import data_folder, nearest
 
 # Cores whose MPU can deny access altogether (PMSAv7), and cores that know the lowest address of the stack.
 MPU_DENIES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7")
@@ -30,11 +31,8 @@ class RamNeeded:
     data: int = 0
     """Stack and data."""
     arena: int = 0
-    """Arena and constants in RAM."""
-
-    @property
-    def total(self) -> int:
-        return self.data + self.arena
+    weights: int = 0
+    """Constants that are copied to RAM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,8 @@ class Layout:
     data: str
     """Region of stack and data."""
     arena: str
-    """Region of the arena and of constants in RAM."""
+    weights: str
+    """Region of constants in RAM."""
     code: str | None
     """Region of code in RAM; None: it stays in flash."""
 
@@ -53,33 +52,67 @@ class Layout:
 NOTHING_NEEDED = RamNeeded()
 
 
-def plan_layout(board: Board, needed: RamNeeded, *, code_in_ram: bool = True) -> Layout:
+def plan_layout(
+    board: Board, needed: RamNeeded, *, code_in_ram: bool = True, weights_region: str | None = None
+) -> Layout:
     """Give code in RAM the memory that fetches without waiting, where the data leave enough of it.
 
     Where that memory is a part of `ram` under a second address, the linker is given what lies before it,
-    the rest of it for code, and what lies behind it, as regions of their own.
+    the rest of it for code, and what lies behind it, as regions of their own. Constants in RAM lie beside
+    the arena, or in `weights_region`, one of `weights_regions`.
     """
-    data, arena = board.data_region.name, board.arena_region(needed.total).name
+    data = board.data_region.name
+    first = needed.data + needed.arena + (needed.weights if weights_region in {None, data} else 0)
+    arena = board.arena_region(first).name
+    weights = weights_region or arena
     own = tuple(region for region in board.memory if region.alias is None)
     code = next((region for region in board.memory if region.zero_wait_fetch), None) if code_in_ram else None
     if code is None or code.alias is None:
-        return Layout(own, data, arena, code.name if code else None)
+        return Layout(own, data, arena, weights, code.name if code else None)
     whole = next(r for r in own if r.origin <= code.alias < r.end)
     others = tuple(region for region in own if region is not whole)
     start = code.alias - whole.origin
     end = start + code.length_bytes
-    split = max(start, -(-needed.total // SPLIT_BYTES) * SPLIT_BYTES)
+    large = needed.arena + (needed.weights if weights == whole.name else 0)
+    split = max(start, -(-(needed.data + large) // SPLIT_BYTES) * SPLIT_BYTES)
     before = replace(whole, length_bytes=split)
     if split + LEAST_CODE_BYTES <= end:  # all data before the code
         rest = replace(code, origin=code.origin + split - start, length_bytes=end - split)
-        return Layout((*others, before, rest), data, arena, code.name)
+        return Layout((*others, before, rest), data, arena, weights, code.name)
     behind = replace(
         whole, name=f"{whole.name}_behind", origin=whole.origin + end, length_bytes=whole.length_bytes - end
     )
-    if needed.data <= start and needed.arena <= behind.length_bytes:
+    if needed.data <= start and large <= behind.length_bytes:
         before = replace(whole, length_bytes=start)
-        return Layout((*others, before, code, behind), data, behind.name, code.name)
-    return Layout(own, data, arena, None)
+        weights = behind.name if weights == whole.name else weights
+        return Layout((*others, before, code, behind), data, behind.name, weights, code.name)
+    return Layout(own, data, arena, weights, None)
+
+
+def weights_regions(board: Board) -> tuple[str, ...]:
+    """The regions that constants can be copied into when the target starts."""
+    return tuple(r.name for r in board.memory if "w" in r.access and r.alias is None)
+
+
+def check_weights_region(board: Board, name: str) -> None:
+    """UsageError E_WEIGHTS_REGION where constants cannot be copied into this region of the board."""
+    possible = weights_regions(board)
+    if name in possible:
+        return
+    region = next((region for region in board.memory if region.name == name), None)
+    if region is None:
+        problem = f"{board.name} has no memory region {name!r}"
+    elif region.alias is not None:
+        problem = f"{name} of {board.name} is a part of its other memory, under a second address"
+    else:
+        problem = f"{name} of {board.name} cannot be written when the target starts"
+    near = nearest(name, possible)
+    raise UsageError(
+        problem,
+        code="E_WEIGHTS_REGION",
+        hint=(f"did you mean {near}? " if near else "")
+        + f"weights can be copied into: {', '.join(possible)}",
+    )
 
 
 def sections_in_ram(sources: Iterable[str]) -> frozenset[str]:
@@ -118,16 +151,19 @@ def target_files(
     in_ram: frozenset[str] = frozenset(),
     *,
     code_in_ram: bool = True,
+    weights_region: str | None = None,
 ) -> TargetFiles:
     """What of the source tree depends on the board: path -> (template, its variables).
 
     `in_ram`: the sections in RAM that the other sources use. `code_in_ram`: whether code may be there.
+    `weights_region`: where constants in RAM go, if not beside the arena.
     """
     files: TargetFiles = {
         "target/board.h": ("target/board.h.j2", {"board": board, "defines": _defines(board)})
     }
     if board.cpu != "native":
-        layout = plan_layout(board, needed, code_in_ram=code_in_ram and RAM_CODE in in_ram)
+        code = code_in_ram and RAM_CODE in in_ram
+        layout = plan_layout(board, needed, code_in_ram=code, weights_region=weights_region)
         sections = {"code_in_ram": layout.code is not None, "weights_in_ram": RAM_WEIGHTS in in_ram}
         files["target/link.ld"] = ("target/link.ld.j2", {"board": board, "layout": layout, **sections})
         files["target/startup.c"] = (

@@ -12,8 +12,8 @@ from pipeline import cli, render
 from pipeline.boards import list_boards, load_board
 from pipeline.build import CODE_OVERFLOW, build_firmware
 from pipeline.config import Settings
-from pipeline.deploy import build_image, deploy
-from pipeline.errors import DoesNotFit
+from pipeline.deploy import build_image, deploy, run_image
+from pipeline.errors import DoesNotFit, UsageError
 from pipeline.runners import Stimulus
 from pipeline.runners.qemu import Qemu
 from pipeline.runners.unicorn import Unicorn
@@ -259,7 +259,7 @@ def network(tmp_path, monkeypatch):
 
 def build(network, **settings):
     options = {"model": network.path, "board": "nucleo_l476rg", "output": network.path.parent / "out"}
-    return build_image(Settings(**options, **settings), lambda *_: None)
+    return build_image(Settings(**{**options, **settings}), lambda *_: None)
 
 
 def test_the_setting_decides(network):
@@ -294,3 +294,63 @@ def test_the_option_is_one_of_the_command(network, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["stm32-deploy", *words, "--code-in-ram", "never", "--format", "json"])
     assert cli.main() == 0
     assert "code in RAM" not in json.loads(capsys.readouterr().out)["ram_parts"]
+
+
+# ---- weights in a region that is named ----
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize(
+    ("name", "region"),
+    [
+        ("nucleo_l4r5zi", "ram"), ("nucleo_l476rg", "sram2"), ("nucleo_h743zi2", "dtcm"),
+        ("nucleo_h743zi2", "ram"), ("nucleo_f767zi", "itcm"),
+    ],
+)  # fmt: skip
+def test_all_weights_lie_in_the_region_that_was_named(network, name, region):
+    settings = Settings(
+        model=network.path, board=name, output=network.path.parent / "out", weights_region=region
+    )
+    report, _ = deploy(settings, lambda *_: None)
+    assert report.verdict.level == "green"
+    assert "weights" not in report.linked.flash_parts
+    assert report.linked.flash_parts["weights in RAM"] == report.linked.ram_parts["weights in RAM"] > 80
+    place = next(section.address for section in report.linked.sections if section.name == ".ramweights")
+    memory = load_board(name).region(region)
+    assert place in range(memory.origin, memory.end)
+    ram = next(row for row in report.figures if row.key == "ram")
+    assert abs(ram.predicted.value - ram.linked.value) < KIB
+    assert f"--weights-region {region}" in report.provenance["command"]
+
+
+def test_a_simulated_board_in_place_of_another_takes_them_beside_the_arena(network):
+    settings = {"model": network.path, "board": "nucleo_l476rg", "output": network.path.parent / "out"}
+    executed = run_image(Settings(**settings, weights_region="sram2", runner="qemu"), lambda *_: None)
+    assert executed.firmware.board == "qemu_mps2_an386"
+    assert "weights" not in executed.firmware.flash_parts
+
+
+@pytest.mark.parametrize(
+    ("name", "region", "words"),
+    [
+        ("nucleo_l4r5zi", "ran", "has no memory region 'ran'"),
+        ("nucleo_l4r5zi", "sram2", "a part of its other memory"),
+        ("nucleo_l4r5zi", "flash", "cannot be written"),
+        ("nucleo_f446re", "dtcm", "has no memory region 'dtcm'"),
+    ],
+)
+def test_a_region_that_cannot_take_weights_is_refused_with_those_that_can(network, name, region, words):
+    with pytest.raises(UsageError) as raised:
+        build(network, board=name, weights_region=region)
+    assert raised.value.code == "E_WEIGHTS_REGION"
+    assert words in raised.value.problem
+    assert "ram" in raised.value.hint
+
+
+def test_weights_that_the_region_does_not_hold(network, monkeypatch):
+    small = load_board("nucleo_l476rg")
+    memory = tuple(replace(r, length_bytes=64 if r.name == "sram2" else r.length_bytes) for r in small.memory)
+    monkeypatch.setattr("pipeline.deploy.load_board", lambda name: replace(small, memory=memory))
+    with pytest.raises(DoesNotFit) as raised:
+        build(network, weights_region="sram2")
+    assert "bytes of sram2, nucleo_l476rg has 64" in raised.value.problem
