@@ -67,7 +67,6 @@ from pipeline.timing import (
     TimingModel,
     can_estimate,
     estimate_cycles,
-    one_layer_a_step,
     timing_model,
 )
 
@@ -214,22 +213,23 @@ def analyze_model(
     if isinstance(model, TfliteModel):
         graph = read_tflite(model.content, model.name)
         analysis = analyze_graph(graph, board)
-        forecast = _forecast(graph, board, settings.optimize)
+        forecast = _forecast(graph, board, settings)
         figures = _classify_int8(model.content, samples, progress) if samples and labelled else None
     else:
         analysis = analyze_float(model, board)
         sketch = sketch_graph(model)
-        forecast = _forecast(sketch, board, settings.optimize) if sketch else None
+        forecast = _forecast(sketch, board, settings) if sketch else None
         figures = _classify_float(model, samples, progress) if samples and labelled else None
     return analysis, forecast, figures
 
 
-def _forecast(graph: Graph, board: Board, optimize: str) -> CycleForecast | None:
+def _forecast(graph: Graph, board: Board, settings: Settings) -> CycleForecast | None:
     """Predicted cycles of a graph, rewritten and scheduled as a deployment would."""
     if not can_estimate(board):
         return None
     rewritten, _ = apply_passes(graph)
-    return forecast_cycles(schedule_layers(rewritten), timing_model(board), optimize)
+    schedule = schedule_layers(rewritten, the_machine(settings, board), settings.optimize)
+    return forecast_cycles(schedule, timing_model(board), settings.optimize)
 
 
 def quantize_file(settings: Settings, output: Path | None, progress: Progress) -> tuple[Path, QuantizedModel]:
@@ -482,11 +482,14 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
     if model is not None and model.cpu == board.cpu:
         forecast = forecast_cycles(generated.schedule, model, optimize)
     weights = sum(constant.data.nbytes for constant in program.constants)
-    code = predicted_code_bytes([call.kernel for call in program.calls], board.is_stm32)
+    kernels = [f"{layer.library}/{layer.kernel}" for layer in program.layers]
+    code = predicted_code_bytes(kernels, board.is_stm32)
     input_bytes = sum(place_bytes(place) for place in program.inputs)
     instructions = tuple(call.predicted_instructions for call in program.calls)
     if forecast:
-        instructions = tuple(layer.instructions for layer in forecast.layers)
+        instructions = tuple(
+            sum(forecast.layers[layer.index].instructions for layer in call.layers) for call in program.calls
+        )
     return Prediction(
         weights_bytes=weights,
         code_bytes=code,
@@ -625,7 +628,8 @@ def estimate_run(
         return None, ""
     if executed.board.cpu != model.cpu:
         return None, f"{model.board} has a {model.cpu}, the image is for a {executed.board.cpu}"
-    steps = one_layer_a_step(len(executed.generated.program.calls))
+    calls = executed.generated.program.calls
+    steps = tuple(tuple(layer.index for layer in call.layers) for call in calls)
     try:
         estimate = estimate_cycles(
             executed.firmware, executed.board, model, executed.inputs[0], steps,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.boards import load_board
-from pipeline.build import Firmware
 from pipeline.config import Settings
 from pipeline.deploy import (
     ESTIMATED_BOARD,

@@ -272,8 +272,8 @@ def _estimate_notes(estimate: Estimate | None, no_estimate: str) -> list[str]:
 
 
 def _estimated(estimate: Estimate, program: Program, float_analysis: HostAnalysis | None) -> schema.Estimated:
-    if len(estimate.layers) != len(program.calls):
-        raise ValueError(f"{len(estimate.layers)} estimated layers of a program of {len(program.calls)}")
+    if len(estimate.layers) != len(program.layers):
+        raise ValueError(f"{len(estimate.layers)} estimated layers of a program of {len(program.layers)}")
     model, total = estimate.model, estimate.total
     error = estimate.error_percent
     macc = float_analysis.totals.macc if float_analysis else program.macs
@@ -310,12 +310,12 @@ def _estimated(estimate: Estimate, program: Program, float_analysis: HostAnalysi
             "layers": [
                 {
                     **cost(figures),
-                    "index": call.index,
-                    "name": call.name,
-                    "macs": call.macs,
-                    "cycles_per_mac": figures.cycles / call.macs if call.macs else None,
+                    "index": layer.index,
+                    "name": layer.name,
+                    "macs": layer.macs,
+                    "cycles_per_mac": figures.cycles / layer.macs if layer.macs else None,
                 }
-                for call, figures in zip(program.calls, estimate.layers, strict=True)
+                for layer, figures in zip(program.layers, estimate.layers, strict=True)
             ],
             "outside_layers": cost(estimate.outside),
             "functions": [
@@ -437,7 +437,7 @@ def _layers(
                     if same_unit and expected and count is not None
                     else None
                 ),
-                **_cycles(position, prediction, measurement, estimate),
+                **_cycles(call, prediction, measurement, estimate),
                 live_bytes=_live_bytes(call),
                 fused=call.fused,
             )
@@ -446,23 +446,23 @@ def _layers(
 
 
 def _cycles(
-    position: int,
+    call: Call,
     prediction: Prediction | None,
     measurement: Measurement | None,
     estimate: Estimate | None,
 ) -> dict[str, Any]:
-    """One layer's cycles as predicted, estimated and measured; compared where they are of one board."""
+    """One call's cycles as predicted, estimated and measured; compared where they are of one board."""
     forecast = prediction.cycles if prediction else None
-    layer = forecast.layers[position] if forecast else None
-    predicted = layer.cycles if layer else None
-    estimated = estimate.layers[position].cycles if estimate else None
+    layers = [forecast.layers[layer.index] for layer in call.layers] if forecast else []
+    predicted = sum(layer.cycles for layer in layers) if layers else None
+    estimated = sum(estimate.layers[layer.index].cycles for layer in call.layers) if estimate else None
     counted = measurement is not None and measurement.source is Source.CYCLES
-    measured = measurement.layers[position].median if measurement and counted else None
+    measured = measurement.layers[call.index].median if measurement and counted else None
     alike = measurement is not None and estimate is not None and measurement.board == estimate.model.board
     return {
         "predicted_cycles": predicted,
-        "predicted_low_cycles": layer.low_cycles if layer else None,
-        "predicted_high_cycles": layer.high_cycles if layer else None,
+        "predicted_low_cycles": _sum([layer.low_cycles for layer in layers]),
+        "predicted_high_cycles": _sum([layer.high_cycles for layer in layers]),
         "estimated_cycles": estimated,
         "measured_cycles": measured,
         "estimated_to_predicted_percent": _percent(estimated, predicted)
@@ -470,6 +470,12 @@ def _cycles(
         else None,
         "measured_to_estimated_percent": _percent(measured, estimated) if alike else None,
     }
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    """None where there is nothing to sum, or something is not known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def _percent(value: int | None, base: int | None) -> float | None:

@@ -50,7 +50,7 @@ def profile_bare(
         for model, result in zip(models, results, strict=True):
             result.unlink(missing_ok=True)
             table = result.with_name(f"table-{result.stem}.txt")
-            table.write_text(profile_table(model, board.region("flash"), instructions, watch))
+            table.write_text(profile_table(model, board, instructions, watch))
             opened.append(stack.enter_context(UnicornHooks(table, folder)))
             opened[-1].attach(processor)
         try:
@@ -75,10 +75,10 @@ def _processor(elf: Path, board: Board) -> Any:
     uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
     noise = np.random.default_rng(0)
     for region in board.memory:
-        if region.alias is None:
-            uc.mem_map(region.origin, region.length_bytes)
-            if "w" in region.access:
-                uc.mem_write(region.origin, noise.bytes(region.length_bytes))
+        # A second address of the same memory is memory of its own: no byte of an image is at both.
+        uc.mem_map(region.origin, region.length_bytes)
+        if "w" in region.access:
+            uc.mem_write(region.origin, noise.bytes(region.length_bytes))
     with elf.open("rb") as file:
         image = ELFFile(file)
         for segment in image.iter_segments():
