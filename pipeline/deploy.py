@@ -225,11 +225,12 @@ def analyze_model(
 
 def _forecast(graph: Graph, board: Board, settings: Settings) -> CycleForecast | None:
     """Predicted cycles of a graph, rewritten and scheduled as a deployment would."""
-    if not can_estimate(board):
+    model = timing_model(board) if can_estimate(board) else None
+    if model is None or model.is_bracket:
         return None
     rewritten, _ = apply_passes(graph)
     schedule = schedule_layers(rewritten, the_machine(settings, board), settings.optimize)
-    return forecast_cycles(schedule, timing_model(board), settings.optimize)
+    return forecast_cycles(schedule, model, settings.optimize)
 
 
 def quantize_file(settings: Settings, output: Path | None, progress: Progress) -> tuple[Path, QuantizedModel]:
@@ -475,11 +476,11 @@ def check_tools(*boards: Board, runner: Runner | None = None) -> None:
 def predict(generated: Generated, board: Board, model: TimingModel | None, optimize: str) -> Prediction:
     """What the image is expected to need, from the plan and the kernels' own figures.
 
-    Cycles are predicted for `model`'s board, where that has the image's core.
+    Cycles are predicted for `model`'s board, where that has the image's core and a single figure is given.
     """
     program = generated.program
     forecast = None
-    if model is not None and model.cpu == board.cpu:
+    if model is not None and model.cpu == board.cpu and not model.is_bracket:
         forecast = forecast_cycles(generated.schedule, model, optimize)
     weights = sum(constant.data.nbytes for constant in program.constants)
     kernels = [f"{layer.library}/{layer.kernel}" for layer in program.layers]
@@ -643,7 +644,7 @@ def estimate_run(
 def _write_profile(estimate: Estimate | None, folder: Path) -> tuple[Path, ...]:
     """Beside the report, for KCachegrind; never one of another run."""
     path = folder / "callgrind.out.estimated"
-    if estimate is None:
+    if estimate is None or estimate.model.is_bracket:
         path.unlink(missing_ok=True)
         return ()
     write_file(path, estimate.callgrind.encode())
