@@ -214,22 +214,24 @@ def analyze_model(
     if isinstance(model, TfliteModel):
         graph = read_tflite(model.content, model.name)
         analysis = analyze_graph(graph, board)
-        forecast = _forecast(graph, board, settings.optimize)
+        forecast = _forecast(graph, board, settings)
         figures = _classify_int8(model.content, samples, progress) if samples and labelled else None
     else:
         analysis = analyze_float(model, board)
         sketch = sketch_graph(model)
-        forecast = _forecast(sketch, board, settings.optimize) if sketch else None
+        forecast = _forecast(sketch, board, settings) if sketch else None
         figures = _classify_float(model, samples, progress) if samples and labelled else None
     return analysis, forecast, figures
 
 
-def _forecast(graph: Graph, board: Board, optimize: str) -> CycleForecast | None:
+def _forecast(graph: Graph, board: Board, settings: Settings) -> CycleForecast | None:
     """Predicted cycles of a graph, rewritten and scheduled as a deployment would."""
-    if not can_estimate(board):
+    model = timing_model(board) if can_estimate(board) else None
+    if model is None or model.is_bracket:
         return None
     rewritten, _ = apply_passes(graph)
-    return forecast_cycles(schedule_layers(rewritten), timing_model(board), optimize)
+    schedule = schedule_layers(rewritten, the_machine(settings, board), settings.optimize)
+    return forecast_cycles(schedule, model, settings.optimize)
 
 
 def quantize_file(settings: Settings, output: Path | None, progress: Progress) -> tuple[Path, QuantizedModel]:
@@ -490,14 +492,15 @@ def check_tools(*boards: Board, runner: Runner | None = None) -> None:
 def predict(generated: Generated, board: Board, model: TimingModel | None, optimize: str) -> Prediction:
     """What the image is expected to need, from the plan and the kernels' own figures.
 
-    Cycles are predicted for `model`'s board, where that has the image's core.
+    Cycles are predicted for `model`'s board, where that has the image's core and a single figure is given.
     """
     program = generated.program
     forecast = None
-    if model is not None and model.cpu == board.cpu:
+    if model is not None and model.cpu == board.cpu and not model.is_bracket:
         forecast = forecast_cycles(generated.schedule, model, optimize)
     weights = sum(constant.data.nbytes for constant in program.constants)
-    code = predicted_code_bytes([call.kernel for call in program.calls], board.is_stm32)
+    kernels = [f"{layer.library}/{layer.kernel}" for layer in program.layers]
+    code = predicted_code_bytes(kernels, board.is_stm32)
     input_bytes = sum(place_bytes(place) for place in program.inputs)
     instructions = tuple(layer.predicted_instructions for layer in program.layers)
     if forecast:
@@ -658,7 +661,7 @@ def estimate_run(
     if executed.board.cpu != model.cpu:
         return None, f"{model.board} has a {model.cpu}, the image is for a {executed.board.cpu}"
     calls = executed.generated.program.calls
-    steps = [[layer.index for layer in call.layers] for call in calls]
+    steps = tuple(tuple(layer.index for layer in call.layers) for call in calls)
     try:
         estimate = estimate_cycles(
             executed.firmware, executed.board, model, executed.inputs[0], steps,
@@ -672,7 +675,7 @@ def estimate_run(
 def _write_profile(estimate: Estimate | None, folder: Path) -> tuple[Path, ...]:
     """Beside the report, for KCachegrind; never one of another run."""
     path = folder / "callgrind.out.estimated"
-    if estimate is None:
+    if estimate is None or estimate.model.is_bracket:
         path.unlink(missing_ok=True)
         return ()
     write_file(path, estimate.callgrind.encode())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.build import KERNEL_LEVEL
-from pipeline.graph import Graph, Node
-from pipeline.kernels import Candidate
+from pipeline.graph import Graph
 from pipeline.kernels.costs import forecast
-from pipeline.schedule import Schedule
+from pipeline.schedule import Schedule, Step
 from pipeline.timing import TimingModel
 
 
@@ -71,13 +71,11 @@ class CycleForecast:
     @property
     def low_cycles(self) -> int | None:
         """All layers at the lower end of their bands at once; None where one has none."""
-        found = [layer.low_cycles for layer in self.layers]
-        return None if None in found else sum(cycles for cycles in found if cycles is not None)
+        return _sum(layer.low_cycles for layer in self.layers)
 
     @property
     def high_cycles(self) -> int | None:
-        found = [layer.high_cycles for layer in self.layers]
-        return None if None in found else sum(cycles for cycles in found if cycles is not None)
+        return _sum(layer.high_cycles for layer in self.layers)
 
     @property
     def words(self) -> str:
@@ -93,32 +91,41 @@ class CycleForecast:
         )
 
 
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)
+
+
 def forecast_cycles(schedule: Schedule, model: TimingModel, optimize: str) -> CycleForecast:
     """Predicted cycles of each layer of a schedule on `model`'s board, compiled for the aim `optimize`."""
     layers = tuple(
-        _forecast_layer(schedule.graph, node, candidate, model, optimize)
+        _forecast_layer(schedule.graph, step, position, model, optimize)
         for step in schedule.steps
-        for node, candidate in zip(step.nodes, step.candidates, strict=True)
+        for position in range(len(step.nodes))
     )
     return CycleForecast(model.board, model.title, model.clock_hz, layers)
 
 
 def _forecast_layer(
-    graph: Graph, node: Node, candidate: Candidate, model: TimingModel, optimize: str
+    graph: Graph, step: Step, position: int, model: TimingModel, optimize: str
 ) -> LayerForecast:
     """By the kernel's formula; where it has none, by its own account and what its arrays cost in flash."""
+    node, candidate = step.nodes[position], step.candidates[position]
     kernel = f"{candidate.library}/{candidate.kernel}"
     found = forecast(kernel, candidate.features, model.board, KERNEL_LEVEL[optimize])
     reads = candidate.flash_read_bytes / model.read_bytes
+    more = step.calls_too_many(graph, position)
     return LayerForecast(
         name=node.name,
         operator=node.op.tflite_name,
         kernel=kernel,
         macs=graph.macs(node),
-        instructions=round(found.instructions if found else candidate.cost.instructions),
-        zero_wait_cycles=round(found.zero_wait_cycles if found else candidate.cost.cycles),
-        fetch_stall_cycles=round(found.fetch_stall_cycles) if found else 0,
-        data_stall_cycles=round(found.data_stall_cycles if found else reads * model.data_miss_cycles),
+        instructions=round(more * (found.instructions if found else candidate.cost.instructions)),
+        zero_wait_cycles=round(more * (found.zero_wait_cycles if found else candidate.cost.cycles)),
+        fetch_stall_cycles=round(more * found.fetch_stall_cycles) if found else 0,
+        data_stall_cycles=round(
+            more * (found.data_stall_cycles if found else reads * model.data_miss_cycles)
+        ),
         median_error_percent=found.band.median_percent if found else None,
         worst_error_percent=found.band.worst_percent if found else None,
     )

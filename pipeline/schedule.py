@@ -22,6 +22,7 @@ from pipeline.graph import Graph, Node
 from pipeline.kernels import Candidate, candidates, libraries_of
 from pipeline.operators.reshape import Reshape
 from pipeline.stream import Stream, map_rows, row_bytes, stream_group
+from pipeline.tensors import Tensor
 
 Aim = Literal["time", "ram", "flash", "balanced"]
 
@@ -62,6 +63,11 @@ class Step:
     stream: Stream
     cycles: float
     """Predicted, waiting for constants in flash included."""
+
+    def calls_too_many(self, graph: Graph, layer: int) -> float:
+        """Calls of one of its layers against those that the layer's cost is meant for."""
+        calls = Counter(portion.layer for portion in self.stream.portions)[layer]
+        return calls_too_many(self.candidates[layer], graph.tensors[self.nodes[layer].output], calls)
 
 
 @dataclass(frozen=True)
@@ -251,16 +257,10 @@ class _Options:
         # A call for fewer rows than a kernel makes at once takes as long.
         calls = Counter(portion.layer for portion in stream.portions)
         cycles = sum(
-            self.cycles(way) * self._calls_too_many(way, node, calls[layer])
+            self.cycles(way) * calls_too_many(way, self.graph.tensors[node.output], calls[layer])
             for layer, (way, node) in enumerate(zip(ways, nodes, strict=True))
         )
         return Option(first, last, ways, stream, cycles, self._arena(first, last, ways, stream))
-
-    def _calls_too_many(self, way: Candidate, node: Node, calls: int) -> float:
-        """Calls of a layer against those that its cost is meant for."""
-        if not way.streams:
-            return 1.0
-        return calls / math.ceil(map_rows(self.graph.tensors[node.output]) / way.rows_per_call)
 
     @cached_property
     def lives(self) -> dict[str, tuple[int, int]]:
@@ -319,6 +319,13 @@ class _Options:
             for moment, portion in enumerate(stream.portions)
         )
         return sum(held.values()) - saved + peak + sum(_aligned(way.state_bytes) for way in ways)
+
+
+def calls_too_many(way: Candidate, output: Tensor, calls: int) -> float:
+    """Calls of a layer against those that its cost is meant for."""
+    if not way.streams:
+        return 1.0
+    return calls / math.ceil(map_rows(output) / way.rows_per_call)
 
 
 def _undominated(offered: Sequence[Candidate], cycles: Callable[[Candidate], float]) -> tuple[Candidate, ...]:

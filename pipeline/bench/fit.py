@@ -28,7 +28,7 @@ from pipeline.lower import lower_program
 from pipeline.plan import plan_schedule
 from pipeline.render import render_sources
 from pipeline.schedule import schedule_one
-from pipeline.timing import TimingModel, can_estimate, timing_model
+from pipeline.timing import Figures, TimingModel, can_estimate, timing_model
 from pipeline.timing.bare import profile_bare
 
 Progress = Callable[[str, int, int], None]
@@ -93,13 +93,17 @@ def _observe(
 ) -> Observation:
     schedule = schedule_one(graph, candidate)
     program = lower_program(schedule, plan_schedule(schedule))
-    firmware = build_firmware(render_sources(program, board), board, folder / aim, optimize=aim)
     # Boards that differ in nothing that the core knows of are profiled once.
     alike = {other.name: _settings(timing_model(other)) for other in boards}
-    distinct = list(dict.fromkeys(alike.values()))
-    profiles = profile_bare(firmware, board, distinct, ((0,),), folder / "timing")
-    own = {model: profile.layers[0] for model, profile in zip(distinct, profiles, strict=True)}
-    core = profiles[0].layers[0]
+    own: dict[TimingModel, Figures] = {}
+    for in_ram in (True, False):
+        # Code that asks for RAM stays in flash where a board has none to run it from without waiting.
+        models = [model for model in dict.fromkeys(alike.values()) if bool(model.fetch_ram) == in_ram]
+        tree = render_sources(program, board, code_in_ram=in_ram)
+        firmware = build_firmware(tree, board, folder / aim, optimize=aim)
+        profiles = profile_bare(firmware, board, models, ((0,),), folder / "timing")
+        own |= {model: profile.layers[0] for model, profile in zip(models, profiles, strict=True)}
+    core = own[alike[board.name]]
     return Observation(
         name=f"{graph.name}, {candidate.variant}",
         features=candidate.features,
@@ -113,7 +117,7 @@ def _observe(
 
 def _settings(model: TimingModel) -> TimingModel:
     """A board's model without what only names it."""
-    return replace(model, board="", title="", evidence="", clock_hz=0, fetch_ram=())
+    return replace(model, board="", title="", evidence="", clock_hz=0, fetch_ram=model.fetch_ram[:1])
 
 
 def _code_bytes(firmware: Firmware, candidate: Candidate) -> int:

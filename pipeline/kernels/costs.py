@@ -178,6 +178,8 @@ def _fit(observations: Sequence[Observation]) -> dict[str, Coefficients]:
 
     What is kept small is the relative error: of a core's figure to itself, of stalls to all cycles.
     """
+    from scipy.optimize import nnls
+
     every = sorted({name for one in observations for name in one.features})
     of_core = [name for name in every if not name.startswith(FLASH)]
 
@@ -185,7 +187,7 @@ def _fit(observations: Sequence[Observation]) -> dict[str, Coefficients]:
         work = np.array([[one.features.get(name, 0.0) for name in names] for one in observations])
         weights = 1 / np.array(whole, float)
         relative = work * weights[:, np.newaxis]
-        solved = nonnegative_least_squares(relative, np.array(actual) * weights)
+        solved, _ = nnls(relative, np.array(actual) * weights)
         shares = (relative * solved).max(axis=0)
         return {
             name: _rounded(value)
@@ -203,36 +205,6 @@ def _fit(observations: Sequence[Observation]) -> dict[str, Coefficients]:
             waited = [one.stalls[board][stall] for one in observations]
             found[f"{board}.{stall}"] = solve(every, waited, cycles)
     return found
-
-
-def nonnegative_least_squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The x >= 0 that makes |a x - b| smallest; a is (rows, columns), b (rows,).
-
-    The active-set method of Lawson and Hanson, Solving Least Squares Problems (1974), chapter 23.
-    """
-    scale = np.linalg.norm(a, axis=0)
-    scale[scale == 0] = 1
-    a = a / scale
-    x, free = np.zeros(a.shape[1]), np.zeros(a.shape[1], bool)
-    tolerance = 1e-10 * max(1.0, float(np.linalg.norm(b)))
-    for _ in range(10 * a.shape[1]):
-        slope = np.where(free, 0, a.T @ (b - a @ x))
-        if slope.max() <= tolerance:
-            break
-        free[slope.argmax()] = True
-        while True:
-            solved = np.zeros(len(x))
-            solved[free] = np.linalg.lstsq(a[:, free], b, rcond=None)[0]
-            below = free & (solved <= 0)
-            if not below.any():
-                break
-            # Go towards the solution until the first of them is zero, and hold that one there.
-            x = x + (x[below] / (x[below] - solved[below])).min() * (solved - x)
-            free &= x > tolerance
-            x[~free] = 0
-        x = solved
-    unscaled: np.ndarray = x / scale
-    return unscaled
 
 
 def _rounded(value: float) -> float:

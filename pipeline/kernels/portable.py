@@ -52,6 +52,6 @@ KERNELS = (Portable(),)
 
 
 def predicted_code_bytes(kernels: Sequence[str], stm32: bool) -> int:
-    """Flash besides weights of an image that calls these kernels, one entry a call."""
-    own = sum(code_bytes(f"portable/{kernel}") or DEFAULT_CODE_BYTES for kernel in set(kernels))
+    """Flash besides weights of an image that calls these kernels, `<library>/<kernel>`, one entry a call."""
+    own = sum(code_bytes(kernel) or DEFAULT_CODE_BYTES for kernel in set(kernels))
     return BASE_BYTES + STM32_BYTES * stm32 + own + BYTES_PER_CALL * len(kernels)

@@ -94,6 +94,7 @@ def _conv_2d(layer: _Layer) -> dict[str, float]:
         "windows_of_4": quads * windows,
         "windows_of_1": singles * windows,
         "patches": pixels if pool == (1, 1) else windows * (quads + singles),
+        "switches": pixels if quads and singles else 0,
         "results": output.elements,
         "flash_read": read if w.nbytes > DATA_CACHE_BYTES else 0,
     }
@@ -131,6 +132,7 @@ def _fully_connected(layer: _Layer) -> dict[str, float]:
         "macs_of_1": rows * singles * depth,
         "quads": rows * quads,
         "singles": rows * singles,
+        "switches": rows if quads and singles else 0,
         "flash_read": rows * w.elements if rows == 1 or w.nbytes > DATA_CACHE_BYTES else 0,
     }
 

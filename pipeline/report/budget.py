@@ -64,6 +64,8 @@ def _actual(report: Report, key: str) -> tuple[float | None, str]:
     if key == "milliseconds":
         if measured and measured.unit == "cycles" and measured.seconds is not None:
             return 1000 * measured.seconds, f"measured on {measured.board}"
+        if report.bracket:
+            return 1000 * report.bracket.high_seconds, f"upper bound for {report.bracket.board}"
         if report.estimated:
             return 1000 * report.estimated.seconds, f"estimated for {report.estimated.board}"
     if key == "accuracy_drop":

@@ -57,6 +57,7 @@ def make_report(
     where one was wanted.
     """
     agreement = quantized.agreement if quantized else None
+    bounds, estimate = (estimate, None) if estimate and estimate.model.is_bracket else (None, estimate)
     comparison = Comparison(outputs, compare_figures(prediction, firmware, measurement, estimate))
     judged = verdict(
         board=board,
@@ -88,7 +89,7 @@ def make_report(
             judged,
             [
                 *_notes(board, firmware, other, ran_on, measurement, classifications),
-                *_estimate_notes(estimate, no_estimate),
+                *_estimate_notes(estimate or bounds, no_estimate),
             ],
         ),
         arena_bytes=program.arena_bytes,
@@ -99,6 +100,7 @@ def make_report(
         if measurement
         else None,
         estimated=_estimated(estimate, program, float_analysis) if estimate else None,
+        bracket=_bracket(bounds, program) if bounds else None,
         outputs=_outputs(outputs) if outputs else None,
         figures=tuple(_figure(row) for row in comparison.figures),
         layers=_layers(program, prediction, measurement, estimate),
@@ -266,6 +268,8 @@ def _measured(measurement: Measurement, title: str, same_image: bool) -> schema.
 def _estimate_notes(estimate: Estimate | None, no_estimate: str) -> list[str]:
     if estimate is None:
         return [f"Cycles were not estimated: {no_estimate}"] if no_estimate else []
+    if estimate.model.is_bracket:
+        return [f"Cycles of {estimate.model.title} are bounded, not estimated. {estimate.error_words}"]
     return [
         f"Estimated cycles are those of a model of {estimate.model.title}, its core and its flash, over the "
         f"instructions that {estimate.simulator} executed. {estimate.error_words}"
@@ -335,6 +339,35 @@ def _estimated(estimate: Estimate, program: Program, float_analysis: HostAnalysi
                 for block in estimate.blocks
             ],
         }
+    )
+
+
+def _bracket(bounds: Estimate, program: Program) -> schema.Bracket:
+    model = bounds.model
+    low, high = bounds.total.bounds
+    return schema.Bracket(
+        board=model.board,
+        board_title=model.title,
+        clock_hz=model.clock_hz,
+        model=model.words,
+        simulator=bounds.simulator,
+        image_board=bounds.image_board,
+        instructions=bounds.total.instructions,
+        low_cycles=low,
+        high_cycles=high,
+        low_seconds=low / model.clock_hz,
+        high_seconds=high / model.clock_hz,
+        assumptions=model.assumptions,
+        layers=tuple(
+            schema.BracketLayer(
+                index=layer.index,
+                name=layer.name,
+                instructions=figures.instructions,
+                low_cycles=figures.bounds[0],
+                high_cycles=figures.bounds[1],
+            )
+            for layer, figures in zip(program.layers, bounds.layers, strict=True)
+        ),
     )
 
 

@@ -268,6 +268,34 @@ class Outputs(Part):
     remark: str = said("What the layers say of the difference.")
 
 
+class BracketLayer(Part):
+    """A layer's bounds."""
+
+    index: Count = said("Step at which it runs.")
+    name: str = said("Name in the user's model.")
+    instructions: Count = said("Executed in the simulator.")
+    low_cycles: Count = said("Lower bound.")
+    high_cycles: Count = said("Upper bound.")
+
+
+class Bracket(Part):
+    """Bounds of one inference's clock cycles on a core that no rules describe: never one figure."""
+
+    board: str = said("The board whose cycles are bounded.")
+    board_title: str = said("The same, as its maker calls it.")
+    clock_hz: Count = said("Its clock.")
+    model: str = said("What stands between its core and its memory.")
+    simulator: str = said("What executed the instructions.")
+    image_board: str = said("The board that the simulated image was linked for.")
+    instructions: Count = said("Executed in the simulator.")
+    low_cycles: Count = said("Lower bound.")
+    high_cycles: Count = said("Upper bound.")
+    low_seconds: float = said("`low_cycles` at the board's clock.")
+    high_seconds: float = said("`high_cycles` at the board's clock.")
+    assumptions: str = said("What the bounds rest on.")
+    layers: tuple[BracketLayer, ...] = said("Per layer.")
+
+
 class FigureValue(Part):
     """One number with its source."""
 
@@ -490,6 +518,7 @@ class Report(Part):
     run_image: Image | None = perhaps("The image that ran, where it is another one than `linked`.")
     measured: Measured | None = perhaps("What the target said.")
     estimated: Estimated | None = perhaps("Estimated clock cycles of a board.")
+    bracket: Bracket | None = perhaps("Bounds of them, of a core of which no single figure is given.")
     outputs: Outputs | None = perhaps("Bit-exactness.")
     figures: tuple[FigureSection, ...] = said("Predicted, linked and measured side by side.")
     budget: tuple[BudgetLine, ...] = Field(default=(), description="Limits that were set, each checked.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.report import words
-from pipeline.report.schema import Estimated, FigureSection, FigureValue, Report
+from pipeline.report.schema import Bracket, Estimated, FigureSection, FigureValue, Report
 
 LAYERS_NAMED = 3
 COLUMNS = ("predicted", "linked", "measured", "estimated")
@@ -37,6 +37,7 @@ def summarize(report: Report) -> Summary:
             *(f"caution: {line}" for line in judged.cautions),
             *(f"note: {line}" for line in judged.notes),
             *(_estimated(report.estimated) if report.estimated else ()),
+            *(_bracket(report.bracket) if report.bracket else ()),
             *(
                 f"accuracy: {found.subject} {found.accuracy:.4f} ({words.plural(found.samples, 'sample')})"
                 for found in report.accuracy
@@ -63,6 +64,11 @@ def _estimated(found: Estimated) -> tuple[str, ...]:
         f"estimated: {words.milliseconds(found.seconds)} on {found.board_title}: {shares}",
         f"estimated: most of it in {layers}{hottest}",
     )
+
+
+def _bracket(found: Bracket) -> tuple[str, ...]:
+    low, high = (words.milliseconds(seconds) for seconds in (found.low_seconds, found.high_seconds))
+    return (f"bounded: between {low} and {high} on {found.board_title}",)
 
 
 def _row(row: FigureSection, estimated: bool) -> tuple[str, ...]:

@@ -75,10 +75,10 @@ def _processor(elf: Path, board: Board) -> Any:
     uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
     noise = np.random.default_rng(0)
     for region in board.memory:
-        if region.alias is None:
-            uc.mem_map(region.origin, region.length_bytes)
-            if "w" in region.access:
-                uc.mem_write(region.origin, noise.bytes(region.length_bytes))
+        # A second address of the same memory is memory of its own: no byte of an image is at both.
+        uc.mem_map(region.origin, region.length_bytes)
+        if "w" in region.access:
+            uc.mem_write(region.origin, noise.bytes(region.length_bytes))
     with elf.open("rb") as file:
         image = ELFFile(file)
         for segment in image.iter_segments():

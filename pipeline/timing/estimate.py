@@ -95,9 +95,15 @@ class Estimate:
     @property
     def error_words(self) -> str:
         """The error and its reason in a sentence."""
+        if self.model.is_bracket:
+            return f"No single figure is given for a {self.model.cpu}: {self.model.assumptions}."
+        assumed = f" Assumed: {self.model.assumptions}." if self.model.assumptions else ""
         share = f"{100 * self.fetch_share:.1f} % of the cycles wait for instructions"
         if self.error_percent is None:
-            return f"No error is stated: the method was held against no measurement of this board ({share})."
+            return (
+                f"No error is stated: the method was held against no measurement of this board ({share})."
+                f"{assumed}"
+            )
         much = "little" if self.error_percent == SMALL_ERROR_PERCENT else "much: the code overflows its cache"
         return (
             f"Stated error {self.error_percent:g} %: {share}, which is {much} "

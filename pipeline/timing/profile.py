@@ -30,6 +30,11 @@ class Figures:
         """What flash costs besides. Slightly negative where a data stall hides a refill of the queue."""
         return self.cycles - self.zero_wait_cycles - self.data_stall_cycles
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Cycles at two instructions in each, and one after the other with every wait."""
+        return -(-self.instructions // 2), self.cycles
+
     def __add__(self, other: Figures) -> Figures:
         return Figures(
             self.instructions + other.instructions,
@@ -90,11 +95,13 @@ def profile_table(
     lines = [
         f"flash {flash.origin} {flash.length_bytes}",
         f"wait_states {model.wait_states}",
-        f"data_miss_extra {model.data_miss_extra}",
+        f"miss_extra {model.fetch_miss_extra} {model.data_miss_extra}",
         f"read_bytes {model.read_bytes}",
         f"line_bytes {model.line_bytes}",
         f"instruction_lines {model.instruction_lines}",
         f"data_lines {model.data_lines}",
+        f"ways {model.instruction_ways} {model.data_ways}",
+        f"unified {int(model.unified)}",
         f"prefetch {int(model.prefetch)}",
         f"fetch_ram {len(fetch_ram)}",
         *(f"{region.origin} {region.length_bytes}" for region in fetch_ram),

@@ -24,11 +24,15 @@ class CMemory(ctypes.Structure):
     _fields_ = (
         ("flash", CRegion),
         ("wait_states", ctypes.c_uint32),
+        ("fetch_miss_extra", ctypes.c_uint32),
         ("data_miss_extra", ctypes.c_uint32),
         ("read_bytes", ctypes.c_uint32),
         ("line_bytes", ctypes.c_uint32),
         ("instruction_lines", ctypes.c_uint32),
         ("data_lines", ctypes.c_uint32),
+        ("instruction_ways", ctypes.c_uint32),
+        ("data_ways", ctypes.c_uint32),
+        ("unified", ctypes.c_bool),
         ("prefetch", ctypes.c_bool),
         ("fetch_ram", CRegion * 8),
         ("fetch_ram_count", ctypes.c_uint32),
@@ -74,11 +78,15 @@ class Flash:
     """STM32L4R5 at 120 MHz, unless changed."""
 
     wait_states: int = 5
+    fetch_miss_extra: int = 0
     data_miss_extra: int = 1
     read_bytes: int = 8
     line_bytes: int = 32
     instruction_lines: int = 32
     data_lines: int = 8
+    instruction_ways: int = 0
+    data_ways: int = 0
+    unified: bool = False
     prefetch: bool = False
 
 
@@ -94,8 +102,9 @@ class Machine:
         self._state = ctypes.create_string_buffer(STATE_BYTES)
         f = self.flash
         memory = CMemory(
-            CRegion(FLASH, 1 << 20), f.wait_states, f.data_miss_extra, f.read_bytes, f.line_bytes,
-            f.instruction_lines, f.data_lines, f.prefetch, (CRegion * 8)(CRegion(FETCH_RAM, 1 << 16)), 1,
+            CRegion(FLASH, 1 << 20), f.wait_states, f.fetch_miss_extra, f.data_miss_extra, f.read_bytes,
+            f.line_bytes, f.instruction_lines, f.data_lines, f.instruction_ways, f.data_ways, f.unified,
+            f.prefetch, (CRegion * 8)(CRegion(FETCH_RAM, 1 << 16)), 1,
         )  # fmt: skip
         self.core.machine_start(self._state, ctypes.byref(memory), self.flat)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.timing.core import FETCH_RAM, FLASH, RAM, Flash, Machine, assemble
@@ -132,3 +134,31 @@ def test_both_ports_share_the_array(core):
 def test_two_runs_of_one_stream_are_equal(core):
     code = 300 * (NOP + WIDE)
     assert straight(Machine(core), code) == straight(Machine(core), code)
+
+
+def test_lines_of_one_set_push_each_other_out(core):
+    """8 lines in sets of 2: addresses 4 lines apart share a set, neighbours do not."""
+    cache = Flash(data_lines=8, data_ways=2)
+    for apart, missed in ((4, 3), (1, 0)):
+        data = Data(core, cache)
+        addresses = [FLASH + 0x8000 + 32 * apart * i for i in range(3)]
+        for address in addresses:
+            data.stall(address)
+        assert sum(data.stall(address) > 0 for address in addresses) == missed
+
+
+def test_a_unified_cache_keeps_constants_where_it_keeps_code(core):
+    """STM32U5: 512 lines of 16 bytes; there is no cache of data at all."""
+    cache = Flash(read_bytes=16, line_bytes=16, instruction_lines=512, instruction_ways=2, data_lines=0)
+    constants = [FLASH + 0x8000 + 16 * i for i in range(100)]
+    for unified, expected in ((True, 0), (False, 100)):
+        data = Data(core, replace(cache, unified=unified))
+        for address in constants:
+            data.stall(address)
+        assert sum(data.stall(address) > 0 for address in constants) == expected
+
+
+def test_an_instruction_miss_may_cost_more_than_the_wait_states(core):
+    plain, slow = (Machine(core, Flash(fetch_miss_extra=extra)) for extra in (0, 4))
+    once, later = (sum(straight(machine, 200 * NOP)[40:80]) for machine in (plain, slow))
+    assert later - once == 4 * 10  # ten blocks

@@ -66,9 +66,7 @@ def image():
 def profile(image, watch, folder):
     board = load_board("nucleo_l4r5zi")
     table, out = folder / "table", folder / "profile"
-    table.write_text(
-        profile_table(timing_model(board), board.region("flash"), tuple(decode(image, FLASH)), watch)
-    )
+    table.write_text(profile_table(timing_model(board), board, tuple(decode(image, FLASH)), watch))
     machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
     machine.mem_map(FLASH, 0x1000)
     machine.mem_map(0x2000_0000, 0x1000)

@@ -13,7 +13,6 @@ from pipeline.kernels.costs import (
     costs_text,
     fit_formula,
     forecast,
-    nonnegative_least_squares,
     read_costs,
 )
 
@@ -63,18 +62,6 @@ def test_the_error_is_that_of_layers_left_out(rng):
 def test_noise_is_in_the_band(rng):
     band = fit_formula(observations(rng, 40, noise=0.03)).bands["zero_wait_cycles"]
     assert 1 < band.median_percent < 4 < band.worst_percent < 15
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_least_squares_without_negative_coefficients(seed):
-    """An optimum (Karush, Kuhn, Tucker) has no slope at what is free and none upward elsewhere."""
-    rng = np.random.default_rng(seed)
-    a, b = rng.normal(size=(15, 6)), rng.normal(size=15)
-    x = nonnegative_least_squares(a, b)
-    slope = a.T @ (b - a @ x)
-    assert (x >= 0).all()
-    assert np.abs(slope[x > 0]).max(initial=0) < 1e-8
-    assert slope[x == 0].max(initial=0) < 1e-8
 
 
 def test_the_file_holds_what_was_fitted(rng):

@@ -19,13 +19,22 @@ static uint64_t later(uint64_t a, uint64_t b)
 
 /* ---- flash (RM0432, "Adaptive real-time memory accelerator") -------------------------------------- */
 
+/* The first of the lines that may hold a block; it is followed by the others of its set. */
+static uint32_t first_line(const struct port *port, uint32_t tag)
+{
+    return tag / port->line_bytes % (port->lines / port->ways) * port->ways;
+}
+
 static int find_line(const struct port *port, uint32_t tag)
 {
+    uint32_t first;
+
     if (port->lines == 0)
         return -1;
     if (port->valid[port->recent] != 0 && port->tag[port->recent] == tag)
         return (int)port->recent;
-    for (uint32_t i = 0; i < port->lines; i++)
+    first = first_line(port, tag);
+    for (uint32_t i = first; i < first + port->ways; i++)
         if (port->valid[i] != 0 && port->tag[i] == tag)
             return (int)i;
     return -1;
@@ -44,11 +53,11 @@ static bool is_cached(const struct memory *memory, const struct port *port, uint
 }
 
 /* The line that is empty, else the one not used for the longest time (RM0432: least recently used). */
-static uint32_t victim(const struct port *port)
+static uint32_t victim(const struct port *port, uint32_t tag)
 {
-    uint32_t oldest = 0;
+    uint32_t first = first_line(port, tag), oldest = first;
 
-    for (uint32_t i = 0; i < port->lines; i++) {
+    for (uint32_t i = first; i < first + port->ways; i++) {
         if (port->valid[i] == 0)
             return i;
         if (port->used[i] < port->used[oldest])
@@ -67,7 +76,7 @@ static void fill(const struct memory *memory, struct port *port, uint32_t addres
     if (port->lines == 0)
         return;
     if (line < 0) {
-        line = (int)victim(port);
+        line = (int)victim(port, tag);
         port->tag[line] = tag;
         port->valid[line] = 0;
     }
@@ -105,7 +114,7 @@ static void read_ahead(struct machine *machine, uint32_t block, uint64_t time)
     if (machine->prefetched == block || is_cached(memory, &machine->instructions, block))
         return;
     machine->prefetched = block;
-    machine->prefetch_ready = later(time + 1, machine->array_free) + memory->wait_states;
+    machine->prefetch_ready = later(time + 1, machine->array_free) + machine->instructions.miss_cycles;
     machine->array_free = machine->prefetch_ready + 1;
 }
 
@@ -212,14 +221,15 @@ static uint32_t unaligned_cycles(const struct access *access)
 /* Cycles that data from flash are late when asked for at `time`. */
 static uint32_t data_wait(struct machine *machine, const struct access *access, uint64_t time)
 {
+    struct port *port = machine->memory.unified ? &machine->instructions : &machine->data;
     uint32_t last = access->address + access->bytes - 1u;
     uint64_t ready;
 
     if (machine->flat || !within(&machine->memory.flash, access->address))
         return 0;
-    ready = read_flash(machine, &machine->data, access->address, time);
+    ready = read_flash(machine, port, access->address, time);
     if ((access->address ^ last) >= machine->memory.read_bytes)
-        return (uint32_t)(read_flash(machine, &machine->data, last, ready + 1) - time - 1);
+        return (uint32_t)(read_flash(machine, port, last, ready + 1) - time - 1);
     return (uint32_t)(ready - time);
 }
 
@@ -320,9 +330,15 @@ void machine_start(struct machine *machine, const struct memory *memory, bool fl
     machine->flat = flat;
     machine->next = NO_BLOCK;
     machine->instructions = (struct port){
-        .lines = memory->instruction_lines, .miss_cycles = memory->wait_states, .current = NO_BLOCK};
+        .lines = memory->instruction_lines,
+        .ways = memory->instruction_ways != 0 ? memory->instruction_ways : memory->instruction_lines,
+        .line_bytes = memory->line_bytes,
+        .miss_cycles = memory->wait_states + memory->fetch_miss_extra,
+        .current = NO_BLOCK};
     machine->data = (struct port){
         .lines = memory->data_lines,
+        .ways = memory->data_ways != 0 ? memory->data_ways : memory->data_lines,
+        .line_bytes = memory->line_bytes,
         .miss_cycles = memory->wait_states + memory->data_miss_extra,
         .current = NO_BLOCK};
     machine->prefetched = NO_BLOCK;

@@ -1,4 +1,4 @@
-/* Clock cycles of a Cortex-M4 that executes from the flash of an STM32: one instruction after the other,
+/* Clock cycles of a Cortex-M4 (or of a core that is taken for one: docs/timing.md) that executes from the flash of an STM32: one instruction after the other,
  * through the core's pipeline, its fetch queue, and the flash interface with its two caches.
  *
  * Nothing here knows of files or simulators: a front calls machine_step() for each executed instruction.
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MOST_LINES   64     /* of one cache */
+#define MOST_LINES   512    /* of one cache */
 #define MOST_REGIONS 8
 #define QUEUE_WORDS  3      /* the core's fetch queue */
 
@@ -63,11 +63,15 @@ struct region {
 struct memory {
     struct region flash;
     uint32_t wait_states;           /* 0: flash is as fast as RAM */
-    uint32_t data_miss_extra;       /* cycles of a data miss on top of the wait states */
+    uint32_t fetch_miss_extra;      /* cycles of an instruction miss on top of the wait states */
+    uint32_t data_miss_extra;       /* the same of a data miss */
     uint32_t read_bytes;            /* that flash delivers at a time */
     uint32_t line_bytes;
     uint32_t instruction_lines;     /* 0: no cache */
     uint32_t data_lines;
+    uint32_t instruction_ways;      /* lines that an address may be in; 0: all of them */
+    uint32_t data_ways;
+    bool unified;                   /* data go through the instruction cache */
     bool prefetch;
     struct region fetch_ram[MOST_REGIONS];  /* reached by the instruction bus without waiting */
     uint32_t fetch_ram_count;
@@ -75,7 +79,7 @@ struct memory {
 
 /* One of the two ways from the core to flash: a buffer of what was read last, and a cache. */
 struct port {
-    uint32_t lines, miss_cycles;
+    uint32_t lines, ways, line_bytes, miss_cycles;
     uint32_t current;               /* address of the block in the buffer */
     uint32_t recent;                /* line that was used last */
     uint64_t clock;

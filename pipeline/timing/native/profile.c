@@ -50,25 +50,36 @@ static void *zeroed(size_t count, size_t bytes)
 
 /* ---- reading ------------------------------------------------------------------------------------- */
 
+/* Whether a cache's lines make whole sets. */
+static bool is_divided(uint32_t lines, uint32_t ways)
+{
+    return ways == 0 || (ways <= lines && lines % ways == 0);
+}
+
 static bool read_settings(FILE *file, struct profile *profile)
 {
     struct memory *memory = &profile->memory;
-    unsigned prefetch = 0;
+    unsigned prefetch = 0, unified = 0;
 
     if (fscanf(file, " flash %" SCNu32 " %" SCNu32, &memory->flash.origin, &memory->flash.bytes) != 2
         || fscanf(file, " wait_states %" SCNu32, &memory->wait_states) != 1
-        || fscanf(file, " data_miss_extra %" SCNu32, &memory->data_miss_extra) != 1
+        || fscanf(file, " miss_extra %" SCNu32 " %" SCNu32, &memory->fetch_miss_extra, &memory->data_miss_extra) != 2
         || fscanf(file, " read_bytes %" SCNu32, &memory->read_bytes) != 1
         || fscanf(file, " line_bytes %" SCNu32, &memory->line_bytes) != 1
         || fscanf(file, " instruction_lines %" SCNu32, &memory->instruction_lines) != 1
         || fscanf(file, " data_lines %" SCNu32, &memory->data_lines) != 1
+        || fscanf(file, " ways %" SCNu32 " %" SCNu32, &memory->instruction_ways, &memory->data_ways) != 2
+        || fscanf(file, " unified %u", &unified) != 1
         || fscanf(file, " prefetch %u", &prefetch) != 1
         || fscanf(file, " fetch_ram %" SCNu32, &memory->fetch_ram_count) != 1)
         return false;
     memory->prefetch = prefetch != 0;
+    memory->unified = unified != 0;
     if (memory->fetch_ram_count > MOST_REGIONS || memory->instruction_lines > MOST_LINES
         || memory->data_lines > MOST_LINES || memory->read_bytes < 4
-        || memory->line_bytes % memory->read_bytes != 0 || memory->line_bytes / memory->read_bytes > 32)
+        || memory->line_bytes % memory->read_bytes != 0 || memory->line_bytes / memory->read_bytes > 32
+        || !is_divided(memory->instruction_lines, memory->instruction_ways)
+        || !is_divided(memory->data_lines, memory->data_ways))
         return false;
     for (uint32_t i = 0; i < memory->fetch_ram_count; i++) {
         struct region *region = &memory->fetch_ram[i];
