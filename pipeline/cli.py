@@ -890,16 +890,15 @@ def boards(format_: AsFormat = Format.TEXT) -> None:
 
 @app.command()
 def operators(format_: AsFormat = Format.TEXT) -> None:
-    """The TFLite operators that are supported, and their limits."""
-    from pipeline.operators import OPERATORS
+    """The TFLite operators that are supported, their limits, and which are not."""
+    from pipeline.operators import operator_table
 
-    known = sorted(OPERATORS, key=lambda operator: operator.tflite_name)
     if format_ is Format.JSON:
-        _print_json([{"operator": op.tflite_name, "supported": op.supported} for op in known])
+        _print_json([{"operator": name, "supported": text} for name, text in operator_table()])
         return
     table = Table("operator", "supported")
-    for operator in known:
-        table.add_row(operator.tflite_name, escape(operator.supported))
+    for name, text in operator_table():
+        table.add_row(name, escape(text))
     out.print(table)
 
 

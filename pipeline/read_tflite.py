@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.errors import ModelNotSupported
 from pipeline.graph import Graph, Node
-from pipeline.operators import BY_TFLITE_NAME, OPERATORS, Operator
+from pipeline.operators import BY_TFLITE_NAME, REFUSED, evaluate
+from pipeline.operators.base import Part
 from pipeline.tensors import Quantization, Tensor
 
 FILE_IDENTIFIER = b"TFL3"
@@ -39,18 +41,20 @@ def read_tflite(content: bytes, name: str) -> Graph:
             _read_tensor(tensor, tensor_name, model)
             for tensor, tensor_name in zip(subgraph.tensors, tensor_names, strict=True)
         ]
+        kinds = [_kind(operator, model) for operator in subgraph.operators]
+        tensors = _fold_shapes(subgraph, kinds, tensors)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise _damaged(name, error) from error
     if not any(tensor.dtype == "int8" and not tensor.is_constant for tensor in tensors):
-        kinds = ", ".join(sorted({tensor.dtype for tensor in tensors if not tensor.is_constant}))
+        dtypes = ", ".join(sorted({tensor.dtype for tensor in tensors if not tensor.is_constant}))
         raise ModelNotSupported(
-            f"the TFLite file holds no int8 activations (its tensors are {kinds})",
+            f"the TFLite file holds no int8 activations (its tensors are {dtypes})",
             code="E_MODEL_NOT_INT8",
             where=name,
             hint="give the Keras model instead, and it will be quantized; or convert it to full int8 "
             "(inference_input_type = inference_output_type = tf.int8 with a representative data set)",
         )
-    nodes = _read_nodes(subgraph, model, tensors, name)
+    nodes = _read_nodes(subgraph, kinds, tensors, name)
     try:
         return Graph(
             name=name,
@@ -143,38 +147,73 @@ def _read_tensor(tensor: Any, name: str, model: Any) -> Tensor:
     return Tensor(name=name, shape=shape, dtype=dtype, quantization=quantization, data=data)
 
 
-def _read_nodes(subgraph: Any, model: Any, tensors: Sequence[Tensor], name: str) -> tuple[Node, ...]:
+def _fold_shapes(subgraph: Any, kinds: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors, with data where they follow from static shapes."""
+    found = list(tensors)
+    for operator, kind in zip(subgraph.operators, kinds, strict=True):
+        if len(operator.outputs) != 1:
+            continue
+        (index,) = operator.outputs
+        inputs = [found[i] if i >= 0 else None for i in operator.inputs]
+        data = evaluate(kind, operator.builtinOptions, inputs, found[index])
+        if data is not None:
+            found[index] = replace(found[index], data=data)
+    return found
+
+
+def _read_nodes(
+    subgraph: Any, kinds: Sequence[str], tensors: Sequence[Tensor], name: str
+) -> tuple[Node, ...]:
     problems: list[str] = []
     nodes: list[Node] = []
     prefix = _common_prefix(tensor.name for tensor in tensors if not tensor.is_constant)
-    outputs = [tensors[operator.outputs[0]] for operator in subgraph.operators]
-    kinds = [_kind(operator, model) for operator in subgraph.operators]
-    names = _node_names([layer_name(output.name, prefix) for output in outputs], kinds)
-    for operator, kind, output, node_name in zip(subgraph.operators, kinds, outputs, names, strict=True):
+    outputs = [[tensors[i] for i in operator.outputs] for operator in subgraph.operators]
+    names = _node_names([layer_name(made[0].name, prefix) for made in outputs], kinds)
+    for operator, kind, made, node_name in zip(subgraph.operators, kinds, outputs, names, strict=True):
+        if all(output.is_constant for output in made):
+            continue
         operands = tuple(tensors[i] if i >= 0 else None for i in operator.inputs)
-        kind_of_operator = BY_TFLITE_NAME.get(kind)
-        if kind_of_operator is None:
-            problems.append(f"{node_name}: operator {kind} is not supported")
-            continue
-        if len(operator.outputs) != 1:
-            problems.append(f"{node_name}: {kind} with {len(operator.outputs)} outputs, expected one")
-            continue
-        op, reasons = _read_operator(kind_of_operator, operator.builtinOptions, operands, output)
-        problems += [f"{node_name}: {kind}: {reason}" for reason in reasons]
-        if op is not None:
-            nodes.append(
-                Node(node_name, op, tuple(t.name if t is not None else "" for t in operands), output.name)
+        parts, reasons = _read_parts(kind, operator.builtinOptions, operands, made)
+        problems += [f"{node_name}: {reason}" for reason in reasons]
+        nodes += [
+            Node(
+                node_name if len(parts) == 1 else f"{node_name}_{index}",
+                op,
+                tuple(tensor.name if tensor is not None else "" for tensor in given),
+                output.name,
             )
+            for index, ((op, given), output) in enumerate(zip(parts, made, strict=False))
+        ]
     if problems:
-        known = ", ".join(sorted({operator.tflite_name for operator in OPERATORS}))
         raise ModelNotSupported(
             f"{len(problems)} of the model's {len(subgraph.operators)} layers cannot be carried",
             code="E_OP_UNSUPPORTED",
             where=name,
             details=problems,
-            hint=f"replace these layers; supported operators: {known}",
+            hint=f"replace these layers; supported operators: {', '.join(sorted(BY_TFLITE_NAME))}",
         )
-    return tuple(nodes)
+    unique = unique_names(node.name for node in nodes)
+    return tuple(replace(node, name=own) for node, own in zip(nodes, unique, strict=True))
+
+
+def _read_parts(
+    kind: str, options: Any, operands: Sequence[Tensor | None], outputs: Sequence[Tensor]
+) -> tuple[Sequence[Part], list[str]]:
+    """An operator for each output, or why there is none: attributes of a strange file can be anything."""
+    known = BY_TFLITE_NAME.get(kind)
+    if known is None:
+        reason = f" ({REFUSED[kind]})" if kind in REFUSED else ""
+        return (), [f"operator {kind} is not supported{reason}"]
+    try:
+        parts = known.read_parts(options, operands, outputs)
+        found = [
+            reason
+            for (op, given), output in zip(parts, outputs, strict=True)
+            for reason in op.problems(given, output)
+        ]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        return (), [f"{kind}: its attributes or operands are malformed ({error})"]
+    return parts, [f"{kind}: {reason}" for reason in found]
 
 
 def _kind(operator: Any, model: Any) -> str:
@@ -193,18 +232,6 @@ def _node_names(layers: Sequence[str], kinds: Sequence[str]) -> list[str]:
         names.append(f"{name}_{kind.lower()}" if name in seen else name)
         seen.add(name)
     return unique_names(names)
-
-
-def _read_operator(
-    kind: type[Operator], options: Any, operands: Sequence[Tensor | None], output: Tensor
-) -> tuple[Operator | None, list[str]]:
-    """The operator, or why there is none: attributes of a strange file can be anything."""
-    try:
-        op = kind.read(options, operands, output)
-        reasons = op.problems(operands, output)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        return None, [f"its attributes or operands are malformed ({error})"]
-    return op, reasons
 
 
 def layer_name(tensor: str, prefix: str = "") -> str:

@@ -15,13 +15,9 @@ TYPES = {
 }
 
 VERSIONS = {
-    "CONV_2D": 3,
-    "DEPTHWISE_CONV_2D": 3,
-    "FULLY_CONNECTED": 3,
-    "RESHAPE": 1,
-    "RELU_N1_TO_1": 1,
-    "PAD": 1,
-    "PADV2": 1,
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"), 3),
+    **dict.fromkeys(("RESHAPE", "RELU_N1_TO_1", "PAD", "PADV2", "HARD_SWISH", "PRELU", "SHAPE"), 1),
+    **dict.fromkeys(("EXPAND_DIMS", "SQUEEZE", "DEPTH_TO_SPACE"), 1),
 }
 
 
@@ -66,7 +62,12 @@ class Chain:
         return len(self.graph.tensors) - 1
 
     def operator(
-        self, kind: str, inputs: list[int], output: int, options: Any = None, custom: str = ""
+        self,
+        kind: str,
+        inputs: list[int],
+        output: int | list[int],
+        options: Any = None,
+        custom: str = "",
     ) -> None:
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, kind)
@@ -76,7 +77,8 @@ class Chain:
         self.model.operatorCodes.append(code)
         operator = schema.OperatorT()
         operator.opcodeIndex = len(self.model.operatorCodes) - 1
-        operator.inputs, operator.outputs = inputs, [output]
+        operator.inputs = inputs
+        operator.outputs = output if isinstance(output, list) else [output]
         if options is not None:
             name = type(options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, name)

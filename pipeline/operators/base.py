@@ -15,6 +15,9 @@ from pipeline.tensors import Tensor
 # `static const` array of the same element type and the field a pointer to it; None a null pointer.
 Parameters = Mapping[str, "int | float | np.ndarray | None"]
 
+# What makes one output of an operator of the file: the operator, and the tensors that it takes.
+Part = tuple["Operator", "tuple[Tensor | None, ...]"]
+
 
 class Activation(Enum):
     """The fused activation of a TFLite operator, by the name the TFLite schema gives it."""
@@ -50,6 +53,15 @@ class Operator(ABC):
     @abstractmethod
     def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Operator:
         """Build the operator from the TFLite schema's options object (None where there are none)."""
+
+    @classmethod
+    def read_parts(
+        cls, options: Any, inputs: Sequence[Tensor | None], outputs: Sequence[Tensor]
+    ) -> tuple[Part, ...]:
+        """One operator for each output of the file's; most kinds have one. Raises ValueError."""
+        if len(outputs) != 1:
+            raise ValueError(f"{len(outputs)} outputs, expected one")
+        return ((cls.read(options, inputs, outputs[0]), tuple(inputs)),)
 
     @abstractmethod
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Reshape(Operator):
     shape: tuple[int, ...]
 
     @classmethod
-    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Reshape:
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:
         return cls(output.shape)
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:

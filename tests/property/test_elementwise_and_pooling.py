@@ -93,14 +93,15 @@ def three_zeros(dice: Dice) -> list[int]:
     return [dice.zero_point() for _ in range(3)]
 
 
+@pytest.mark.parametrize("name", ["ADD", "SUB"])
 @given(dice=DICE)
-def test_add(kernels: Kernels, dice: Dice) -> None:
+def test_add_and_sub(kernels: Kernels, name: str, dice: Dice) -> None:
     a = dice.factor()
     b = dice.pick([a, float(np.float32(a * dice.between(0.02, 50.0)))])
     scale = float(np.float32(max(a, b) * dice.pick([1.0, 2.0, 0.5, 0.01, dice.between(0.3, 3.0)])))
-    options = schema.AddOptionsT()
+    options = schema.AddOptionsT() if name == "ADD" else schema.SubOptionsT()
     options.fusedActivationFunction = dice.pick(ACTIVATIONS)
-    check(kernels, "ADD", **pair(dice, options, [a, b, scale], three_zeros(dice)))
+    check(kernels, name, **pair(dice, options, [a, b, scale], three_zeros(dice)))
 
 
 @given(dice=DICE)
@@ -110,6 +111,24 @@ def test_mul(kernels: Kernels, dice: Dice) -> None:
     options = schema.MulOptionsT()
     options.fusedActivationFunction = dice.pick(ACTIVATIONS)
     check(kernels, "MUL", **pair(dice, options, [a, b, scale], three_zeros(dice)))
+
+
+@given(dice=DICE)
+def test_prelu(kernels: Kernels, dice: Dice) -> None:
+    rank = dice.integer(1, 4)
+    shape = tuple(1 if rank == 4 and i == 0 else dice.length(1, 6) for i in range(rank))
+    slopes = dice.pick([shape, shape[1:], shape[-1:], tuple(1 if dice.chance() else size for size in shape)])
+    a, b = dice.factor(), dice.factor()
+    scale = float(np.float32(a * dice.pick([1.0, 0.5, dice.between(0.3, 2.0), max(1.0, b * 127)])))
+    zeros, alpha = three_zeros(dice), dice.array(slopes)
+    check(
+        kernels,
+        "PRELU",
+        None,
+        [Spec(shape, scale=a, zero_point=zeros[0]), Spec(slopes, scale=b, zero_point=zeros[1], data=alpha)],
+        Spec(shape, scale=scale, zero_point=zeros[2]),
+        [dice.array(shape)],
+    )
 
 
 @pytest.mark.parametrize("name", ["MAXIMUM", "MINIMUM"])
@@ -164,8 +183,8 @@ def test_reshape(kernels: Kernels, dice: Dice) -> None:
     )
 
 
-@given(dice=DICE)
-def test_mean(kernels: Kernels, dice: Dice) -> None:
+def reduction(dice: Dice, ratio: float, output_zero: int | None = None) -> dict[str, Any]:
+    """Neighbouring axes of any shape; the output has the input's scale times `ratio`."""
     rank = dice.integer(1, 4)
     shape = tuple(1 if rank == 4 and i == 0 else dice.length(1, 7) for i in range(rank))
     first = dice.integer(0, rank - 1)
@@ -177,14 +196,43 @@ def test_mean(kernels: Kernels, dice: Dice) -> None:
         reduced = tuple(1 if i in axes else size for i, size in enumerate(shape))
     else:
         reduced = tuple(size for i, size in enumerate(shape) if i not in axes)
-    scale = dice.factor()
+    scale, zero = dice.factor(), dice.zero_point()
+    output_zero = zero if output_zero is None else output_zero
+    return {
+        "options": options,
+        "inputs": [Spec(shape, scale=scale, zero_point=zero), Spec((len(axes),), "int32", data=signed)],
+        "output": Spec(reduced, scale=float(np.float32(scale * ratio)), zero_point=output_zero),
+        "arrays": [dice.array(shape)],
+    }
+
+
+@given(dice=DICE)
+def test_mean(kernels: Kernels, dice: Dice) -> None:
     ratio = dice.pick([1.0, 1.0, 0.5, 0.01, 3.0, 0.3, dice.between(0.1, 2.0)])
+    check(kernels, "MEAN", **reduction(dice, ratio, dice.zero_point()))
+
+
+@pytest.mark.parametrize("name", ["REDUCE_MAX", "REDUCE_MIN"])
+@given(dice=DICE)
+def test_reduce_max_and_min(kernels: Kernels, name: str, dice: Dice) -> None:
+    check(kernels, name, **reduction(dice, 1.0))
+
+
+@pytest.mark.parametrize("name", ["ARG_MAX", "ARG_MIN"])
+@given(dice=DICE)
+def test_arg_max_and_min(kernels: Kernels, name: str, dice: Dice) -> None:
+    rank = dice.integer(1, 4)
+    shape = tuple(dice.length(1, 7) for _ in range(rank))
+    axis, dtype = dice.integer(0, rank - 1), dice.pick(["int32", "int64"])
+    options = schema.ArgMaxOptionsT() if name == "ARG_MAX" else schema.ArgMinOptionsT()
+    options.outputType = schema.TensorType.INT32 if dtype == "int32" else schema.TensorType.INT64
+    given = np.array(axis - rank if dice.chance() else axis, np.int32)
     check(
         kernels,
-        "MEAN",
+        name,
         options,
-        [Spec(shape, scale=scale, zero_point=dice.zero_point()), Spec((len(axes),), "int32", data=signed)],
-        Spec(reduced, scale=float(np.float32(scale * ratio)), zero_point=dice.zero_point()),
+        [Spec(shape, scale=dice.factor(), zero_point=dice.zero_point()), Spec((), "int32", data=given)],
+        Spec(shape[:axis] + shape[axis + 1 :], dtype),
         [dice.array(shape)],
     )
 
@@ -284,14 +332,21 @@ def test_quantize_saturates_what_is_no_number(kernels: Kernels) -> None:
 EVERY_INT8 = np.arange(-128, 128, dtype=np.int8)
 
 
-@pytest.mark.parametrize("name", ["ADD", "MUL"])
+EVERY_PAIR = {
+    "ADD": schema.AddOptionsT,
+    "SUB": schema.SubOptionsT,
+    "MUL": schema.MulOptionsT,
+}
+
+
+@pytest.mark.parametrize("name", EVERY_PAIR)
 @pytest.mark.parametrize("seed", range(12))
 def test_every_pair_of_integers(kernels: Kernels, name: str, seed: int) -> None:
     """65,536 pairs at once find the sums that differ by less than one part in 2**18 from a tie."""
     dice = Dice(seed, 8)
     a, b = dice.factor(0.01), dice.factor(0.01)
-    scale = float(np.float32((a + b if name == "ADD" else a * b * 100) * dice.between(0.3, 1.5)))
-    options = schema.AddOptionsT() if name == "ADD" else schema.MulOptionsT()
+    scale = float(np.float32((a * b * 100 if name == "MUL" else a + b) * dice.between(0.3, 1.5)))
+    options = EVERY_PAIR[name]()
     inputs = [
         Spec((256, 1), scale=a, zero_point=dice.zero_point()),
         Spec((1, 256), scale=b, zero_point=dice.zero_point()),

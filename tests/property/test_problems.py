@@ -12,24 +12,47 @@ from hypothesis import given
 
 from pipeline.operators import BY_TFLITE_NAME, OPERATORS, Operator
 from pipeline.operators.add import Add
+from pipeline.operators.arg_max import ArgMax, ArgMin
 from pipeline.operators.average_pool_2d import AveragePool2D
 from pipeline.operators.base import Activation
+from pipeline.operators.batch_matmul import BatchMatMul
+from pipeline.operators.concatenation import Concatenation, Pack
 from pipeline.operators.conv_2d import Conv2D
+from pipeline.operators.depth_to_space import DepthToSpace, SpaceToDepth
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.dequantize import Dequantize
+from pipeline.operators.exp import Exp
+from pipeline.operators.expand_dims import ExpandDims
 from pipeline.operators.fully_connected import FullyConnected
+from pipeline.operators.gelu import Gelu
+from pipeline.operators.hard_swish import HardSwish
+from pipeline.operators.leaky_relu import LeakyRelu
+from pipeline.operators.logistic import Logistic
 from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.operators.maximum import Maximum
 from pipeline.operators.mean import Mean
 from pipeline.operators.minimum import Minimum
+from pipeline.operators.mirror_pad import MirrorPad
 from pipeline.operators.mul import Mul
 from pipeline.operators.pad import Pad, PadV2
+from pipeline.operators.prelu import Prelu
 from pipeline.operators.quantize import Quantize, Requantize
+from pipeline.operators.reduce_max import ReduceMax
+from pipeline.operators.reduce_min import ReduceMin
 from pipeline.operators.relu import Relu
 from pipeline.operators.relu6 import Relu6
 from pipeline.operators.relu_n1_to_1 import ReluN1To1
 from pipeline.operators.reshape import Reshape
+from pipeline.operators.resize_bilinear import ResizeBilinear
+from pipeline.operators.resize_nearest_neighbor import ResizeNearestNeighbor
+from pipeline.operators.slice import Slice, StridedSlice
 from pipeline.operators.softmax import Softmax
+from pipeline.operators.split import Split, SplitV, Unpack
+from pipeline.operators.squeeze import Squeeze
+from pipeline.operators.sub import Sub
+from pipeline.operators.tanh import Tanh
+from pipeline.operators.transpose import Transpose
+from pipeline.operators.transpose_conv import TransposeConv
 from pipeline.tensors import Quantization, Tensor
 
 Q = Quantization((0.1,), (3,))
@@ -78,7 +101,46 @@ GOOD: list[tuple[Operator, list[Tensor | None], Tensor]] = [
     (Quantize(), [tensor("x", 4, dtype="float32", q=None)], tensor("y", 4)),
     (Requantize(), [tensor("x", 4, dtype="uint8")], tensor("y", 4)),
     (Dequantize(), [X], tensor("y", 1, 8, 8, 4, dtype="float32", q=None)),
+    (Sub(), [X, X], X),
+    (Prelu(), [X, tensor("a", 4, data=True)], X),
+    (Logistic(), [X], tensor("y", 1, 8, 8, 4, q=Quantization((1 / 256,), (-128,)))),
+    (Tanh(), [X], X),
+    (Exp(), [X], X),
+    (Gelu(), [X], X),
+    (HardSwish(), [X], X),
+    (LeakyRelu(0.1), [X], X),
+    (ExpandDims((1, 1, 8, 8, 4)), [X, AXES], tensor("y", 1, 1, 8, 8, 4)),
+    (Squeeze((8, 8, 4)), [X], tensor("y", 8, 8, 4)),
+    (Transpose((0, 3, 1, 2)), [X, AXES], tensor("y", 1, 4, 8, 8)),
+    (Slice((0, 1, 1, 0), (1, 2, 3, 4), (1, 1, 1, 1)), [X, AXES, AXES], tensor("y", 1, 2, 3, 4)),
+    (StridedSlice((0, 7, 0, 0), (1, 4, 8, 4), (1, -2, 1, 1)), [X], tensor("y", 1, 4, 8, 4)),
+    (Split((0, 0, 0, 2), (1, 8, 8, 2), (1, 1, 1, 1)), [X], tensor("y", 1, 8, 8, 2)),
+    (SplitV((0, 0, 0, 3), (1, 8, 8, 1), (1, 1, 1, 1)), [X], tensor("y", 1, 8, 8, 1)),
+    (Unpack((0, 0, 0, 3), (1, 8, 8, 1), (1, 1, 1, 1), (3,)), [X], tensor("y", 1, 8, 8)),
+    (DepthToSpace(2), [X], tensor("y", 1, 16, 16, 1)),
+    (SpaceToDepth(2), [X], tensor("y", 1, 4, 4, 16)),
+    (Concatenation(3), [X, X], tensor("y", 1, 8, 8, 8)),
+    (Pack(0), [X, X], tensor("y", 2, 1, 8, 8, 4)),
+    (MirrorPad(((0, 0), (1, 1), (0, 0), (0, 0))), [X, AXES], tensor("y", 1, 10, 8, 4)),
+    (ResizeNearestNeighbor((16, 4)), [X, AXES], tensor("y", 1, 16, 4, 4)),
+    (ResizeBilinear((16, 4)), [X, AXES], tensor("y", 1, 16, 4, 4)),
+    (ReduceMax((1, 2)), [X, AXES], tensor("y", 1, 4)),
+    (ReduceMin((3,), True), [X, AXES], tensor("y", 1, 8, 8, 1)),
+    (ArgMax(3), [X, AXES], tensor("y", 1, 8, 8, dtype="int64", q=None)),
+    (ArgMin(1), [X, AXES], tensor("y", 1, 8, 4, dtype="int32", q=None)),
+    (TransposeConv((16, 16), (2, 2)), [AXES, weights(6, 2, 2, 4), X], tensor("y", 1, 16, 16, 6)),
+    (BatchMatMul(), [tensor("a", 2, 3, 4), tensor("b", 4, 5)], tensor("y", 2, 3, 5)),
 ]
+EXAMPLES = {type(op): (op, inputs, output) for op, inputs, output in GOOD}
+
+
+def bad(
+    kind: type[Operator], words: str, *inputs: Tensor | None, output: Tensor | None = None, **changes: Any
+) -> tuple[Operator, list[Tensor | None], Tensor, str]:
+    """The good example of an operator with other operands, another output, or other attributes."""
+    op, good, made = EXAMPLES[kind]
+    return replace(op, **changes), list(inputs) or good, output or made, words  # type: ignore[type-var]
+
 
 CONV, DEPTHWISE, DENSE, POOL = GOOD[0][0], GOOD[1][0], GOOD[2][0], GOOD[3][0]
 BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
@@ -145,6 +207,47 @@ BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
     (Quantize(), [tensor("x", 4, dtype="float64", q=None)], tensor("y", 4), "expected float32"),
     (Requantize(), [tensor("x", 4, dtype="int16")], tensor("y", 4), "expected int8 or uint8"),
     (Dequantize(), [X], X, "expected float32"),
+    bad(Sub, "too small", output=tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,)))),
+    bad(Prelu, "larger than its input", tensor("x", 1, 4), X, output=X),
+    bad(Prelu, "too small", output=tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,)))),
+    bad(Logistic, "expected 1/256 and -128", output=X),
+    bad(Tanh, "has the shape", output=tensor("y", 1, 4)),
+    bad(HardSwish, "too small", output=tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,)))),
+    bad(LeakyRelu, "not negative", alpha=-0.5),
+    bad(LeakyRelu, "too far apart", output=tensor("y", 1, 8, 8, 4, q=Quantization((1e-10,), (0,)))),
+    bad(Transpose, "does not fit", permutation=(0, 1, 2)),
+    bad(Transpose, "not constant", X, replace(AXES, data=None)),
+    bad(Slice, "leaves an axis of 8", begin=(0, 7, 0, 0)),
+    bad(Slice, "is empty", size=(1, 0, 3, 4)),
+    bad(StridedSlice, "differ in scale", output=tensor("y", 1, 4, 8, 4, q=Quantization((0.2,), (3,)))),
+    bad(Slice, "does not fit", begin=(0,), size=(1,), step=(1,)),
+    bad(DepthToSpace, "block of 3", block=3),
+    bad(SpaceToDepth, "block of 3", block=3),
+    bad(Concatenation, "do not go together", X, tensor("z", 1, 8, 7, 4)),
+    bad(Concatenation, "differ in scale", X, tensor("z", 1, 8, 8, 4, q=Quantization((0.2,), (3,)))),
+    bad(Concatenation, "activation RELU", activation=Activation.RELU),
+    bad(Concatenation, "expected [1, 8, 8, 8]", output=tensor("y", 1, 8, 8, 9)),
+    bad(Pack, "do not go together", X, tensor("z", 1, 8, 7, 4)),
+    bad(MirrorPad, "larger than its input", pads=((0, 0), (8, 0), (0, 0), (0, 0))),
+    bad(MirrorPad, "batch", pads=((1, 0), (0, 0), (0, 0), (0, 0))),
+    bad(ResizeNearestNeighbor, "not positive", size=(0, 4)),
+    bad(ResizeNearestNeighbor, "not constant", X, replace(AXES, data=None)),
+    bad(ResizeBilinear, "expected [1, 3, 4, 4]", size=(3, 4)),
+    bad(
+        ResizeBilinear,
+        "outside of its input",
+        tensor("x", 1, 7, 8, 4),
+        AXES,
+        size=(480, 4),
+        output=tensor("y", 1, 480, 4, 4),
+    ),
+    bad(ReduceMax, "differ in scale", output=tensor("y", 1, 4, q=Quantization((0.2,), (3,)))),
+    bad(ArgMax, "expected int32 or int64", output=tensor("y", 1, 8, 8)),
+    bad(ArgMin, "does not fit", axis=4),
+    bad(TransposeConv, "expected [1, 16, 16, 6]", output=tensor("y", 1, 16, 17, 6)),
+    bad(TransposeConv, "its weights 5", AXES, weights(6, 2, 2, 5), X),
+    bad(BatchMatMul, "cannot be multiplied", tensor("a", 2, 3, 4), tensor("b", 5, 4)),
+    bad(BatchMatMul, "no room for rounding", output=tensor("y", 2, 3, 5, q=Quantization((1e-9,), (0,)))),
 ]
 
 

@@ -31,7 +31,16 @@ TYPES = {
 }
 
 
-VERSIONS = {"RESHAPE": 1, "RELU_N1_TO_1": 1, "RELU": 2, "RELU6": 2, "PAD": 2, "PADV2": 2}
+# Where the newest version that the reference kernels know is below 3, or an older one does.
+VERSIONS = {
+    **dict.fromkeys(
+        ("RESHAPE", "RELU_N1_TO_1", "HARD_SWISH", "PRELU", "EXPAND_DIMS", "SQUEEZE", "DEPTH_TO_SPACE"), 1
+    ),
+    **dict.fromkeys(
+        ("RELU", "RELU6", "PAD", "PADV2", "LOGISTIC", "TANH", "LEAKY_RELU", "EXP", "GELU", "SUM"), 2
+    ),
+    **dict.fromkeys(("ARG_MAX", "ARG_MIN", "SPACE_TO_DEPTH"), 2),
+}
 
 
 def build(

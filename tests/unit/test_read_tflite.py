@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import ModelNotSupported
 from pipeline.read_tflite import layer_name, read_tflite
 from tests.tflite_chains import Chain, clamped_convolution, convolution_options
+from tests.unit.test_passes import by_graph, by_tflite
 
 
 @pytest.fixture
@@ -115,3 +118,90 @@ def test_dynamic_shapes_are_refused():
         read_tflite(chain.finish([x], [y]), "m")
     assert caught.value.code == "E_SHAPE_DYNAMIC"
     assert "x: [1, -1, -1, 2]" in caught.value.details
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(["SPLIT", "SPLIT_V", "UNPACK"]),
+    axis=st.integers(1, 3),
+    parts=st.integers(1, 4),
+    negative=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_each_output_of_a_split_is_a_slice(seed, kind, axis, parts, negative):
+    """The parts are put together again in the opposite order."""
+    rng = np.random.default_rng(seed)
+    lengths = {
+        "SPLIT": [int(rng.integers(1, 4))] * parts,
+        "SPLIT_V": [int(n) for n in rng.integers(1, 4, parts)],
+        "UNPACK": [1] * parts,
+    }[kind]
+    shape = [1, *(int(n) for n in rng.integers(1, 5, 3))]
+    shape[axis] = sum(lengths)
+    chain = Chain()
+    x = chain.tensor("x", tuple(shape), scale=0.1, zero_point=4)
+    made = []
+    for index, length in enumerate(lengths):
+        own = [*shape[:axis], *([] if kind == "UNPACK" else [length]), *shape[axis + 1 :]]
+        made.append(chain.tensor(f"net/part/{index}", tuple(own), scale=0.1, zero_point=4))
+    stated = axis - 4 if negative else axis
+    where = chain.tensor("axis", (), "int32", data=np.array(stated))
+    if kind == "SPLIT":
+        options = schema.SplitOptionsT()
+        options.numSplits = parts
+        chain.operator(kind, [where, x], made, options)
+    elif kind == "SPLIT_V":
+        options = schema.SplitVOptionsT()
+        options.numSplits = parts
+        rest = int(rng.integers(0, parts))
+        sizes = [-1 if i == rest and negative else n for i, n in enumerate(lengths)]
+        given_sizes = chain.tensor("sizes", (parts,), "int32", data=np.array(sizes))
+        chain.operator(kind, [x, given_sizes, where], made, options)
+    else:
+        options = schema.UnpackOptionsT()
+        options.num, options.axis = parts, stated
+        chain.operator(kind, [x], made, options)
+    y = chain.tensor("net/whole/concat", tuple(shape), scale=0.1, zero_point=4)
+    joined = schema.PackOptionsT() if kind == "UNPACK" else schema.ConcatenationOptionsT()
+    joined.axis = axis
+    if kind == "UNPACK":
+        joined.valuesCount = parts
+    chain.operator("PACK" if kind == "UNPACK" else "CONCATENATION", made[::-1], y, joined)
+    tflite = chain.finish([x], [y])
+    image = rng.integers(-128, 128, shape).astype(np.int8)
+    graph = read_tflite(tflite, "m")
+    assert [node.op.tflite_name for node in graph.nodes[:-1]] == [kind] * parts
+    np.testing.assert_array_equal(by_graph(graph, image), by_tflite(tflite, image))
+
+
+def test_operators_on_static_shapes_are_folded():
+    """SHAPE -> STRIDED_SLICE -> PACK -> RESHAPE, as Keras writes a flattening of an open batch."""
+    chain = Chain()
+    x = chain.tensor("x", (1, 2, 3), scale=0.1, signature=[-1, 2, 3])
+    shape = chain.tensor("net/shape/Shape", (3,), "int32")
+    chain.operator("SHAPE", [x], shape, schema.ShapeOptionsT())
+    bounds = [chain.tensor(f"bound_{i}", (1,), "int32", data=np.array([i])) for i in (0, 1)]
+    batch = chain.tensor("net/slice/strided_slice", (), "int32")
+    options = schema.StridedSliceOptionsT()
+    options.shrinkAxisMask = 1
+    chain.operator("STRIDED_SLICE", [shape, *bounds, bounds[1]], batch, options)
+    six = chain.tensor("six", (), "int32", data=np.array(6))
+    packed = chain.tensor("net/pack/stack", (2,), "int32")
+    options = schema.PackOptionsT()
+    options.valuesCount = 2
+    chain.operator("PACK", [batch, six], packed, options)
+    y = chain.tensor("net/flat/Reshape", (1, 6), scale=0.1)
+    chain.operator("RESHAPE", [x, packed], y, schema.ReshapeOptionsT())
+    graph = read_tflite(chain.finish([x], [y]), "m")
+    assert [node.op.tflite_name for node in graph.nodes] == ["RESHAPE"]
+
+
+def test_known_operators_that_are_refused_say_why():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("x", "net/elu/Elu"))
+    chain.operator("ELU", [x], y)
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(chain.finish([x], [y]), "m")
+    assert (
+        "elu: operator ELU is not supported (TFLite's reference kernels have none" in caught.value.details[0]
+    )

@@ -13,7 +13,7 @@ import pytest
 from pipeline import cli, errors
 from pipeline.boards import list_boards, simulator_for
 from pipeline.config import Budget, Settings
-from pipeline.operators import OPERATORS
+from pipeline.operators import operator_table
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,10 +28,8 @@ def table(head: str, rows: list[tuple[str, ...]]) -> str:
     return "\n".join([f"| {head} |", rule, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def operator_table() -> str:
-    operators = sorted(OPERATORS, key=lambda operator: (operator.tflite_name, operator.supported))
-    rows = [(f"`{operator.tflite_name}`", operator.supported) for operator in operators]
-    return table("operator | supported", rows)
+def operators() -> str:
+    return table("operator | supported", [(f"`{name}`", text) for name, text in operator_table()])
 
 
 def board_table() -> str:
@@ -50,7 +48,7 @@ def board_table() -> str:
     return table("board | title | core | clock | flash | RAM | run by", rows)
 
 
-TABLES = {"operators": operator_table, "boards": board_table}
+TABLES = {"operators": operators, "boards": board_table}
 
 
 @pytest.mark.parametrize("mark", TABLES)

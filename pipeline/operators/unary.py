@@ -1,0 +1,74 @@
+"""What operators on single elements share: an int8 has 256 values, so a table of results is the operator."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from pipeline.arithmetic import INT8_MAX, INT8_MIN
+from pipeline.operators.base import Operator, Parameters
+from pipeline.operators.checks import array, missing, present, quantized
+from pipeline.operators.rescaling import same_shape
+from pipeline.tensors import Tensor
+
+EVERY_INT8 = np.arange(INT8_MIN, INT8_MAX + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Operator):
+    """y = table[x]; what the table holds is left open"""
+
+    kernel: ClassVar[str] = "lookup"
+    supported: ClassVar[str] = "int8; any scales"
+
+    @classmethod
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:
+        return cls()
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = missing(inputs, ("input",))
+        if found:
+            return found
+        x = present(inputs[0])
+        return [*quantized("input", x), *quantized("output", output), *same_shape(x, output)]
+
+    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        return present(inputs[0]).shape
+
+    def in_place(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, ...]:
+        return (0,)
+
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int] | None:
+        return (first, end) if len(output.shape) == 4 else None
+
+    @abstractmethod
+    def results(self, x: Tensor, output: Tensor) -> np.ndarray:
+        """What -128, -127 ... 127 become, not yet clamped to int8."""
+
+    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
+        """The fields of `struct lookup`, in its order."""
+        results = self.results(present(inputs[0]), output)
+        return {"count": output.elements, "table": np.clip(results, INT8_MIN, INT8_MAX).astype(np.int8)}
+
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        found: np.ndarray = array(p, "table")[arrays[0].astype(np.int64) - INT8_MIN]
+        return found
+
+
+def through_float(x: Tensor, output: Tensor, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Results of an operator that TFLite too tabulates: float32 throughout, ties away from zero (lut.h)."""
+    real = np.float32(x.scale) * (EVERY_INT8 - x.zero_point).astype(np.float32)
+    with np.errstate(over="ignore"):
+        scaled = function(real) * (np.float32(1.0) / np.float32(output.scale))
+    whole = np.trunc(scaled)
+    rounded = whole + np.copysign((np.abs(scaled - whole) >= 0.5).astype(np.float32), scaled)
+    # Beyond what an int32 holds, the sum saturates here; TFLite leaves it undefined.
+    bounded = np.clip(rounded + np.float32(output.zero_point), -(2.0**30), 2.0**30)
+    found: np.ndarray = bounded.astype(np.int64)
+    return found
