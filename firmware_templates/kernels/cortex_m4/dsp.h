@@ -8,12 +8,11 @@
 #define KERNELS_DSP_H
 
 #include <stdint.h>
-#include <string.h>
 
 #define INSTRUCTION static inline __attribute__((always_inline))
 
 #define UNARY(name, text)                                      \
-    INSTRUCTION uint32_t name(uint32_t a)          \
+    INSTRUCTION uint32_t name(uint32_t a)                      \
     {                                                          \
         uint32_t y;                                            \
         __asm__(text : "=r"(y) : "r"(a));                      \
@@ -122,18 +121,18 @@ INSTRUCTION int32_t usat8(int32_t a)
     return y;
 }
 
-/* Four bytes at any address. */
+/* Four bytes at any address: one instruction, also where the compiler may take no function for a known one. */
 INSTRUCTION uint32_t load_word(const void *from)
 {
     uint32_t word;
 
-    memcpy(&word, from, sizeof word);
+    __builtin_memcpy(&word, from, sizeof word);
     return word;
 }
 
 INSTRUCTION void store_word(void *to, uint32_t word)
 {
-    memcpy(to, &word, sizeof word);
+    __builtin_memcpy(to, &word, sizeof word);
 }
 
 #undef INSTRUCTION
