@@ -1,0 +1,97 @@
+"""FULLY_CONNECTED with two products of each multiplication: exact, as cheap as predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from arm import ArmKernels
+from cases import DICE, Dice
+from hypothesis import given
+from held import Layer, check, measured, predicted
+from test_convolutions import bias_of, channel_scales, fitting_scales, spread_of
+from tflite_builder import Spec
+
+from pipeline.kernels.cortex_m4.fully_connected_pairs import FullyConnectedPairs
+from pipeline.tensors import Tensor
+
+KERNEL = FullyConnectedPairs()
+
+
+def dense(dice: Dice, rows: int, depth: int, outputs: int, activation: int = 0) -> Layer:
+    zero, x, w = dice.zero_point(), dice.array((rows, depth)), dice.array((outputs, depth))
+    spread = spread_of(x, zero, w, depth)
+    x_scale = dice.factor(1e-3)
+    w_scale, scale = fitting_scales(dice, x_scale, spread)
+    options = schema.FullyConnectedOptionsT()
+    options.fusedActivationFunction = activation
+    inputs = [
+        Spec((rows, depth), scale=x_scale, zero_point=zero),
+        Spec((outputs, depth), scale=channel_scales(dice, w_scale, outputs), data=w),
+        Spec((outputs,), "int32", x_scale * w_scale, data=bias_of(dice, outputs, spread)),
+    ]
+    output = Spec((rows, outputs), scale=scale, zero_point=dice.zero_point())
+    return Layer.read("FULLY_CONNECTED", options, inputs, output, [x])
+
+
+@pytest.mark.toolchain
+@given(dice=DICE)
+def test_exact(arm_kernels: ArmKernels, dice: Dice) -> None:
+    depth = dice.pick([dice.integer(1, 70), dice.integer(1, 70), dice.integer(129, 300)])
+    layer = dense(dice, dice.length(1, 3), depth, dice.integer(1, 23), dice.integer(0, 3))
+    check(arm_kernels, KERNEL, layer, dice)
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize(
+    ("depth", "outputs", "tolerance"),
+    [(640, 128, 0.05), (128, 128, 0.05), (128, 8, 0.05), (512, 64, 0.05), (64, 10, 0.05), (13, 3, 0.15)],
+)
+def test_cost(arm_kernels: ArmKernels, depth: int, outputs: int, tolerance: float) -> None:
+    predicted(arm_kernels, KERNEL, dense(Dice(1, 12), 1, depth, outputs), tolerance)
+
+
+@pytest.mark.toolchain
+def test_a_product_takes_fewer_than_one_instruction(arm_kernels: ArmKernels) -> None:
+    layer = dense(Dice(1, 12), 1, 640, 128)
+    candidate = layer.candidates(KERNEL)[0]
+    figures = measured(arm_kernels, candidate, layer)
+    assert figures.instructions < 0.94 * 640 * 128
+    assert figures.zero_wait_cycles < 1.34 * 640 * 128
+
+
+def with_factor(multiplier: float, weights: np.ndarray, zero: int = 3) -> Layer:
+    """A dense layer whose sums are multiplied by this."""
+    inputs = [
+        Spec((1, weights.shape[1]), scale=1.0, zero_point=zero),
+        Spec(weights.shape, scale=multiplier, data=weights),
+        None,
+    ]
+    x = np.random.default_rng(2).integers(-128, 128, (1, weights.shape[1]), np.int8)
+    output = Spec((1, weights.shape[0]), scale=1.0, zero_point=-2)
+    return Layer.read("FULLY_CONNECTED", schema.FullyConnectedOptionsT(), inputs, output, [x])
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("bits", [3, 7, 12])
+def test_ties_of_powers_of_two(arm_kernels: ArmKernels, bits: int) -> None:
+    """Every sum that lies at a half and beside it, of either sign: one weight of 1, many biases."""
+    ties = np.arange(-100, 100) * 2**bits + 2 ** (bits - 1)
+    bias = np.concatenate([ties - 1, ties, ties + 1]).astype(np.int32)
+    weights = np.ones((len(bias), 1), np.int8)
+    layer = with_factor(2.0**-bits, weights, 0)
+    assert layer.tensors[1] is not None
+    layer.tensors[2] = Tensor("bias", bias.shape, "int32", None, bias)
+    layer.arrays = [np.zeros((1, 1), np.int8)]
+    assert check(arm_kernels, KERNEL, layer, Dice(1, 1)) > 0
+
+
+def test_what_cannot_be_proved_is_refused() -> None:
+    weights = np.random.default_rng(1).integers(-127, 128, (4, 64), np.int8)
+    assert layer_is_accepted(0.01, weights)
+    # No room for half a unit below the result.
+    assert not layer_is_accepted(0.4, weights)
+
+
+def layer_is_accepted(factor: float, weights: np.ndarray) -> bool:
+    return bool(with_factor(factor, weights).candidates(KERNEL))
