@@ -489,6 +489,34 @@ def check_tools(*boards: Board, runner: Runner | None = None) -> None:
         runner.check()
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the image of a program is expected to take."""
+
+    weights_bytes: int
+    code_bytes: int
+    ram_bytes: int
+
+    @property
+    def flash_bytes(self) -> int:
+        return self.weights_bytes + self.code_bytes
+
+
+def sizes_of(program: Program, board: Board) -> Sizes:
+    """Expected sizes, from the plan and the kernels' own figures; flash holds constants in RAM as well."""
+    kernels = [f"{layer.library}/{layer.kernel}" for layer in program.layers]
+    input_bytes = sum(place_bytes(place) for place in program.inputs)
+    return Sizes(
+        weights_bytes=sum(constant.data.nbytes for constant in program.constants),
+        code_bytes=predicted_code_bytes(kernels, board.is_stm32),
+        ram_bytes=program.arena_bytes
+        + program.weights_in_ram_bytes
+        + input_bytes
+        + board.stack_bytes
+        + HARNESS_RAM_BYTES,
+    )
+
+
 def predict(generated: Generated, board: Board, model: TimingModel | None, optimize: str) -> Prediction:
     """What the image is expected to need, from the plan and the kernels' own figures.
 
@@ -498,23 +526,16 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
     forecast = None
     if model is not None and model.cpu == board.cpu and not model.is_bracket:
         forecast = forecast_cycles(generated.schedule, model, optimize)
-    weights = sum(constant.data.nbytes for constant in program.constants)
-    kernels = [f"{layer.library}/{layer.kernel}" for layer in program.layers]
-    code = predicted_code_bytes(kernels, board.is_stm32)
-    input_bytes = sum(place_bytes(place) for place in program.inputs)
+    sizes = sizes_of(program, board)
     instructions = tuple(layer.predicted_instructions for layer in program.layers)
     if forecast:
         instructions = tuple(layer.instructions for layer in forecast.layers)
     return Prediction(
-        weights_bytes=weights,
-        code_bytes=code,
-        flash_bytes=weights + code,
+        weights_bytes=sizes.weights_bytes,
+        code_bytes=sizes.code_bytes,
+        flash_bytes=sizes.flash_bytes,
         arena_bytes=program.arena_bytes,
-        ram_bytes=program.arena_bytes
-        + program.weights_in_ram_bytes
-        + input_bytes
-        + board.stack_bytes
-        + HARNESS_RAM_BYTES,
+        ram_bytes=sizes.ram_bytes,
         instructions=sum(instructions),
         layer_instructions=instructions,
         one_macc_per_cycle_seconds=program.macs / board.hclk_hz,

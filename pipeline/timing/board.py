@@ -27,7 +27,7 @@ BRACKETED = ("cortex-m7",)
 KEYS = (
     "flash_read_bits", "cache_line_bytes", "instruction_cache_lines", "data_cache_lines",
     "instruction_cache_ways", "data_cache_ways", "unified_cache", "prefetch", "fetch_miss_extra",
-    "data_miss_extra", "flash_clock_divider", "evidence",
+    "data_miss_extra", "evidence",
 )  # fmt: skip
 
 
@@ -110,14 +110,13 @@ def timing_model(board: Board) -> TimingModel:
         if key not in KEYS:
             near = nearest(key, KEYS)
             mistakes.append(f"timing.{key}: is not known" + (f"; did you mean {near}?" if near else ""))
-    # Flash that is slower than the core keeps it waiting for its own cycle as well.
-    divider = _integer(table, "flash_clock_divider", 1, 8, mistakes, 1)
     model = TimingModel(
         board=board.name,
         title=board.title,
         cpu=board.cpu,
         clock_hz=board.hclk_hz,
-        wait_states=(board.clock.flash_latency + 1) * divider - 1,
+        # Flash whose bus is slower than the core keeps it waiting for that bus's own cycle as well.
+        wait_states=(board.clock.flash_latency + 1) * board.clock.ahb_divider - 1,
         fetch_miss_extra=_integer(table, "fetch_miss_extra", 0, 32, mistakes, 0),
         data_miss_extra=_integer(table, "data_miss_extra", 0, 32, mistakes),
         read_bytes=_power(table, "flash_read_bits", 32, 256, mistakes) // 8,
