@@ -898,6 +898,34 @@ def explore(
     out.print(f"page: {page}", soft_wrap=True)
 
 
+@app.command("calibrate-timing")
+def calibrate_timing(
+    reports: Annotated[
+        list[Path], typer.Argument(metavar="REPORT...", help="report.json of `measure`, or folders with one")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="leave the board's file as it is")] = False,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Fit a board's free timing constant to cycles that the board counted, and keep it in its board.toml."""
+    from pipeline.calibrate import calibrate_timing, keep_calibration
+
+    found = calibrate_timing(reports)
+    path = None if dry_run else keep_calibration(found)
+    if format_ is Format.JSON:
+        _print_json({**asdict(found), "evidence": found.evidence, "file": str(path) if path else None})
+        return
+    out.print(
+        f"{found.board}: data_miss_extra {found.before} -> {found.data_miss_extra} "
+        f"({found.fitted:.2f} before rounding), from {found.steps} steps of {', '.join(found.reports)}"
+    )
+    out.print(
+        f"error of a step: {found.rms_before_percent:.1f} % RMS before; of steps left out of the fit "
+        f"{found.rms_percent:.1f} % RMS, {found.worst_percent:.1f} % at worst; "
+        f"measured by estimated {found.ratio:.3f}"
+    )
+    out.print(f"kept in {path}" if path else "not kept: --dry-run", soft_wrap=True)
+
+
 @app.command()
 def boards(format_: AsFormat = Format.TEXT) -> None:
     """The boards this tool knows: core, clock, flash, RAM, and how each can be run."""

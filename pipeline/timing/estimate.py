@@ -90,6 +90,8 @@ class Estimate:
         """How far the estimate may be off; None where the method was held against nothing of the kind."""
         if not self.model.evidence:
             return None
+        if self.model.calibrated_error_percent is not None and self.fetch_share <= SMALL_FETCH_SHARE:
+            return self.model.calibrated_error_percent
         return SMALL_ERROR_PERCENT if self.fetch_share <= SMALL_FETCH_SHARE else LARGE_ERROR_PERCENT
 
     @property
@@ -104,6 +106,8 @@ class Estimate:
                 f"No error is stated: the method was held against no measurement of this board ({share})."
                 f"{assumed}"
             )
+        if self.error_percent == self.model.calibrated_error_percent:
+            return f"Stated error {self.error_percent:g} %, calibrated with {self.model.evidence} ({share})."
         much = "little" if self.error_percent == SMALL_ERROR_PERCENT else "much: the code overflows its cache"
         return (
             f"Stated error {self.error_percent:g} %: {share}, which is {much} "
