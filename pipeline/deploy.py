@@ -56,6 +56,7 @@ from pipeline.registry import nearest
 from pipeline.render import SourceTree, render_sources
 from pipeline.report import Report, make_report, with_budget, write_report
 from pipeline.report.changes import junit_xml
+from pipeline.report.flame import flame_svg, folded
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.runners.unicorn import Unicorn
@@ -76,7 +77,8 @@ Progress = Callable[[str, int, int], None]
 
 REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
-REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", "callgrind.out.estimated")
+PROFILE_FILES = ("callgrind.out.estimated", "flame.estimated.svg", "flame.estimated.folded")
+REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", *PROFILE_FILES)
 ESTIMATED_BOARD = "nucleo_l4r5zi"
 """Whose cycles are estimated where the board asked for says nothing of its own."""
 # Of the image besides arena, input copy and stack: command buffer, counters, C library (measured).
@@ -171,7 +173,7 @@ def deploy(
     report = with_budget(report, settings.budget.limits)
     files = (
         *write_report(report, folder),
-        *_write_profile(estimate, folder),
+        *_write_profile(estimate, generated.program, folder),
         *_write_budget(report, folder),
     )
     progress("report", 1, 1)
@@ -693,14 +695,25 @@ def estimate_run(
     return estimate, ""
 
 
-def _write_profile(estimate: Estimate | None, folder: Path) -> tuple[Path, ...]:
-    """Beside the report, for KCachegrind; never one of another run."""
-    path = folder / "callgrind.out.estimated"
+def _write_profile(estimate: Estimate | None, program: Program, folder: Path) -> tuple[Path, ...]:
+    """Beside the report, for KCachegrind and as flame graphs; never those of another run."""
+    paths = [folder / name for name in PROFILE_FILES]
     if estimate is None or estimate.model.is_bracket:
-        path.unlink(missing_ok=True)
+        for path in paths:
+            path.unlink(missing_ok=True)
         return ()
-    write_file(path, estimate.callgrind.encode())
-    return (path,)
+    names = {f"layer_{layer.index}": layer.name for layer in program.layers}
+    names |= {f"step_{call.index}": call.name for call in program.calls}
+    stacks = [
+        (tuple(f"{part} {names[part]}" if part in names else part for part in path), cycles)
+        for path, cycles in estimate.stacks
+    ]
+    title = f"{program.name}: estimated cycles on {estimate.model.title}"
+    note = f"{estimate.total.cycles:,} cycles at {estimate.model.words}; not measured"
+    contents = (estimate.callgrind, flame_svg(stacks, title, note), folded(stacks))
+    for path, content in zip(paths, contents, strict=True):
+        write_file(path, content.encode())
+    return tuple(paths)
 
 
 def classify_samples(

@@ -20,7 +20,7 @@ from pipeline.plan import plan_schedule
 from pipeline.read_tflite import read_tflite
 from pipeline.report import words
 from pipeline.report.pareto import Point, pareto_chart
-from pipeline.report.write import page_html
+from pipeline.report.write import page
 from pipeline.schedule import Aim, Machine, Schedule, machine_of, schedule_layers
 from pipeline.sketch import sketch_graph
 from pipeline.timing import TimingModel, can_estimate, timing_model
@@ -241,7 +241,7 @@ def exploration_html(explored: Exploration) -> str:
         for c in explored.choices
         if c.fits and c.longest_seconds
     ]
-    return page_html(
+    return page(
         "explore.html.j2",
         explored=explored,
         chart=pareto_chart(points),

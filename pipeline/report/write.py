@@ -37,8 +37,8 @@ def report_html(report: Report) -> str:
     return page.render(report=report, charts=charts.draw(report), style=_style())
 
 
-def page_html(template: str, **values: Any) -> str:
-    """Another page in the report's dress: one file that needs no other."""
+def page(template: str, **values: Any) -> str:
+    """Another page or picture: one file that needs no other; `style` is the report's dress."""
     return _environment("html").get_template(template).render(style=_style(), **values)
 
 

@@ -7,8 +7,8 @@ import math
 from dataclasses import replace
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.boards import list_boards, load_board
 from pipeline.config import Settings
@@ -24,7 +24,7 @@ from pipeline.explore import (
 )
 from pipeline.load import FloatModel
 from pipeline.report.pareto import Point, pareto_chart
-from tests.tflite_chains import clamped_convolution
+from tests.tflite_chains import Chain, pool_options
 from tests.unit.test_analyze import layer, model_of
 
 
@@ -36,10 +36,21 @@ def choice(seconds, ram, flash, board="a", fits=True, **changes):
     return replace(made, **changes)
 
 
+def small_model():
+    """input 12x12x8 -> MAX_POOL_2D 2x2 -> ADD to itself."""
+    chain = Chain()
+    x = chain.tensor("x", (1, 12, 12, 8), scale=0.05, zero_point=3)
+    pooled = chain.tensor("pooled", (1, 6, 6, 8), scale=0.05, zero_point=3)
+    chain.operator("MAX_POOL_2D", [x], pooled, pool_options(2, 2))
+    total = chain.tensor("total", (1, 6, 6, 8), scale=0.1, zero_point=3)
+    chain.operator("ADD", [pooled, pooled], total, schema.AddOptionsT())
+    return chain.finish([x], [total])
+
+
 @pytest.fixture(scope="module")
 def explored(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "small.tflite"
-    path.write_bytes(clamped_convolution(np.random.default_rng(0), 12, (8, 8), ("MAXIMUM",), (2, 2)))
+    path.write_bytes(small_model())
     return explore_model(Settings(model=path), lambda *_: None)
 
 
