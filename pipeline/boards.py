@@ -104,6 +104,21 @@ class FlashNames:
 
 
 @dataclass(frozen=True, slots=True)
+class Power:
+    """The current that a data sheet gives for the running chip: typical, for reckoning energies that are
+    called what they are."""
+
+    microamperes_per_mhz: float
+    millivolts: int
+    source: str
+    """Which data sheet says so, for what."""
+
+    def joules(self, seconds: float, clock_hz: int) -> float:
+        """What the chip takes while it runs at this clock."""
+        return 1e-12 * self.microamperes_per_mhz * clock_hz * 1e-3 * self.millivolts * seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """One file board/<name>/board.toml, checked."""
 
@@ -125,6 +140,8 @@ class Board:
     """Key of pipeline.chips.CHIPS, such as STM32L4R5; of an FPGA image its name; empty: none."""
     timing: Mapping[str, Any] = field(default_factory=dict)
     """The table [timing], as it stands: pipeline/timing reads and checks it. Empty where there is none."""
+    power: Power | None = None
+    """The table [power]; None where no current is known."""
     flash: FlashNames | None = None
     """The table [flash]; None where nothing can be flashed."""
 
@@ -306,6 +323,7 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
         stack_bytes=top.size("stack", default=STACK_BYTES),
         chip=top.text("chip", required=soc.startswith("stm32")),
         timing=MappingProxyType(dict(top.table("timing", required=False).values)),
+        power=_power(top.table("power", required=False)),
         flash=_flash_names(top.table("flash", required=False)),
     )
     if board.stack_bytes % 8 or board.stack_bytes < 512:
@@ -444,6 +462,19 @@ def _memory(table: _Table) -> Memory:
         table.complain("length", "reaches beyond the 32-bit address space")
     table.finish()
     return region
+
+
+def _power(table: _Table) -> Power | None:
+    """The table [power], where a board has one."""
+    if not table.values:
+        return None
+    found = Power(
+        microamperes_per_mhz=table.integer("run_ua_per_mhz", 1, 10_000),
+        millivolts=table.integer("supply_mv", 1000, 5000),
+        source=table.text("source"),
+    )
+    table.finish()
+    return found
 
 
 def _flash_names(table: _Table) -> FlashNames | None:

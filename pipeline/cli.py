@@ -850,6 +850,83 @@ def compare(
 
 
 @app.command()
+def explore(
+    model: Model = None,
+    output: Output = None,
+    config: Config = None,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """A model on every board for every aim: predicted time, RAM, flash and energy, before anything is built.
+
+    The table, and explore.html with a picture of what is best.
+    """
+    from pipeline.deploy import write_file
+    from pipeline.explore import HEADER, choice_words, exploration_html, explore_model
+
+    settings = _settings(config, model=model, output=output)
+    with _progress() as progress:
+        explored = explore_model(settings, progress)
+    page = (settings.output or Path("build") / explored.model) / "explore.html"
+    write_file(page, exploration_html(explored).encode())
+    if format_ is Format.JSON:
+        _print_json(
+            {
+                "model": explored.model,
+                "page": str(page),
+                "notes": explored.notes,
+                "choices": [
+                    {
+                        **asdict(choice),
+                        "fits": choice.fits,
+                        "seconds": choice.seconds,
+                        "low_seconds": choice.low_seconds,
+                        "high_seconds": choice.high_seconds,
+                    }
+                    for choice in explored.choices
+                ],
+            }
+        )
+        return
+    table = Table(*HEADER)
+    for column in table.columns[2:8]:
+        column.justify = "right"
+    for choice in explored.choices:
+        table.add_row(*(escape(cell) for cell in choice_words(choice)), style="bold" if choice.best else None)
+    out.print(table)
+    for note in explored.notes:
+        out.print(f"  [dim]{escape(note)}[/]", soft_wrap=True)
+    out.print(f"page: {page}", soft_wrap=True)
+
+
+@app.command("calibrate-timing")
+def calibrate_timing(
+    reports: Annotated[
+        list[Path], typer.Argument(metavar="REPORT...", help="report.json of `measure`, or folders with one")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="leave the board's file as it is")] = False,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Fit a board's free timing constant to cycles that the board counted, and keep it in its board.toml."""
+    from pipeline.calibrate import calibrate_timing, keep_calibration
+
+    found = calibrate_timing(reports)
+    path = None if dry_run else keep_calibration(found)
+    if format_ is Format.JSON:
+        _print_json({**asdict(found), "evidence": found.evidence, "file": str(path) if path else None})
+        return
+    out.print(
+        f"{found.board}: data_miss_extra {found.before} -> {found.data_miss_extra} "
+        f"({found.fitted:.2f} before rounding), from {found.steps} steps of {', '.join(found.reports)}"
+    )
+    out.print(
+        f"error of a step: {found.rms_before_percent:.1f} % RMS before; of steps left out of the fit "
+        f"{found.rms_percent:.1f} % RMS, {found.worst_percent:.1f} % at worst; "
+        f"measured by estimated {found.ratio:.3f}"
+    )
+    out.print(f"kept in {path}" if path else "not kept: --dry-run", soft_wrap=True)
+
+
+@app.command()
 def boards(format_: AsFormat = Format.TEXT) -> None:
     """The boards this tool knows: core, clock, flash, RAM, and how each can be run."""
     from pipeline.boards import list_boards, simulator_for

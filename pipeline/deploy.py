@@ -56,6 +56,7 @@ from pipeline.registry import nearest
 from pipeline.render import SourceTree, render_sources
 from pipeline.report import Report, make_report, with_budget, write_report
 from pipeline.report.changes import junit_xml
+from pipeline.report.flame import flame_svg, folded
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.runners.unicorn import Unicorn
@@ -76,7 +77,8 @@ Progress = Callable[[str, int, int], None]
 
 REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
-REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", "callgrind.out.estimated")
+PROFILE_FILES = ("callgrind.out.estimated", "flame.estimated.svg", "flame.estimated.folded")
+REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", *PROFILE_FILES)
 ESTIMATED_BOARD = "nucleo_l4r5zi"
 """Whose cycles are estimated where the board asked for says nothing of its own."""
 # Of the image besides arena, input copy and stack: command buffer, counters, C library (measured).
@@ -171,7 +173,7 @@ def deploy(
     report = with_budget(report, settings.budget.limits)
     files = (
         *write_report(report, folder),
-        *_write_profile(estimate, folder),
+        *_write_profile(estimate, generated.program, folder),
         *_write_budget(report, folder),
     )
     progress("report", 1, 1)
@@ -489,6 +491,34 @@ def check_tools(*boards: Board, runner: Runner | None = None) -> None:
         runner.check()
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the image of a program is expected to take."""
+
+    weights_bytes: int
+    code_bytes: int
+    ram_bytes: int
+
+    @property
+    def flash_bytes(self) -> int:
+        return self.weights_bytes + self.code_bytes
+
+
+def sizes_of(program: Program, board: Board) -> Sizes:
+    """Expected sizes, from the plan and the kernels' own figures; flash holds constants in RAM as well."""
+    kernels = [f"{layer.library}/{layer.kernel}" for layer in program.layers]
+    input_bytes = sum(place_bytes(place) for place in program.inputs)
+    return Sizes(
+        weights_bytes=sum(constant.data.nbytes for constant in program.constants),
+        code_bytes=predicted_code_bytes(kernels, board.is_stm32),
+        ram_bytes=program.arena_bytes
+        + program.weights_in_ram_bytes
+        + input_bytes
+        + board.stack_bytes
+        + HARNESS_RAM_BYTES,
+    )
+
+
 def predict(generated: Generated, board: Board, model: TimingModel | None, optimize: str) -> Prediction:
     """What the image is expected to need, from the plan and the kernels' own figures.
 
@@ -498,23 +528,16 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
     forecast = None
     if model is not None and model.cpu == board.cpu and not model.is_bracket:
         forecast = forecast_cycles(generated.schedule, model, optimize)
-    weights = sum(constant.data.nbytes for constant in program.constants)
-    kernels = [f"{layer.library}/{layer.kernel}" for layer in program.layers]
-    code = predicted_code_bytes(kernels, board.is_stm32)
-    input_bytes = sum(place_bytes(place) for place in program.inputs)
+    sizes = sizes_of(program, board)
     instructions = tuple(layer.predicted_instructions for layer in program.layers)
     if forecast:
         instructions = tuple(layer.instructions for layer in forecast.layers)
     return Prediction(
-        weights_bytes=weights,
-        code_bytes=code,
-        flash_bytes=weights + code,
+        weights_bytes=sizes.weights_bytes,
+        code_bytes=sizes.code_bytes,
+        flash_bytes=sizes.flash_bytes,
         arena_bytes=program.arena_bytes,
-        ram_bytes=program.arena_bytes
-        + program.weights_in_ram_bytes
-        + input_bytes
-        + board.stack_bytes
-        + HARNESS_RAM_BYTES,
+        ram_bytes=sizes.ram_bytes,
         instructions=sum(instructions),
         layer_instructions=instructions,
         one_macc_per_cycle_seconds=program.macs / board.hclk_hz,
@@ -672,14 +695,25 @@ def estimate_run(
     return estimate, ""
 
 
-def _write_profile(estimate: Estimate | None, folder: Path) -> tuple[Path, ...]:
-    """Beside the report, for KCachegrind; never one of another run."""
-    path = folder / "callgrind.out.estimated"
+def _write_profile(estimate: Estimate | None, program: Program, folder: Path) -> tuple[Path, ...]:
+    """Beside the report, for KCachegrind and as flame graphs; never those of another run."""
+    paths = [folder / name for name in PROFILE_FILES]
     if estimate is None or estimate.model.is_bracket:
-        path.unlink(missing_ok=True)
+        for path in paths:
+            path.unlink(missing_ok=True)
         return ()
-    write_file(path, estimate.callgrind.encode())
-    return (path,)
+    names = {f"layer_{layer.index}": layer.name for layer in program.layers}
+    names |= {f"step_{call.index}": call.name for call in program.calls}
+    stacks = [
+        (tuple(f"{part} {names[part]}" if part in names else part for part in path), cycles)
+        for path, cycles in estimate.stacks
+    ]
+    title = f"{program.name}: estimated cycles on {estimate.model.title}"
+    note = f"{estimate.total.cycles:,} cycles at {estimate.model.words}; not measured"
+    contents = (estimate.callgrind, flame_svg(stacks, title, note), folded(stacks))
+    for path, content in zip(paths, contents, strict=True):
+        write_file(path, content.encode())
+    return tuple(paths)
 
 
 def classify_samples(

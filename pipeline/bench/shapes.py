@@ -12,10 +12,12 @@ from pipeline.operators import Operator
 from pipeline.operators.add import Add
 from pipeline.operators.average_pool_2d import AveragePool2D
 from pipeline.operators.base import Activation
+from pipeline.operators.concatenation import Concatenation
 from pipeline.operators.conv_2d import Conv2D
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.dequantize import Dequantize
 from pipeline.operators.fully_connected import FullyConnected
+from pipeline.operators.logistic import Logistic
 from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.operators.maximum import Maximum
 from pipeline.operators.mean import Mean
@@ -23,6 +25,8 @@ from pipeline.operators.minimum import Minimum
 from pipeline.operators.mul import Mul
 from pipeline.operators.pad import Pad
 from pipeline.operators.quantize import Quantize, Requantize
+from pipeline.operators.reduce_max import ReduceMax
+from pipeline.operators.reduce_min import ReduceMin
 from pipeline.operators.relu import Relu
 from pipeline.operators.softmax import Softmax
 from pipeline.operators.windows import Pads, same_pads
@@ -87,7 +91,8 @@ DENSE = (
     (1, 640, 128), (1, 128, 128), (1, 128, 8), (1, 8, 128), (1, 128, 640), (1, 1024, 512), (1, 256, 256),
     (1, 64, 10), (1, 64, 12), (1, 512, 10), (1, 1600, 33), (1, 300, 7), (1, 4096, 24), (4, 64, 64),
     (10, 32, 30), (3, 128, 16), (1, 48, 2), (1, 256, 1), (16, 16, 12), (32, 12, 18), (25, 64, 12), (8, 40, 5),
-    (1, 100, 2), (1, 32, 3), (1, 500, 1), (1, 20, 5), (1, 80, 3), (16, 30, 6), (40, 24, 3),
+    (1, 100, 2), (1, 32, 3), (1, 500, 1), (1, 20, 5), (1, 80, 3), (16, 30, 6), (40, 24, 3), (1, 8192, 6),
+    (1, 4096, 8),
 )  # fmt: skip
 # (height, width, channels), window, stride, SAME padding
 POOLS = (
@@ -238,10 +243,18 @@ def _elementwise(rng: np.random.Generator) -> Iterator[Layer]:
 
 def _others() -> Iterator[Layer]:
     for size in MAPS:
-        axes = np.array([1, 2], np.int32)
-        mean = Mean((1, 2))
-        inputs = [_map("x", size), Tensor("axes", (2,), "int32", None, axes)]
-        yield mean, inputs, _made(mean, inputs)
+        axes = Tensor("axes", (2,), "int32", None, np.array([1, 2], np.int32))
+        for reduction in (Mean((1, 2)), ReduceMax((1, 2)), ReduceMin((1, 2))):
+            inputs = [_map("x", size), axes]
+            yield (
+                reduction,
+                inputs,
+                _made(reduction, inputs, OUTPUT if isinstance(reduction, Mean) else INPUT),
+            )
+        yield Logistic(), [_map("x", size)], _map("y", size, PROBABILITIES)
+        joined = Concatenation(3)
+        inputs = [_map("x", size), _map("second", (*size[:2], 16))]
+        yield joined, inputs, _made(joined, inputs, INPUT)
     for classes in CLASSES:
         x = Tensor("x", classes, "int8", INPUT)
         yield Softmax(), [x], Tensor("y", classes, "int8", PROBABILITIES)

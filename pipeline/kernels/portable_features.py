@@ -21,6 +21,10 @@ Inputs = Sequence[Tensor | None]
 # Up to here the weights of a layer stay in the data cache of an STM32L4 (256 bytes) from one pass to the
 # next; what is larger is read from flash again at each.
 DATA_CACHE_BYTES = 256
+# Where the cache is larger: that of an STM32U5, and the L1 data cache of a Cortex-M7.
+LARGER_CACHES = {"flash_read_over_8k": 8 << 10, "flash_read_over_16k": 16 << 10}
+# Weights so far apart are all in one set of the cache of an STM32U5, which has two lines for them.
+WAY_BYTES = 4096
 # A depthwise kernel reads as many cache lines at once as it has taps; so many fit beside its other constants.
 DATA_CACHE_LINES = 7
 
@@ -73,6 +77,11 @@ def _inside(op: Any, x: Tensor, window: tuple[int, int], outputs: tuple[int, int
     return rows, columns
 
 
+def _read_over(read: float, weights: Tensor) -> dict[str, float]:
+    """Bytes that are read of weights which a larger cache cannot keep."""
+    return {name: read if weights.nbytes > size else 0 for name, size in LARGER_CACHES.items()}
+
+
 def _conv_2d(layer: _Layer) -> dict[str, float]:
     op, x, w, output = layer.op, layer.x, layer.weights, layer.output
     window, pool = taps(layer.inputs), op.pool or (1, 1)
@@ -97,6 +106,7 @@ def _conv_2d(layer: _Layer) -> dict[str, float]:
         "switches": pixels if quads and singles else 0,
         "results": output.elements,
         "flash_read": read if w.nbytes > DATA_CACHE_BYTES else 0,
+        **_read_over(read, w),
     }
 
 
@@ -119,6 +129,7 @@ def _depthwise_conv_2d(layer: _Layer) -> dict[str, float]:
         "results": output.elements,
         "flash_read": macs if large and not wide else 0,
         "flash_missed": macs if large and wide else 0,
+        **_read_over(macs, w),
     }
 
 
@@ -134,6 +145,8 @@ def _fully_connected(layer: _Layer) -> dict[str, float]:
         "singles": rows * singles,
         "switches": rows if quads and singles else 0,
         "flash_read": rows * w.elements if rows == 1 or w.nbytes > DATA_CACHE_BYTES else 0,
+        **_read_over(rows * w.elements, w),
+        "flash_conflicts": rows * w.elements if depth % WAY_BYTES == 0 else 0,
     }
 
 
@@ -196,6 +209,18 @@ def _pad(layer: _Layer) -> dict[str, float]:
     }
 
 
+def _concatenation(layer: _Layer) -> dict[str, float]:
+    p = layer.op.parameters(layer.inputs, layer.output)
+    outer, sizes = p["outer"], [int(size) for size in p["bytes"]]
+    return {
+        "pieces": outer * len(sizes),
+        "inputs": len(sizes),
+        "copied_blocks": outer * sum(size // 16 for size in sizes),
+        "copied_words": outer * sum(size % 16 // 4 for size in sizes),
+        "copied_bytes": outer * sum(size % 4 for size in sizes),
+    }
+
+
 def _elementwise(layer: _Layer) -> dict[str, float]:
     return {"results": layer.output.elements}
 
@@ -203,17 +228,22 @@ def _elementwise(layer: _Layer) -> dict[str, float]:
 COUNTERS: Mapping[str, Callable[[_Layer], dict[str, float]]] = {
     "add": _binary,
     "average_pool_2d": _pooling,
+    "concatenation": _concatenation,
     "conv_2d": _conv_2d,
     "depthwise_conv_2d": _depthwise_conv_2d,
     "dequantize": _elementwise,
     "fully_connected": _fully_connected,
+    "lookup": _elementwise,
     "max_pool_2d": _pooling,
     "maximum": _binary,
     "mean": _mean,
     "minimum": _binary,
     "mul": _binary,
     "pad": _pad,
+    "prelu": _binary,
     "quantize": _elementwise,
+    "reduce_max": _mean,
+    "reduce_min": _mean,
     "requantize": _elementwise,
     "softmax": _softmax,
 }

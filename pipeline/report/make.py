@@ -312,6 +312,7 @@ def _estimated(estimate: Estimate, program: Program, float_analysis: HostAnalysi
             "high_cycles": None if error is None else round(total.cycles * (1 + error / 100)),
             "error_words": estimate.error_words,
             "evidence": model.evidence,
+            "data_miss_cycles": model.data_miss_cycles,
             "layers": [
                 {
                     **cost(figures),

@@ -223,6 +223,7 @@ class Estimated(EstimatedCost):
     high_cycles: Count | None = perhaps("`cycles` and the error.")
     error_words: str = said("The error and its reason in words.")
     evidence: str = said("The measurements behind the method; empty without any.")
+    data_miss_cycles: Count | None = perhaps("One miss of data: wait states and `data_miss_extra`.")
     layers: tuple[EstimatedLayer, ...] = said("Per layer.")
     outside_layers: EstimatedCost = said("The loop around the layers.")
     functions: tuple[EstimatedFunction, ...] = said("Per function, most cycles first.")

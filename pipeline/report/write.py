@@ -9,6 +9,7 @@ import re
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pydantic
@@ -34,6 +35,11 @@ def report_html(report: Report) -> str:
     """report.html: one file that needs no other, with its charts inside."""
     page = _environment("html").get_template("report.html.j2")
     return page.render(report=report, charts=charts.draw(report), style=_style())
+
+
+def page(template: str, **values: Any) -> str:
+    """Another page or picture: one file that needs no other; `style` is the report's dress."""
+    return _environment("html").get_template(template).render(style=_style(), **values)
 
 
 def report_markdown(report: Report) -> str:

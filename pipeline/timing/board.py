@@ -27,7 +27,7 @@ BRACKETED = ("cortex-m7",)
 KEYS = (
     "flash_read_bits", "cache_line_bytes", "instruction_cache_lines", "data_cache_lines",
     "instruction_cache_ways", "data_cache_ways", "unified_cache", "prefetch", "fetch_miss_extra",
-    "data_miss_extra", "flash_clock_divider", "evidence",
+    "data_miss_extra", "error_percent", "evidence",
 )  # fmt: skip
 
 
@@ -60,6 +60,8 @@ class TimingModel:
     """RAM that the instruction bus reaches without waiting."""
     evidence: str
     """Which measurements of this board the method was held against; empty: none."""
+    calibrated_error_percent: float | None = None
+    """What a calibration on this board found; None where there was none."""
 
     @property
     def data_miss_cycles(self) -> int:
@@ -110,14 +112,13 @@ def timing_model(board: Board) -> TimingModel:
         if key not in KEYS:
             near = nearest(key, KEYS)
             mistakes.append(f"timing.{key}: is not known" + (f"; did you mean {near}?" if near else ""))
-    # Flash that is slower than the core keeps it waiting for its own cycle as well.
-    divider = _integer(table, "flash_clock_divider", 1, 8, mistakes, 1)
     model = TimingModel(
         board=board.name,
         title=board.title,
         cpu=board.cpu,
         clock_hz=board.hclk_hz,
-        wait_states=(board.clock.flash_latency + 1) * divider - 1,
+        # Flash whose bus is slower than the core keeps it waiting for that bus's own cycle as well.
+        wait_states=(board.clock.flash_latency + 1) * board.clock.ahb_divider - 1,
         fetch_miss_extra=_integer(table, "fetch_miss_extra", 0, 32, mistakes, 0),
         data_miss_extra=_integer(table, "data_miss_extra", 0, 32, mistakes),
         read_bytes=_power(table, "flash_read_bits", 32, 256, mistakes) // 8,
@@ -130,6 +131,7 @@ def timing_model(board: Board) -> TimingModel:
         prefetch=_flag(table, "prefetch", mistakes),
         fetch_ram=tuple(region for region in board.memory if region.zero_wait_fetch),
         evidence=str(table.get("evidence", "")),
+        calibrated_error_percent=_percent(table, "error_percent", mistakes),
     )
     if not mistakes and model.line_bytes % model.read_bytes:
         mistakes.append("timing.cache_line_bytes: is no multiple of what flash reads at a time")
@@ -158,6 +160,16 @@ def _integer(
         mistakes.append(f"timing.{key}: is {value!r}; expected an integer from {low} to {high}")
         return low
     return value
+
+
+def _percent(table: Mapping[str, Any], key: str, mistakes: list[str]) -> float | None:
+    value = table.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 100:
+        mistakes.append(f"timing.{key}: is {value!r}; expected percent from 0 to 100")
+        return None
+    return float(value)
 
 
 def _power(table: Mapping[str, Any], key: str, low: int, high: int, mistakes: list[str]) -> int:

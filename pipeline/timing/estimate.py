@@ -28,6 +28,7 @@ Progress = Callable[[str, int, int], None]
 STAGE = "estimate"
 NATIVE = Path(__file__).parent / "native"
 LOOP, LAYER_WORD, LAYER_FUNCTION = "run_layers", "harness_layer", "layer_{}"
+VENEER = "_veneer"
 # QEMU 9 dropped API 1 of its plugins; nothing that is used here changed.
 FIRST_QEMU_WITH_API_2 = 9
 # Up to here fetch stalls were as small a part of the runs that the method was held against.
@@ -76,6 +77,8 @@ class Estimate:
     """The costliest, most cycles first."""
     callgrind: str
     """The same for each instruction, as callgrind writes it."""
+    stacks: tuple[tuple[tuple[str, ...], int], ...] = ()
+    """(functions, the caller first; cycles of the last one itself) of every chain of calls."""
 
     @property
     def seconds(self) -> float:
@@ -90,6 +93,8 @@ class Estimate:
         """How far the estimate may be off; None where the method was held against nothing of the kind."""
         if not self.model.evidence:
             return None
+        if self.model.calibrated_error_percent is not None and self.fetch_share <= SMALL_FETCH_SHARE:
+            return self.model.calibrated_error_percent
         return SMALL_ERROR_PERCENT if self.fetch_share <= SMALL_FETCH_SHARE else LARGE_ERROR_PERCENT
 
     @property
@@ -104,6 +109,8 @@ class Estimate:
                 f"No error is stated: the method was held against no measurement of this board ({share})."
                 f"{assumed}"
             )
+        if self.error_percent == self.model.calibrated_error_percent:
+            return f"Stated error {self.error_percent:g} %, calibrated with {self.model.evidence} ({share})."
         much = "little" if self.error_percent == SMALL_ERROR_PERCENT else "much: the code overflows its cache"
         return (
             f"Stated error {self.error_percent:g} %: {share}, which is {much} "
@@ -133,7 +140,7 @@ def estimate_cycles(
     table, out = folder / "table.txt", folder / "profile.txt"
     folder.mkdir(parents=True, exist_ok=True)
     out.unlink(missing_ok=True)
-    _write(table, profile_table(model, run_board, instructions, watch))
+    _write(table, profile_table(model, run_board, instructions, watch, functions))
     stimulus = Stimulus(inputs=sample[np.newaxis], timed_runs=1, warmups=1)
     simulator = SIMULATORS[runner](firmware, run_board, stimulus, table, out)
     estimate = _estimate(
@@ -257,7 +264,19 @@ def _estimate(
         functions=tuple(sorted(parts, key=lambda part: (-part.figures.cycles, part.name))),
         blocks=tuple(sorted(blocks, key=lambda block: (-block.figures.cycles, block.address))[:BLOCKS_KEPT]),
         callgrind=_callgrind(by_function, profile, lines, model),
+        stacks=_named(profile.stacks, functions),
     )
+
+
+def _named(
+    stacks: Sequence[tuple[tuple[int, ...], int]], functions: Sequence[Function]
+) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """Names for the addresses; the linker's veneers, by which code in RAM is reached, count for who calls."""
+    names = {function.address: function.name for function in functions}
+    found: dict[tuple[str, ...], int] = defaultdict(int)
+    for path, cycles in stacks:
+        found[tuple(name for address in path if not (name := names[address]).endswith(VENEER))] += cycles
+    return tuple((path, cycles) for path, cycles in found.items() if cycles)
 
 
 def _nameless(instruction: Instruction) -> Function:

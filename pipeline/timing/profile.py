@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.boards import Board
 from pipeline.errors import TargetFailed
 from pipeline.timing.board import TimingModel
-from pipeline.timing.instructions import Instruction
+from pipeline.timing.instructions import Function, Instruction
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class Profile:
     outside: Figures
     """The loop around the layers, and the loops of steps that run several."""
     by_address: dict[int, Figures]
+    stacks: tuple[tuple[tuple[int, ...], int], ...] = ()
+    """(functions by address, the caller first; cycles of the last one itself) of every chain of calls."""
 
     @property
     def total(self) -> Figures:
@@ -84,7 +86,11 @@ class Profile:
 
 
 def profile_table(
-    model: TimingModel, run_board: Board, instructions: Sequence[Instruction], watch: Watch
+    model: TimingModel,
+    run_board: Board,
+    instructions: Sequence[Instruction],
+    watch: Watch,
+    functions: Sequence[Function] = (),
 ) -> str:
     """The input of native/profile.c. Addresses are those of `run_board`, which the image is linked for.
 
@@ -113,6 +119,8 @@ def profile_table(
         *(instruction.row() for instruction in instructions),
         f"entries {len(watch.entries)}",
         *(f"{address} {layer}" for address, layer in watch.entries.items()),
+        f"functions {len(functions)}",
+        *(str(function.address) for function in functions),
     ]
     return "\n".join(lines) + "\n"
 
@@ -133,4 +141,13 @@ def read_profile(path: Path) -> Profile:
         tuple(layers[:-1]),
         layers[-1],
         {int(row[1]): Figures(*map(int, row[2:])) for row in rows if row[0] == "at"},
+        _stacks([tuple(map(int, row[1:])) for row in rows if row[0] == "stack"]),
     )
+
+
+def _stacks(rows: Sequence[tuple[int, ...]]) -> tuple[tuple[tuple[int, ...], int], ...]:
+    """Each with its callers; a row is (row of the caller + 1 or 0, function, cycles), callers first."""
+    paths: list[tuple[int, ...]] = []
+    for parent, function, _ in rows:
+        paths.append((*(paths[parent - 1] if parent else ()), function))
+    return tuple((path, row[2]) for path, row in zip(paths, rows, strict=True))

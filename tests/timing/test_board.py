@@ -54,7 +54,6 @@ def test_a_board_without_the_table_says_so(nucleo):
         ({"instruction_cache_lines": 513}, "timing.instruction_cache_lines"),
         ({"data_cache_lines": True}, "timing.data_cache_lines"),
         ({"data_cache_ways": 3}, "timing.data_cache_ways"),
-        ({"flash_clock_divider": 0}, "timing.flash_clock_divider"),
         ({"cache_line_bytes": 4}, "timing.cache_line_bytes"),
         ({"prefetsh": True}, "did you mean prefetch"),
     ],

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define COUNTED_CALL 2u         /* of run_layers; the first warms the caches */
+#define MOST_FRAMES  64u        /* of calls in each other */
+#define MOST_STACKS  4096u      /* different ones; what is called beyond counts for its caller */
 
 struct figures {
     uint64_t instructions;
@@ -13,6 +15,18 @@ struct figures {
     uint64_t zero_wait;         /* cycles with memory that answers at once */
     uint64_t cycles;
     uint64_t data_stall;
+};
+
+/* A function as called by another one: who calls it is the parent. */
+struct stack {
+    uint32_t parent;                /* index + 1, 0: none */
+    uint32_t function;              /* its address */
+    uint32_t first_child, next;     /* index + 1, 0: none */
+    uint64_t cycles;
+};
+
+struct frame {
+    uint32_t stack, returns_to;
 };
 
 struct profile {
@@ -33,6 +47,11 @@ struct profile {
 
     uint32_t calls;                     /* of run_layers so far */
     uint32_t marks;                     /* writes of harness_layer in this call */
+    bool *is_function;                  /* of each instruction: whether a function begins here */
+    struct stack *stacks;
+    uint32_t stack_count;
+    struct frame frames[MOST_FRAMES];
+    uint32_t depth;
     uint32_t entered;                   /* layer + 1 that a step of several has called, 0: none */
     uint32_t resumed_at;                /* where that call returns to */
     bool inside, finished;
@@ -153,6 +172,26 @@ static bool read_entries(FILE *file, struct profile *profile)
     return true;
 }
 
+static bool read_functions(FILE *file, struct profile *profile)
+{
+    uint32_t count = 0;
+
+    profile->is_function = zeroed(profile->count, sizeof *profile->is_function);
+    if (fscanf(file, " functions %" SCNu32, &count) != 1)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t address = 0;
+        const struct instruction *first;
+
+        if (fscanf(file, " %" SCNu32, &address) != 1)
+            return false;
+        first = profile_find(profile, address);
+        if (first != NULL)
+            profile->is_function[first - profile->instructions] = true;
+    }
+    return true;
+}
+
 struct profile *profile_open(const char *path, const char **problem)
 {
     FILE *file = fopen(path, "r");
@@ -164,7 +203,7 @@ struct profile *profile_open(const char *path, const char **problem)
     }
     profile = zeroed(1, sizeof *profile);
     if (!read_settings(file, profile) || !read_steps(file, profile) || !read_instructions(file, profile)
-        || !read_entries(file, profile)) {
+        || !read_entries(file, profile) || !read_functions(file, profile)) {
         *problem = "the timing table is not as expected";
         fclose(file);
         profile_close(profile);
@@ -172,6 +211,7 @@ struct profile *profile_open(const char *path, const char **problem)
     }
     fclose(file);
     profile->figures = zeroed(profile->count, sizeof *profile->figures);
+    profile->stacks = zeroed(MOST_STACKS, sizeof *profile->stacks);
     profile->by_layer = zeroed(profile->layers + 1u, sizeof *profile->by_layer);
     machine_start(&profile->real, &profile->memory, false);
     machine_start(&profile->flat, &profile->memory, true);
@@ -187,6 +227,8 @@ void profile_close(struct profile *profile)
         free(profile->at);
         free(profile->entry);
         free(profile->step_layer);
+        free(profile->is_function);
+        free(profile->stacks);
     }
     free(profile);
 }
@@ -253,6 +295,52 @@ static void follow_calls(struct profile *profile, const struct instruction *inst
     }
 }
 
+/* The stack of `function` called from `parent` (index + 1), made where it is new; as index + 1. */
+static uint32_t stack_of(struct profile *profile, uint32_t parent, uint32_t function)
+{
+    uint32_t *link = parent != 0 ? &profile->stacks[parent - 1u].first_child : NULL;
+
+    for (uint32_t child = link != NULL ? *link : profile->stack_count != 0; child != 0;
+         child = profile->stacks[child - 1u].next)
+        if (profile->stacks[child - 1u].function == function)
+            return child;
+    if (profile->stack_count == MOST_STACKS)
+        return parent;
+    profile->stacks[profile->stack_count++] = (struct stack){
+        .parent = parent, .function = function, .next = link != NULL ? *link : 0u};
+    if (link != NULL)
+        *link = profile->stack_count;
+    return profile->stack_count;
+}
+
+static void push(struct profile *profile, uint32_t function, uint32_t returns_to)
+{
+    uint32_t parent = profile->depth != 0 ? profile->frames[profile->depth - 1u].stack : 0u;
+
+    if (profile->depth < MOST_FRAMES)
+        profile->frames[profile->depth++] = (struct frame){stack_of(profile, parent, function), returns_to};
+}
+
+/* Follow calls and returns: a branch behind a call of a frame ends it and all that it called, by a tail call
+ * among them; a branch to another function's beginning is a call. */
+static void follow_stack(struct profile *profile, const struct instruction *instruction, uint32_t next)
+{
+    const struct instruction *target;
+    uint32_t here;
+
+    if (next == instruction->address + instruction->bytes || profile->depth == 0)
+        return;
+    for (uint32_t depth = profile->depth; depth > 1u; depth--)
+        if (profile->frames[depth - 1u].returns_to == next) {
+            profile->depth = depth - 1u;
+            return;
+        }
+    target = profile_find(profile, next);
+    here = profile->stacks[profile->frames[profile->depth - 1u].stack - 1u].function;
+    if (target != NULL && profile->is_function[target - profile->instructions] && next != here)
+        push(profile, next, instruction->address + instruction->bytes);
+}
+
 void profile_step(struct profile *profile, const struct instruction *instruction, uint32_t next,
                   const struct access *accesses, uint32_t count)
 {
@@ -267,6 +355,8 @@ void profile_step(struct profile *profile, const struct instruction *instruction
         profile->inside = true;
         profile->marks = 0;
         profile->calls++;
+        profile->depth = 0;
+        push(profile, profile->loop_start, 0u);
     }
     real = machine_step(&profile->real, instruction, next, accesses, count);
     flat = machine_step(&profile->flat, instruction, next, accesses, count);
@@ -275,6 +365,7 @@ void profile_step(struct profile *profile, const struct instruction *instruction
 
         add(&profile->figures[instruction - profile->instructions], taken, real, flat);
         add(&profile->by_layer[owner(profile, looping)], taken, real, flat);
+        profile->stacks[profile->frames[profile->depth - 1u].stack - 1u].cycles += real.cycles;
     }
     for (uint32_t i = 0; i < count; i++)
         if (accesses[i].store && accesses[i].address == profile->layer_word) {
@@ -282,6 +373,7 @@ void profile_step(struct profile *profile, const struct instruction *instruction
             profile->entered = 0;
         }
     follow_calls(profile, instruction, next);
+    follow_stack(profile, instruction, next);
     /* It returns after the last mark; before that, what it leaves for is a layer. */
     if (looping && profile->marks > profile->steps && !in_loop(profile, next)) {
         profile->inside = false;
@@ -313,6 +405,9 @@ bool profile_write(const struct profile *profile, const char *path)
         fprintf(file, "at %" PRIu32, profile->instructions[i].address);
         write_figures(file, &profile->figures[i]);
     }
+    for (uint32_t i = 0; i < profile->stack_count; i++)
+        fprintf(file, "stack %" PRIu32 " %" PRIu32 " %" PRIu64 "\n", profile->stacks[i].parent,
+                profile->stacks[i].function, profile->stacks[i].cycles);
     fputs("end\n", file);
     return fclose(file) == 0;
 }
