@@ -41,6 +41,8 @@ COMMON = ("-std=c11", "-ffunction-sections", "-fdata-sections", "-fno-common", "
 # the C library's strlen or memset.
 KERNEL_LEVEL = {"time": "-O3", "balanced": "-O2", "ram": "-O2", "flash": "-Os"}
 OTHER_LEVEL = ("-Os", "-fno-tree-loop-distribute-patterns")
+# Arrays that kernels make of weights when the target starts: they lie beside the arena.
+WEIGHTS_MADE_AT_START = ".arena.weights"
 PARTS = (
     ("kernels/", "kernels"),
     ("harness/", "harness"),
@@ -578,6 +580,8 @@ def _source_of(file: str) -> str:
 
 
 def _part(source: str, section: str) -> str:
+    if section == WEIGHTS_MADE_AT_START:
+        return IN_RAM_PARTS[RAM_WEIGHTS]
     if section.startswith(".arena"):
         return "arena"
     if source.endswith("_weights.c"):

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.graph import Node
 from pipeline.kernels import Candidate, array_bytes
 from pipeline.operators import Operator
+from pipeline.operators.base import Parameters
 from pipeline.plan import MemoryPlan, scratch_name, state_name
 from pipeline.schedule import Schedule, Step
 from pipeline.stream import Portion, map_rows, row_bytes
@@ -48,6 +49,14 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """An array of words in RAM that a kernel makes of its other parameters when the target starts."""
+
+    name: str
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureMap:
     """A `struct feature_map`: a tensor as kernels that work row by row see it."""
 
@@ -71,8 +80,8 @@ class Layer:
     variant: str
     """Which of the kernel's ways this is, in words."""
     macs: int
-    parameters: Mapping[str, int | float | Constant | None]
-    """The kernel's struct, field by field; a constant is passed as a pointer."""
+    parameters: Mapping[str, int | float | Constant | Prepared | None]
+    """The kernel's struct, field by field; an array is passed as a pointer."""
     reads: tuple[Place, ...]
     writes: Place
     predicted_instructions: int
@@ -88,6 +97,10 @@ class Layer:
     scratch_bytes: int = 0
     ram_bytes: int = 0
     """Of its constants, those in RAM."""
+
+    @property
+    def prepared(self) -> tuple[Prepared, ...]:
+        return tuple(value for value in self.parameters.values() if isinstance(value, Prepared))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +178,15 @@ class Program:
         return tuple(place for place in (*self.inputs, *self.outputs) if place.buffer != "arena")
 
     @property
+    def prepared(self) -> tuple[Prepared, ...]:
+        """Arrays that are made when the target starts."""
+        return tuple(array for layer in self.layers for array in layer.prepared)
+
+    @property
     def weights_in_ram_bytes(self) -> int:
-        """Of the constants that are copied to RAM."""
-        return sum(constant.data.nbytes for constant in self.constants if constant.in_ram)
+        """Of the constants that are copied to RAM, and of arrays that are made there of others."""
+        copied = sum(constant.data.nbytes for constant in self.constants if constant.in_ram)
+        return copied + sum(array.nbytes for array in self.prepared)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -292,12 +311,7 @@ class _Lowering:
             library=candidate.library,
             variant=candidate.variant,
             macs=self.graph.macs(node),
-            parameters={
-                field: self.constants.array(value, f"{node.name}_{field}", in_ram=field in candidate.in_ram)
-                if isinstance(value, np.ndarray)
-                else value
-                for field, value in parameters.items()
-            },
+            parameters=self._fields(node, candidate, parameters),
             reads=tuple(reads),
             writes=self.places[node.output],
             predicted_instructions=round(candidate.cost.instructions),
@@ -309,6 +323,20 @@ class _Lowering:
             scratch_bytes=candidate.scratch_bytes + candidate.state_bytes,
             ram_bytes=candidate.ram_bytes,
         )
+
+    def _fields(
+        self, node: Node, candidate: Candidate, parameters: Parameters
+    ) -> dict[str, int | float | Constant | Prepared | None]:
+        fields: dict[str, int | float | Constant | Prepared | None] = {}
+        for field, value in parameters.items():
+            name = f"{node.name}_{field}"
+            if field in candidate.prepared:
+                fields[field] = Prepared(self.constants.unique(name), candidate.prepared[field])
+            elif isinstance(value, np.ndarray):
+                fields[field] = self.constants.array(value, name, in_ram=field in candidate.in_ram)
+            else:
+                fields[field] = value
+        return fields
 
     def _map(self, place: Place) -> FeatureMap:
         tensor = self.graph.tensors[place.tensor]
@@ -383,19 +411,25 @@ class _Constants:
 
     def __init__(self) -> None:
         self.made: list[Constant] = []
+        self._names: set[str] = set()
         self._by_content: dict[tuple[str, tuple[int, ...], bytes, bool], Constant] = {}
 
     def array(self, data: np.ndarray, wanted: str, tensor: str = "", in_ram: bool = False) -> Constant:
         key = (data.dtype.name, data.shape, data.tobytes(), in_ram)
         if key not in self._by_content:
-            base = name = identifier(wanted)
-            number = 1
-            while any(constant.name == name for constant in self.made):
-                name = f"{base}_{number}"
-                number += 1
-            self._by_content[key] = Constant(name, tensor, data, in_ram)
+            self._by_content[key] = Constant(self.unique(wanted), tensor, data, in_ram)
             self.made.append(self._by_content[key])
         return self._by_content[key]
+
+    def unique(self, wanted: str) -> str:
+        """A C name that no other array has."""
+        base = name = identifier(wanted)
+        number = 1
+        while name in self._names:
+            name = f"{base}_{number}"
+            number += 1
+        self._names.add(name)
+        return name
 
     def tensor(self, tensor: Tensor, wanted: str) -> Place:
         if tensor.data is None:

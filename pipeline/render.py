@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 
 from pipeline.boards import Board
-from pipeline.lower import Call, Constant, Layer, Place, Program, place_bytes
+from pipeline.lower import Call, Constant, Layer, Place, Prepared, Program, place_bytes
 from pipeline.registry import data_folder
 from pipeline.stream import Portion
 from pipeline.targets import RamNeeded, hal_sources, sections_in_ram, target_files
@@ -167,10 +167,10 @@ def c_int(value: int) -> str:
     return "(-2147483647 - 1)" if value == -(2**31) else str(int(value))
 
 
-def _c_value(value: int | float | Constant | None, program: Program) -> str:
+def _c_value(value: int | float | Constant | Prepared | None, program: Program) -> str:
     if value is None:
         return "0"
-    if isinstance(value, Constant):
+    if isinstance(value, Constant | Prepared):
         return f"{program.name}_{value.name}"
     return c_float(value) if isinstance(value, float) else c_int(value)
 

@@ -459,6 +459,8 @@ static void end_command(void)
 
 void harness_start(void)
 {
+    if (deployed_model->init != NULL)
+        deployed_model->init();
     calibrate();
     console_begin(false, 0u);
     console_line("m-init-done", "", "");

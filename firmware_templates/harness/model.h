@@ -25,6 +25,7 @@ struct model {
     uint32_t layer_count;
     const void *arena;
     uint32_t arena_bytes;
+    void (*init)(void);                     /* once, before the first layer; null: nothing to do */
 };
 
 extern const struct model *const deployed_model;

@@ -227,7 +227,14 @@ def test_the_timing_model_fetches_code_in_ram_without_waiting(name, tmp_path):
         folder = tmp_path / str(code_in_ram)
         firmware = build_firmware(tree(board, code_in_ram=code_in_ram), board, folder)
         estimate = estimate_cycles(
-            firmware, board, model, SAMPLES[0], 3, folder, lambda *_: None, board.simulators[0]
+            firmware,
+            board,
+            model,
+            SAMPLES[0],
+            ((0,), (1,), (2,)),
+            folder,
+            lambda *_: None,
+            board.simulators[0],
         )
         parts = {part.name: part.figures.fetch_stall_cycles for part in estimate.functions}
         stalls[code_in_ram] = parts["same"]

@@ -42,7 +42,7 @@ static const struct model_layer layers[] = {
     {add, small_arena + 24, 24u}, {pairs, small_arena, 12u}, {negate, small_arena + 48, 10u},
 };
 static const struct model small_model = {
-    "small", inputs, 1u, outputs, 1u, layers, 3u, small_arena, sizeof small_arena,
+    "small", inputs, 1u, outputs, 1u, layers, 3u, small_arena, sizeof small_arena, 0,
 };
 const struct model *const deployed_model = &small_model;
 uint8_t deployed_input[24];

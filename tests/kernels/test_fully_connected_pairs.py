@@ -7,8 +7,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from arm import ArmKernels
 from cases import DICE, Dice
-from hypothesis import given
 from held import Layer, check, measured, predicted
+from hypothesis import given
 from test_convolutions import bias_of, channel_scales, fitting_scales, spread_of
 from tflite_builder import Spec
 

@@ -58,6 +58,10 @@ static const struct model_layer layers[CHAIN_LAYERS] = {
 static const struct model_tensor input = {chain_arena + 0, CHAIN_INPUT_BYTES};
 static const struct model_tensor output = {chain_arena + 32, CHAIN_OUTPUT_BYTES};
 
+void chain_init(void)
+{
+}
+
 const struct model chain_model = {
     .name = "chain",
     .inputs = &input,
@@ -68,6 +72,7 @@ const struct model chain_model = {
     .layer_count = CHAIN_LAYERS,
     .arena = chain_arena,
     .arena_bytes = CHAIN_ARENA_BYTES,
+    .init = chain_init,
 };
 
 int8_t *chain_input(void)

@@ -1,5 +1,6 @@
 /* chain: int8 inference in C. Generated; to change how it looks, edit firmware_templates/model/model.h.j2.
  *
+ *     chain_init();                        once
  *     int8_t *in = chain_input();         fill 32 bytes, int8_t[1][4][4][2]
  *     chain_run();
  *     const int8_t *out = chain_output();  read 12 bytes, int8_t[1][2][2][3]
@@ -26,6 +27,7 @@
 #define CHAIN_OUTPUT_SCALE 0.0399999991f
 #define CHAIN_OUTPUT_ZERO_POINT (-5)
 
+void chain_init(void);
 int8_t *chain_input(void);
 const int8_t *chain_output(void);
 void chain_run(void);
