@@ -41,8 +41,8 @@ COMMON = ("-std=c11", "-ffunction-sections", "-fdata-sections", "-fno-common", "
 # the C library's strlen or memset.
 KERNEL_LEVEL = {"time": "-O3", "balanced": "-O2", "ram": "-O2", "flash": "-Os"}
 OTHER_LEVEL = ("-Os", "-fno-tree-loop-distribute-patterns")
-# Arrays that kernels make of weights when the target starts: they lie beside the arena.
-WEIGHTS_MADE_AT_START = ".arena.weights"
+# Arrays that kernels make of weights when the target starts.
+WEIGHTS_MADE_AT_START = ".prepared"
 PARTS = (
     ("kernels/", "kernels"),
     ("harness/", "harness"),
@@ -646,7 +646,7 @@ def _object_symbols(objects: Path, compiled: Iterable[Path]) -> Iterator[Symbol]
                     continue
                 section = image.get_section(symbol["st_shndx"])
                 writable = bool(section["sh_flags"] & 1)
-                empty = section["sh_type"] == "SHT_NOBITS" or section.name.startswith((".arena", ".noinit"))
+                empty = section["sh_type"] == "SHT_NOBITS" or section.name.startswith((".arena", ".prepared", ".noinit"))
                 region = ("ram" if empty else "flash+ram") if writable else "flash"
                 yield Symbol(symbol.name, int(symbol["st_size"]), region, _part(source, section.name), source)
 

@@ -22,6 +22,7 @@ from pipeline.graph import Graph, Node
 from pipeline.kernels import Candidate, candidates, libraries_of
 from pipeline.operators.reshape import Reshape
 from pipeline.stream import Stream, map_rows, row_bytes, stream_group
+from pipeline.targets import largest_piece
 from pipeline.tensors import Tensor
 
 Aim = Literal["time", "ram", "flash", "balanced"]
@@ -48,6 +49,8 @@ class Machine:
     """For weights."""
     ram_bytes: int
     """For the arena and for weights in RAM."""
+    weights_in_ram_bytes: int = 1 << 40
+    """For weights in RAM alone."""
     stall_cycles: float = 0.0
     """Cycles that the core waits for one byte of a constant that it reads once from flash."""
     must_fit: bool = False
@@ -111,6 +114,7 @@ def machine_of(board: Board, timing: Board | None = None) -> Machine:
         libraries_of(board),
         max(board.flash_bytes - RESERVED_FLASH, 0),
         max(board.ram_bytes - board.stack_bytes - RESERVED_RAM, 0),
+        largest_piece(board),
         wait / read_bytes if slow.clock.flash_latency else 0.0,
     )
 
@@ -361,7 +365,11 @@ def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) 
     What does not fit at all is chosen as small as it can be: the figures then say what is missing.
     """
     program = _IntegerProgram(options, layers)
-    board = {"weights": float(machine.flash_bytes), "ram": float(machine.ram_bytes)}
+    board = {
+        "weights": float(machine.flash_bytes),
+        "ram": float(machine.ram_bytes),
+        "weights in RAM": float(machine.weights_in_ram_bytes),
+    }
     fastest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
     if fastest is None and machine.must_fit:
         raise _too_small(program, machine)
@@ -441,6 +449,7 @@ class _IntegerProgram:
             "cycles": np.array([option.cycles for option in options] + [0.0]),
             "weights": np.array([float(option.weights_bytes) for option in options] + [0.0]),
             "ram": np.array([float(option.ram_bytes) for option in options] + [1.0]),
+            "weights in RAM": np.array([float(option.ram_bytes) for option in options] + [0.0]),
             "arena": np.array([0.0] * len(options) + [1.0]),
         }
 

@@ -21,6 +21,8 @@ TargetFiles = dict[str, tuple[str, dict[str, Any]]]
 RAM_CODE, RAM_WEIGHTS = ".ramcode", ".ramweights"
 # Code in RAM that is worth a place between the data: less than that stays in flash with the rest.
 LEAST_CODE_BYTES = 8192
+# Room for it where data that take all that they are given lie on both sides.
+MOST_CODE_BYTES = 20 << 10
 SPLIT_BYTES = 1024
 
 
@@ -79,6 +81,7 @@ def plan_layout(
     if split + LEAST_CODE_BYTES <= end:  # all data before the code
         rest = replace(code, origin=code.origin + split - start, length_bytes=end - split)
         return Layout((*others, before, rest), data, arena, weights, code.name)
+    # Code between the two, and one part of the data on either side.
     behind = replace(
         whole, name=f"{whole.name}_behind", origin=whole.origin + end, length_bytes=whole.length_bytes - end
     )
@@ -86,7 +89,22 @@ def plan_layout(
         before = replace(whole, length_bytes=start)
         weights = behind.name if weights == whole.name else weights
         return Layout((*others, before, code, behind), data, behind.name, weights, code.name)
+    split = end - MOST_CODE_BYTES
+    apart = weights == whole.name and needed.weights <= behind.length_bytes
+    if apart and needed.data + needed.arena <= split:
+        before = replace(whole, length_bytes=split)
+        rest = replace(code, origin=code.origin + split - start, length_bytes=MOST_CODE_BYTES)
+        return Layout((*others, before, rest, behind), data, arena, behind.name, code.name)
     return Layout(own, data, arena, weights, None)
+
+
+def largest_piece(board: Board) -> int:
+    """Bytes of RAM that are left in one piece where code in RAM lies in the middle of it."""
+    code = next((region for region in board.memory if region.zero_wait_fetch), None)
+    if code is None or code.alias is None:
+        return board.ram_bytes
+    whole = next(r for r in board.memory if r.alias is None and r.origin <= code.alias < r.end)
+    return max(code.alias - whole.origin, whole.end - code.alias - code.length_bytes)
 
 
 def weights_regions(board: Board) -> tuple[str, ...]:
