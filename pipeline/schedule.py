@@ -36,8 +36,10 @@ STRIP_ROWS = (1, 2, 4, 1 << 30)
 BALANCED_CYCLES, BALANCED_ARENA = 1.2, 1.45
 # What a byte of flash weighs against a byte of RAM there.
 FLASH_AGAINST_RAM = 0.02
-# `ram`: cycles at most so many times those of `time`; weights at most so many times the smallest.
-RAM_CYCLES, RAM_WEIGHTS = 2.1, 1.01
+# `ram`: cycles at most so many times those of `time`.
+RAM_CYCLES = 2.1
+# `ram` and `flash`: weights at most so many times the smallest there are.
+SMALL_WEIGHTS = 1.015
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,9 +386,10 @@ def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) 
         return fastest.options
     if aim == "flash":
         least = program.solve({"weights": 1.0}, board) or fastest
-        return (program.solve({"cycles": 1.0}, {**board, "weights": least.weights}) or least).options
+        small = {"weights": min(board["weights"], SMALL_WEIGHTS * least.weights)}
+        return (program.solve({"cycles": 1.0, "ram": 1e-3}, {**board, **small}) or least).options
     weights = (program.solve({"weights": 1.0}, board) or fastest).weights
-    small = {"weights": min(board["weights"], RAM_WEIGHTS * weights), "cycles": RAM_CYCLES * fastest.cycles}
+    small = {"weights": min(board["weights"], SMALL_WEIGHTS * weights), "cycles": RAM_CYCLES * fastest.cycles}
     least = program.solve({"ram": 1.0}, {**board, **small}) or program.solve({"ram": 1.0}, board) or fastest
     if aim == "ram":
         quickest = program.solve({"cycles": 1.0}, {**board, **small, "ram": least.ram})

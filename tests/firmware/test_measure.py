@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 
 from pipeline.errors import TargetFailed
-from pipeline.lower import Call, Place, Program
+from pipeline.lower import Call, Layer, Place, Program
 from pipeline.measure import measure
 from pipeline.runners import Source, Transcript
+from pipeline.stream import Portion
 
 INPUT = Place("x", (1, 4), "int8", 0)
 OUTPUT = Place("y", (1, 2), "int8", 16)
-CALL = Call(0, "fc", "FULLY_CONNECTED", "fully_connected", "portable", 8, {}, (INPUT,), OUTPUT, (), 0, 8)
+LAYER = Layer(
+    0, "fc", "FULLY_CONNECTED", "fully_connected", "portable", "plain C", 8, {}, (INPUT,), OUTPUT, 0, 0, 8
+)
+CALL = Call(0, (LAYER,), (Portion(0, 0, 1),), (INPUT,), OUTPUT, ())
 PROGRAM = Program("small", (CALL, replace(CALL, index=1)), (), 32, 32, (INPUT,), (OUTPUT,), {})
 TRANSCRIPT = Transcript(
     runner="qemu 7.2", board="b", model="small", digest="0" * 16, arena_bytes=32, input_bytes=4,
