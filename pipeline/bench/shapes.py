@@ -142,7 +142,7 @@ def _graph(op: Operator, inputs: list[Tensor], output: Tensor) -> Graph:
     sizes = "_".join("x".join(map(str, tensor.shape)) for tensor in (*inputs[:2], output))
     node = Node(op.tflite_name.lower(), op, tuple(tensor.name for tensor in inputs), output.name)
     return Graph(
-        name=f"{op.tflite_name.lower()}_{sizes}",
+        name=f"{type(op).__name__.lower()}_{sizes}",
         tensors={tensor.name: tensor for tensor in (*inputs, output)},
         nodes=(node,),
         inputs=tuple(tensor.name for tensor in inputs if not tensor.is_constant),

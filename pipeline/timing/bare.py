@@ -1,7 +1,7 @@
 """Inferences of an image in an empty machine: a core and memory, without boot, clock and serial line.
 
-For profiles of many small images, each for several boards at once. The model's input is noise; besides that,
-what is counted is the same as on the virtual board.
+For profiles of many small images, each for several boards at once. Input and arrays that are made when a
+target starts are noise; besides that, what is counted is the same as on the virtual board.
 """
 
 from __future__ import annotations

@@ -57,9 +57,9 @@ def test_the_tables_are_those_of_the_code(mark):
 
 
 def test_every_command_is_listed_and_every_listed_command_exists():
-    known = {command.callback.__name__ for command in cli.app.registered_commands}
+    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
     section = README.split("## Commands")[1].split("\n## ")[0]
-    listed = set(re.findall(r"^\| `([a-z]+)(?: [A-Z]+)*` \|", section, re.MULTILINE))
+    listed = set(re.findall(r"^\| `([a-z-]+)(?: [A-Z.]+)*` \|", section, re.MULTILINE))
     assert listed == known
 
 

@@ -1,0 +1,93 @@
+"""Profiles in an empty machine: the virtual board's figures, for several boards at once, and their fit."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from pipeline.bench.fit import fit_formulas, profile_shapes
+from pipeline.bench.shapes import shapes
+from pipeline.boards import list_boards, load_board
+from pipeline.build import build_firmware
+from pipeline.errors import TargetFailed
+from pipeline.kernels.costs import STALLS
+from pipeline.kernels.portable_features import COUNTERS
+from pipeline.operators import OPERATORS
+from pipeline.timing import can_estimate, estimate_cycles, one_layer_a_step, timing_model
+from pipeline.timing.bare import profile_bare
+from tests.firmware.small_model import INPUT_BYTES, LAYERS, small_tree
+
+pytest.importorskip("unicorn")
+pytestmark = [pytest.mark.simulator, pytest.mark.toolchain]
+STEPS = one_layer_a_step(LAYERS)
+
+
+def quiet(stage, done, total):
+    pass
+
+
+@pytest.fixture(scope="module")
+def board():
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler for this computer")
+    return load_board("nucleo_l4r5zi")
+
+
+@pytest.fixture(scope="module")
+def firmware(board, tmp_path_factory):
+    return build_firmware(small_tree(board), board, tmp_path_factory.mktemp("small"))
+
+
+def test_the_empty_machine_counts_what_the_virtual_board_does(firmware, board, tmp_path):
+    model = timing_model(board)
+    sample = np.zeros(INPUT_BYTES, np.uint8)
+    virtual = estimate_cycles(firmware, board, model, sample, STEPS, tmp_path, quiet, "unicorn")
+    (bare,) = profile_bare(firmware, board, [model], STEPS, tmp_path)
+    assert bare.layers == virtual.layers
+    assert bare.outside == virtual.outside
+
+
+def test_several_boards_are_followed_at_once(firmware, board, tmp_path):
+    model = timing_model(board)
+    models = [model, replace(model, instruction_lines=2, data_lines=0), replace(model, wait_states=0)]
+    together = profile_bare(firmware, board, models, STEPS, tmp_path)
+    alone = [profile_bare(firmware, board, [each], STEPS, tmp_path)[0] for each in models]
+    assert list(together) == alone
+    assert together[1].total.cycles > together[0].total.cycles >= together[2].total.cycles
+    assert len({profile.total.instructions for profile in together}) == 1
+
+
+def test_an_image_whose_layers_never_return_is_refused(firmware, board, tmp_path):
+    with pytest.raises(TargetFailed) as refused:
+        profile_bare(firmware, board, [timing_model(board)], one_layer_a_step(LAYERS + 3), tmp_path)
+    assert refused.value.code == "E_ESTIMATE"
+
+
+def test_profiles_become_formulas(board, tmp_path):
+    dense = list(islice((g for g in shapes() if g.nodes[0].op.kernel == "softmax"), 5))
+    found = profile_shapes(dense, "-O2", tmp_path, quiet)
+    assert [one.name.startswith("softmax_") for one in found["portable/softmax"]] == 5 * [True]
+    formula = fit_formulas(found)["portable/softmax"]
+    timed = {other.name for other in list_boards() if can_estimate(other)}
+    assert formula.boards.keys() == timed
+    assert formula.boards["nucleo_l476rg"] == formula.boards["b_l475e_iot01a"]  # one chip's flash
+    assert all(cost.stalls.keys() == set(STALLS) for cost in formula.boards.values())
+    assert 200 < formula.code_bytes < 1000
+
+
+def test_shapes_are_the_same_at_every_call_and_have_names_of_their_own():
+    first, second = list(shapes()), list(shapes())
+    names = [graph.name for graph in first]
+    assert len(set(names)) == len(names)
+    for one, other in zip(first, second, strict=True):
+        for tensor, same in zip(one.tensors.values(), other.tensors.values(), strict=True):
+            assert (tensor.data is None) == (same.data is None)
+            assert tensor.data is None or np.array_equal(tensor.data, same.data)
+
+
+def test_every_counted_kernel_is_one_of_an_operator():
+    assert COUNTERS.keys() <= {operator.kernel for operator in OPERATORS}
