@@ -34,8 +34,10 @@ def draw_layer(dice: Dice) -> Layer:
     dilation = (dice.integer(1, 3), dice.integer(1, 3)) if dice.chance(0.3) else (1, 1)
     pads = tuple((dice.integer(0, 3), dice.integer(0, 3)) if dice.chance() else (0, 0) for _ in range(2))
     pool = (dice.integer(1, 3), dice.integer(1, 3)) if dice.chance(0.4) else None
-    pooled = pool or (1, 1)
-    least = [(window[i] - 1) * dilation[i] + 1 + (pooled[i] - 1) * stride[i] for i in (0, 1)]
+    least = [
+        (window[axis] - 1) * dilation[axis] + 1 + ((pool or (1, 1))[axis] - 1) * stride[axis]
+        for axis in (0, 1)
+    ]
     height, width = (max(dice.length(least[axis], least[axis] + 12) - sum(pads[axis]), 1) for axis in (0, 1))
     height, width = (max(n, least[axis] - sum(pads[axis])) for axis, n in enumerate((height, width)))
     channels, filters = dice.length(1, 13), dice.length(1, 9)
@@ -173,6 +175,28 @@ def test_refuses_sums_that_could_overflow() -> None:
     for bias, taken in ((2**30 - 2**16, True), (-(2**30) + 2**16, True), (2**30, False), (-(2**30), False)):
         inputs = (x, w, replace(b, data=np.array([bias], np.int32)))
         assert bool(KERNEL.candidates(layer.op, inputs, layer.output)) is taken
+
+
+@pytest.mark.parametrize(
+    ("shape", "attributes"),
+    [
+        ((8, 12, 3, 16), {}),
+        ((12, 7, 1, 17), {"window": 5, "stride": (2, 1)}),
+        ((8, 8, 16, 16), {"stride": (2, 2), "zeros": (3, 5)}),
+        ((9, 9, 8, 8), {"dilation": (2, 2)}),
+        ((8, 8, 12, 12), {"pool": (2, 2), "floor": tuple(range(-120, -108))}),
+        ((25, 5, 64, 24), {"window": 1}),
+    ],
+    ids=str,
+)
+def test_cost(arm_kernels: ArmKernels, shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
+    layer = typical(*shape, **attributes)
+    for candidate in candidates_of(layer)[1:]:
+        portions = layer.portions([candidate.rows_per_call])
+        called = arm_kernels.run(candidate, [layer.x], layer.output.shape, portions=portions, cycles=True)
+        assert called.figures is not None
+        assert candidate.cost.instructions == pytest.approx(called.figures.instructions, rel=0.03)
+        assert candidate.cost.cycles == pytest.approx(called.figures.zero_wait_cycles, rel=0.04)
 
 
 def test_a_call_writes_no_more_than_its_scratch(arm_kernels: ArmKernels) -> None:

@@ -30,11 +30,9 @@
     .equ ABOVE, 20              /* 127 - ceiling, and in the next word ceiling + 1, by bytes */
     .equ Y, 28                  /* where the four pixels go */
     .equ STORE, 44              /* one of the routines below */
-    .equ ENTRY, 48              /* into the loop, for the steps beyond a multiple of UNROLLED */
+    .equ ENTRY, 48              /* into the loop, for the steps that do not fill a round */
     .equ NEXT, 52               /* of the format: what comes after a pair */
     .equ FRAME, 56
-
-    .equ UNROLLED, 8
 
 /* 17 cycles */
     .macro load_int8
@@ -82,7 +80,7 @@
     smlad  r3, r11, r12, r3
     .endm
 
-    .macro gemm format, step_bytes
+    .macro gemm format, unrolled, step_bytes
     .balign 4
     .global conv_2d_gemm_\format
     .thumb_func
@@ -99,11 +97,11 @@ conv_2d_gemm_\format:
     adr    r12, end_\format + 1
     subs   r3, r3, r2
     lsrs   r3, r3, #4
-    subs   r3, r3, #1                   /* steps behind the first: none, or in the first round 1 to UNROLLED */
+    subs   r3, r3, #1                   /* steps behind the first: none, or in the first round 1 to \unrolled */
     beq    1f
     adr    r12, rounds_\format + 1
     subs   r3, r3, #1
-    ands   r3, r3, #UNROLLED - 1
+    ands   r3, r3, #\unrolled - 1
     adds   r3, r3, #1
     movs   r4, #\step_bytes
     mls    r12, r3, r4, r12
@@ -122,11 +120,11 @@ pair_\format:
     ldr    pc, [sp, #ENTRY]
     .balign 4
 loop_\format:
-    .rept  UNROLLED
+    .rept  \unrolled
     step   load_\format
     .endr
 rounds_\format:
-    .if    rounds_\format - loop_\format - UNROLLED * \step_bytes
+    .if    rounds_\format - loop_\format - \unrolled * \step_bytes
     .error "a step of \format has another size"
     .endif
     ldr    r12, [sp, #X_END]
@@ -137,11 +135,11 @@ end_\format:
     .size  conv_2d_gemm_\format, . - conv_2d_gemm_\format
     .endm
 
-    gemm   int8, 56
+    gemm   int8, 8, 56
 done:
     add    sp, #FRAME
     pop    {r4-r11, pc}
-    gemm   int16, 44
+    gemm   int16, 16, 44
 
 /* Requantization. In: the sums doubled in r2 to r9, r1 at the multipliers. Of each sum, with multiplier m, shift s
  * and the doubling,
@@ -157,7 +155,6 @@ done:
  * Bytes are then clamped four at a time, UQADD8 saturating where the ceiling was, and carried to their place.
  */
     .macro requantize signed, multiplier, sums:vararg
-    ldr    r0, [sp, #START]
     uxtb   lr, r12, ror #16             /* floor + 128 */
     sub    lr, r0, lr, lsl #1
     lsl    lr, lr, r12                  /* by its lowest byte, s - 1 */
@@ -173,6 +170,23 @@ done:
     .endr
     .endm
 
+/* r0 START, r10 and r11 the multipliers, r12 shifts and floors */
+    .macro load_record_end
+    ldr    r0, [sp, #START]
+    ldr    r10, [r1], #4
+    ldr    r11, [r1], #4
+    ldr    r12, [r1], #4
+    .endm
+
+/* From here on r10 is the floors of both channels, twice, and r12 begins with the second channel's shift. */
+    .macro second_channel signed
+    pkhtb  r10, r12, r12, asr #16
+    lsr    r12, r12, #8
+    .if    \signed
+    ldr    r0, [sp, #START]
+    .endif
+    .endm
+
     .macro routine name
     .balign 4
     .global \name
@@ -183,10 +197,9 @@ done:
 
     .macro store_four name, signed
     routine \name
-    ldm    r1!, {r10, r11, r12}
+    load_record_end
     requantize \signed, r10, r2, r4, r6, r8
-    pkhtb  r10, r12, r12, asr #16
-    lsr    r12, r12, #8
+    second_channel \signed
     requantize \signed, r11, r3, r5, r7, r9
     orr    r2, r2, r3, lsl #8
     orr    r4, r4, r5, lsl #8
@@ -194,17 +207,18 @@ done:
     orr    r8, r8, r9, lsl #8
     orr    r2, r2, r4, lsl #16
     orr    r6, r6, r8, lsl #16
-    ldrd   r11, r12, [sp, #ABOVE]
-    add    r10, r10, r11
-    uqadd8 r2, r2, r10
-    uqadd8 r6, r6, r10
-    uadd8  r2, r2, r12
-    uadd8  r6, r6, r12
+    ldr    r11, [sp, #ABOVE]
+    ldr    r12, [sp, #ABOVE + 4]
     ldr    lr, [sp, #CHANNEL]
     ldr    r3, [sp, #Y]
     ldr    r4, [sp, #Y + 4]
     ldr    r5, [sp, #Y + 8]
     ldr    r7, [sp, #Y + 12]
+    add    r10, r10, r11
+    uqadd8 r2, r2, r10
+    uqadd8 r6, r6, r10
+    uadd8  r2, r2, r12
+    uadd8  r6, r6, r12
     strh   r2, [r3, lr]
     lsrs   r2, r2, #16
     strh   r2, [r4, lr]
@@ -226,7 +240,7 @@ done:
     .endm
 
     routine conv_2d_gemm_store_largest
-    ldm    r1!, {r10, r11, r12}
+    load_record_end
     larger r2, r4
     larger r6, r8
     larger r3, r5
@@ -234,17 +248,17 @@ done:
     larger r2, r6
     larger r3, r7
     requantize 1, r10, r2
-    pkhtb  r10, r12, r12, asr #16
-    lsr    r12, r12, #8
+    second_channel 1
     requantize 1, r11, r3
     orr    r2, r2, r3, lsl #8
-    ldrd   r11, r12, [sp, #ABOVE]
-    add    r10, r10, r11
-    uqadd8 r2, r2, r10
-    uadd8  r2, r2, r12
+    ldr    r11, [sp, #ABOVE]
+    ldr    r12, [sp, #ABOVE + 4]
     ldr    lr, [sp, #CHANNEL]
     ldr    r3, [sp, #Y]
     ldrh   r4, [r3, lr]
+    add    r10, r10, r11
+    uqadd8 r2, r2, r10
+    uadd8  r2, r2, r12
     ssub8  r5, r2, r4
     sel    r2, r2, r4
     strh   r2, [r3, lr]

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.arithmetic import doubling_high_product
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
+from pipeline.kernels.cortex_m4.conv_2d_gemm_work import PIXELS, Work, count_work, runs_of
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import array, constant, integer
 from pipeline.operators.conv_2d import Conv2D
 from pipeline.tensors import Tensor
-
-PIXELS = 4
-"""Outputs of one block."""
 
 GEOMETRY = (
     "input_height input_width input_channels output_width output_channels kernel_height kernel_width "
@@ -44,7 +42,7 @@ class Conv2DGemm(Kernel):
         channels = exact_channels(p, weights)
         if channels is None:
             return ()
-        work = Work.of(p, output.shape[1])
+        work = count_work(p, output.shape[1], half_up(p, channels))
         narrow, wide = (_candidate(p, weights, channels, work, wide) for wide in (False, True))
         return narrow, _in_ram(narrow), _in_ram(wide)
 
@@ -54,7 +52,7 @@ def _in_ram(candidate: Candidate) -> Candidate:
 
 
 def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Work, wide: bool) -> Candidate:
-    streamed = work.pairs * pair_bytes(work.steps, wide)
+    record_bytes = work.pairs * pair_bytes(work.steps, wide)
     return Candidate(
         library="cortex_m4",
         kernel=Conv2DGemm.name,
@@ -62,17 +60,22 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Wor
         parameters=lambda: _parameters(p, weights, channels, wide),
         cost=work.cost(wide),
         scratch_bytes=4 * PIXELS * work.steps + _bytes_aside(p, work.steps),
-        weights_bytes=streamed,
-        streamed={"weights": streamed * work.blocks},
+        weights_bytes=record_bytes,
+        streamed={"weights": record_bytes * work.blocks},
         streams=True,
-        rows_per_call=work.rows_per_call,
+        rows_per_call=work.calls[0],
     )
 
 
 def _bytes_aside(p: Parameters, steps: int) -> int:
     """A window that hangs over the border; or what is left of the runs of four windows."""
-    left = len(_runs(p)) * (_runs(p).shape[1] % 4)
-    return int(max(2 * steps, PIXELS * math.ceil(left / 4) * 4))
+    runs, run_bytes = runs_of(p)
+    return max(2 * steps, PIXELS * 4 * math.ceil(runs * (run_bytes % 4) / 4))
+
+
+def half_up(p: Parameters, channels: Channels) -> bool:
+    """Whether no result below the zero point shows, so that its rounding does not matter."""
+    return bool((channels.floor >= integer(p, "output_zero")).all())
 
 
 def _parameters(p: Parameters, weights: np.ndarray, channels: Channels, wide: bool) -> Parameters:
@@ -83,7 +86,7 @@ def _parameters(p: Parameters, weights: np.ndarray, channels: Channels, wide: bo
     return {
         **{name: p[name] for name in GEOMETRY},
         "ceiling": int(ceiling[0]) if uniform else 0,
-        "half_up": int((channels.floor >= integer(p, "output_zero")).all()),
+        "half_up": int(half_up(p, channels)),
         "wide": int(wide),
         "pair_bytes": pair_bytes(len(order) // 2, wide),
         "weights": records(weights, order, channels, wide),
@@ -97,20 +100,13 @@ def tap_order(p: Parameters) -> np.ndarray:
     Of each run of contiguous bytes the whole words, then what is left of all runs; within four bytes
     the lanes are 0, 2, 1, 3, as UXTB16 makes them.
     """
-    runs = _runs(p)
-    whole = runs.shape[1] // 4 * 4
-    order = np.concatenate([runs[:, :whole].ravel(), runs[:, whole:].ravel()])
+    runs, run_bytes = runs_of(p)
+    taps = np.arange(runs * run_bytes).reshape(runs, run_bytes)
+    whole = run_bytes // 4 * 4
+    order = np.concatenate([taps[:, :whole].ravel(), taps[:, whole:].ravel()])
     order = np.pad(order, (0, -len(order) % 4), constant_values=-1)
     lanes: np.ndarray = order.reshape(-1, 4)[:, [0, 2, 1, 3]].ravel()
     return lanes
-
-
-def _runs(p: Parameters) -> np.ndarray:
-    """The taps of a window, those that lie side by side in memory in one row."""
-    height, width, depth = (integer(p, f) for f in ("kernel_height", "kernel_width", "input_channels"))
-    return np.arange(height * width * depth).reshape(
-        -1, depth if integer(p, "dilation_x") > 1 else width * depth
-    )
 
 
 def pair_bytes(steps: int, wide: bool) -> int:
@@ -185,33 +181,3 @@ def exact_channels(p: Parameters, weights: np.ndarray) -> Channels | None:
         return None
     start = 2 * (bias - (zero + 128) * weights.sum(axis=1))
     return Channels(start, multiplier, shift, floor, ceiling)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a layer's cost is counted by."""
-
-    blocks: int
-    """Of four outputs, those that are made twice or for nothing among them."""
-    pairs: int
-    """Of output channels."""
-    steps: int
-    """Of two taps."""
-    rows_per_call: int
-
-    @classmethod
-    def of(cls, p: Parameters, height: int) -> Work:
-        """Of a layer with so many output rows."""
-        width, pool = integer(p, "output_width"), integer(p, "pool_height") * integer(p, "pool_width")
-        taps = math.prod(integer(p, f) for f in ("kernel_height", "kernel_width", "input_channels"))
-        rows = 1 if pool > 1 else min(PIXELS // math.gcd(width, PIXELS), height)
-        calls = [rows] * (height // rows) + [height % rows] * (height % rows > 0)
-        blocks = (
-            height * width * math.ceil(pool / PIXELS)
-            if pool > 1
-            else sum(math.ceil(call * width / PIXELS) for call in calls)
-        )
-        return cls(blocks, math.ceil(integer(p, "output_channels") / 2), math.ceil(taps / 4) * 2, rows)
-
-    def cost(self, wide: bool) -> Cost:
-        return Cost(0.0, 0.0)
