@@ -646,7 +646,9 @@ def _object_symbols(objects: Path, compiled: Iterable[Path]) -> Iterator[Symbol]
                     continue
                 section = image.get_section(symbol["st_shndx"])
                 writable = bool(section["sh_flags"] & 1)
-                empty = section["sh_type"] == "SHT_NOBITS" or section.name.startswith((".arena", ".prepared", ".noinit"))
+                empty = section["sh_type"] == "SHT_NOBITS" or section.name.startswith(
+                    (".arena", ".prepared", ".noinit")
+                )
                 region = ("ram" if empty else "flash+ram") if writable else "flash"
                 yield Symbol(symbol.name, int(symbol["st_size"]), region, _part(source, section.name), source)
 
