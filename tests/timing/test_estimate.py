@@ -104,7 +104,7 @@ def test_a_board_without_wait_states_has_no_stalls(firmware, board, model, folde
 
 
 def test_the_counted_inference_finds_its_caches_warm(firmware, board, model, folder):
-    """In caches that hold all of the small image, wherever it lies, only the first inference waits for flash."""
+    """In caches that hold all of the small image, only the first inference waits for flash."""
     large = replace(model, instruction_lines=64, data_lines=64)
     warm = estimate_cycles(firmware, board, large, SAMPLE, STEPS, folder, quiet)
     assert warm.total.cycles == warm.total.zero_wait_cycles
