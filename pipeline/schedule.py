@@ -37,7 +37,7 @@ BALANCED_CYCLES, BALANCED_ARENA = 1.2, 1.45
 # What a byte of flash weighs against a byte of RAM there.
 FLASH_AGAINST_RAM = 0.02
 # `ram`: cycles at most so many times those of `time`.
-RAM_CYCLES = 2.1
+RAM_CYCLES = 3.0
 # `ram` and `flash`: weights at most so many times the smallest there are.
 SMALL_WEIGHTS = 1.015
 
