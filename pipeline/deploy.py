@@ -422,7 +422,9 @@ def generate(quantized: QuantizedModel, board: Board, settings: Settings) -> Gen
     program = lower_program(schedule, plan_schedule(schedule))
     if settings.weights_region is not None:
         program = with_all_weights_in_ram(program)
-    tree = _render(program, board, settings, code_in_ram=settings.code_in_ram == "auto")
+    # Code in RAM wins little where the smallest scratch is wanted (its loops fit a cache), and is RAM itself.
+    code_in_ram = settings.code_in_ram == "auto" and settings.optimize != "ram"
+    tree = _render(program, board, settings, code_in_ram=code_in_ram)
     return Generated(graph, applied, schedule, program, tree)
 
 
