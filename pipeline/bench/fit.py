@@ -106,7 +106,7 @@ def _observe(
     core = own[alike[board.name]]
     return Observation(
         name=f"{graph.name}, {candidate.variant}",
-        features=candidate.features,
+        features=candidate.work,
         code_bytes=_code_bytes(firmware, candidate),
         core={name: getattr(core, name) for name in CORE_FIGURES},
         stalls={
