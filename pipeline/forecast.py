@@ -112,7 +112,7 @@ def _forecast_layer(
     """By the kernel's formula; where it has none, by its own account and what its arrays cost in flash."""
     node, candidate = step.nodes[position], step.candidates[position]
     kernel = f"{candidate.library}/{candidate.kernel}"
-    found = forecast(kernel, candidate.features, model.board, KERNEL_LEVEL[optimize])
+    found = forecast(kernel, candidate.work, model.board, KERNEL_LEVEL[optimize])
     reads = candidate.flash_read_bytes / model.read_bytes
     more = step.calls_too_many(graph, position)
     return LayerForecast(

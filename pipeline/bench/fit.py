@@ -56,7 +56,11 @@ def write_costs(progress: Progress) -> Table:
 
 def fit_formulas(observations: Observations) -> dict[str, Formula]:
     """A formula for each kernel that was profiled on enough shapes."""
-    return {kernel: fit_formula(seen) for kernel, seen in observations.items() if len(seen) >= FEWEST_SHAPES}
+    return {
+        kernel: fit_formula(seen)
+        for kernel, seen in observations.items()
+        if len({one.layer for one in seen}) >= FEWEST_SHAPES
+    }
 
 
 def profile_shapes(graphs: Sequence[Graph], level: str, folder: Path, progress: Progress) -> Observations:
@@ -106,9 +110,10 @@ def _observe(
     core = own[alike[board.name]]
     return Observation(
         name=f"{graph.name}, {candidate.variant}",
-        features=candidate.features,
+        features=candidate.work,
         code_bytes=_code_bytes(firmware, candidate),
         core={name: getattr(core, name) for name in CORE_FIGURES},
+        layer=graph.name,
         stalls={
             name: {stall: getattr(own[model], stall) for stall in STALLS} for name, model in alike.items()
         },

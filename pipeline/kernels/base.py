@@ -67,6 +67,11 @@ class Candidate:
         """Bytes of the large arrays that one inference reads from flash."""
         return sum(count for name, count in self.streamed.items() if name not in self.in_ram)
 
+    @property
+    def work(self) -> Mapping[str, float]:
+        """The features, with what is read from flash, and 1 for what is done once a layer."""
+        return {"flash_read": self.flash_read_bytes, "layers": 1, **self.features}
+
     def in_ram_too(self, sizes: Mapping[str, int]) -> Candidate:
         """The same with these arrays, bytes by field, in RAM."""
         return replace(

@@ -93,6 +93,12 @@ class Observation:
     """By figure, of CORE_FIGURES."""
     stalls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By board, then by figure, of STALLS."""
+    layer: str = ""
+    """Which layer was run in this way; empty: one of its own."""
+
+    def is_of(self, other: Observation) -> bool:
+        """Whether both are of one layer, perhaps run in two ways."""
+        return self.name == other.name or bool(self.layer and self.layer == other.layer)
 
     def cycles(self, board: str) -> float:
         return self.core["zero_wait_cycles"] + sum(self.stalls[board].values())
@@ -141,10 +147,13 @@ def total(coefficients: Coefficients, features: Features) -> float:
 
 
 def fit_formula(observations: Sequence[Observation]) -> Formula:
-    """The formula of one kernel from its profiled layers, with its error in leave-one-out over them."""
+    """The formula of one kernel from its profiled layers, with its error in leave-one-out over them.
+
+    A layer that was run in several ways is left out with all of them.
+    """
     coefficients = _fit(observations)
     left_out = [
-        (one, _fit([*observations[:i], *observations[i + 1 :]])) for i, one in enumerate(observations)
+        (one, _fit([other for other in observations if not other.is_of(one)])) for one in observations
     ]
 
     def band(figures: Sequence[str], actual: Mapping[str, float]) -> Band:
@@ -163,7 +172,7 @@ def fit_formula(observations: Sequence[Observation]) -> Formula:
             band(("zero_wait_cycles", *names.values()), cycles),
         )
     return Formula(
-        shapes=len(observations),
+        shapes=len({one.layer or one.name for one in observations}),
         code_bytes=max(one.code_bytes for one in observations),
         core={name: coefficients[name] for name in CORE_FIGURES},
         bands={

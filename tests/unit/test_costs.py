@@ -59,6 +59,15 @@ def test_the_error_is_that_of_layers_left_out(rng):
     assert formula.bands["instructions"].median_percent < 0.1
 
 
+def test_a_layer_run_in_two_ways_is_left_out_with_both(rng):
+    normal = observations(rng)
+    odd = replace(normal[0], name="odd", layer="odd", features={**normal[0].features, "only_here": 1e5})
+    odd = replace(odd, core={name: 2 * count for name, count in odd.core.items()})
+    formula = fit_formula([*normal, odd, replace(odd, name="odd, in another way")])
+    assert formula.shapes == len(normal) + 1
+    assert formula.bands["instructions"].worst_percent == pytest.approx(50, abs=1)
+
+
 def test_noise_is_in_the_band(rng):
     band = fit_formula(observations(rng, 40, noise=0.03)).bands["zero_wait_cycles"]
     assert 1 < band.median_percent < 4 < band.worst_percent < 15

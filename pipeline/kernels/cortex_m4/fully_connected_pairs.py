@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +76,8 @@ class FullyConnectedPairs(Kernel):
                 kernel=self.name,
                 variant="pairs" if part == whole else f"pairs, {part} inputs at a time",
                 parameters=lambda part=part: _parameters(p, weights, scaling, part),  # type: ignore[misc]
-                cost=_cost(rows, whole, outputs, part),
+                cost=_cost(_features(rows, whole, outputs, part)),
+                features=_features(rows, whole, outputs, part),
                 scratch_bytes=_scratch(part, whole, outputs),
                 weights_bytes=size + 4 * _filled(outputs) + scaling.multiplier.nbytes,
                 streamed={"weights": size * rows},
@@ -96,18 +97,22 @@ def _scratch(part: int, inputs: int, outputs: int) -> int:
     return 2 * part + (4 * _filled(outputs) if part < inputs else 0)
 
 
-def _cost(rows: int, inputs: int, outputs: int, part: int) -> Cost:
+def _cost(features: Mapping[str, float]) -> Cost:
+    return Cost(*(sum(count * COSTS[name][i] for name, count in features.items()) for i in (0, 1)))
+
+
+def _features(rows: int, inputs: int, outputs: int, part: int) -> dict[str, float]:
+    """How often each thing of COSTS is done."""
     groups, words = _filled(outputs) // GROUP, inputs // GROUP
     lengths = [min(part, inputs - start) // GROUP for start in range(0, inputs, part)]
-    features = {
-        "steps": groups * words,
-        "turns": groups * sum(-(-length // UNROLLED) for length in lengths),
-        "starts": groups * len(lengths),
-        "groups": groups,
-        "words": words,
-        "rows": 1,
+    return {
+        "steps": rows * groups * words,
+        "turns": rows * groups * sum(-(-length // UNROLLED) for length in lengths),
+        "starts": rows * groups * len(lengths),
+        "groups": rows * groups,
+        "words": rows * words,
+        "rows": rows,
     }
-    return Cost(*(rows * sum(features[name] * COSTS[name][i] for name in features) for i in (0, 1)))
 
 
 def _scaling(p: Parameters, weights: np.ndarray) -> Scaling | None:
