@@ -65,7 +65,7 @@ class Settings(BaseModel):
     allocate_output: Allocation = Field(default="arena", description="arena, or outside of it")
     code_in_ram: CodeInRam = Field(
         default="auto",
-        description="auto: hot code runs from RAM where the board has some without waiting, but for the aim ram",
+        description="auto: hot code runs from RAM that needs no waiting, unless RAM is the aim",
     )
     weights_region: str | None = Field(
         default=None, description="memory region of the board that all weights are copied into"
