@@ -175,8 +175,8 @@ def markdown_table(rows: tuple[BenchRow, ...]) -> str:
     lines = [
         f"Of the image for {model.title} on the virtual board: instructions executed in one inference, and "
         f"estimated cycles at {model.words} (docs/timing.md). RAM is arena (activations and scratch), "
-        "weights and code that are copied there, and the rest: stack, harness, its copy of the input. Code is "
-        "all flash besides weights: kernels, model code, harness, startup, HAL, C library.",
+        "weights and code that are copied there, and the rest: stack, harness, its copy of the input. Code "
+        "is all flash besides weights: kernels, model code, harness, startup, HAL, C library.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"|---|---|{'---:|' * (len(COLUMNS) - 3)}---|",

@@ -115,7 +115,8 @@ class ArmKernels:
         after it the output rows are taken out. `cycles` asks for the timing core's (NUCLEO-L4R5ZI).
         """
         height = output[1] if len(output) == 4 else output[0]
-        portions = portions or [Portion(0, height, tuple((0, _rows(x)) for x in inputs))]
+        seen = _rows(inputs[0]) if candidate.accumulates else height
+        portions = portions or [Portion(0, seen, tuple((0, _rows(x)) for x in inputs))]
         uc = self._processor()
         memory = _Memory(uc)
         struct = memory.constants(candidate.parameters(), candidate.in_ram, candidate.prepared)
@@ -138,7 +139,8 @@ class ArmKernels:
             else:
                 counted += self._count(uc, listed)
             first, count = portion.rows
-            for row in range(first, min(first + count, height)):
+            made_rows = range(height) if candidate.accumulates else range(first, min(first + count, height))
+            for row in made_rows:
                 result[row] = made.row(row)
         memory.check()
         return Called(result.reshape(output), counted, figures if cycles else None, self._stack(uc))

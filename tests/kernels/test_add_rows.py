@@ -1,0 +1,51 @@
+"""ADD row by row: exact for all scales that it takes, from rings and in place, as cheap as predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from arm import ArmKernels
+from cases import DICE, Dice
+from held import Layer, check, measured, predicted
+from hypothesis import given
+from tflite_builder import Spec
+
+from pipeline.kernels.cortex_m4.add_rows import AddRows
+
+KERNEL = AddRows()
+pytestmark = pytest.mark.toolchain
+
+
+def layer_of(dice: Dice, shape: tuple[int, ...], activation: int = 0) -> Layer:
+    a = dice.factor()
+    b = dice.pick([a, float(np.float32(a * dice.between(0.02, 50.0))), float(np.float32(a / 4))])
+    out = float(np.float32(max(a, b) * dice.pick([1.0, 2.0, dice.between(0.3, 4.0)])))
+    arrays = [dice.array(shape), dice.array(shape)]
+    options = schema.AddOptionsT()
+    options.fusedActivationFunction = activation
+    inputs = [Spec(shape, scale=scale, zero_point=dice.zero_point()) for scale in (a, b)]
+    output = Spec(shape, scale=out, zero_point=dice.zero_point())
+    return Layer.read("ADD", options, inputs, output, arrays)
+
+
+@given(dice=DICE)
+def test_exact(arm_kernels: ArmKernels, dice: Dice) -> None:
+    shape = (1, dice.length(1, 6), dice.length(1, 6), dice.length(1, 7))
+    check(arm_kernels, KERNEL, layer_of(dice, shape, dice.pick([0, 0, 1])), dice)
+
+
+def test_most_layers_have_a_candidate() -> None:
+    taken = [bool(layer_of(Dice(seed, 5), (1, 2, 2, 4)).candidates(KERNEL)) for seed in range(100)]
+    assert sum(taken) > 80
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32, 16), (1, 8, 8, 64), (1, 7, 5, 3)])
+def test_cost(arm_kernels: ArmKernels, shape: tuple[int, ...]) -> None:
+    predicted(arm_kernels, KERNEL, layer_of(Dice(1, 12), shape), 0.05 if shape[3] % 4 == 0 else 0.15)
+
+
+def test_an_element_takes_fewer_than_twenty_instructions(arm_kernels: ArmKernels) -> None:
+    layer = layer_of(Dice(1, 12), (1, 16, 16, 32))
+    figures = measured(arm_kernels, layer.candidates(KERNEL)[0], layer)
+    assert figures.instructions < 20 * 16 * 16 * 32
