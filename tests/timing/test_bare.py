@@ -9,12 +9,13 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from pipeline.bench import fit
 from pipeline.bench.fit import fit_formulas, profile_shapes
 from pipeline.bench.shapes import shapes
 from pipeline.boards import list_boards, load_board
 from pipeline.build import build_firmware
 from pipeline.errors import TargetFailed
-from pipeline.kernels.costs import STALLS
+from pipeline.kernels.costs import STALLS, read_costs
 from pipeline.kernels.portable_features import COUNTERS
 from pipeline.operators import OPERATORS
 from pipeline.timing import can_estimate, estimate_cycles, one_layer_a_step, timing_model
@@ -91,3 +92,13 @@ def test_shapes_are_the_same_at_every_call_and_have_names_of_their_own():
 
 def test_every_counted_kernel_is_one_of_an_operator():
     assert COUNTERS.keys() <= {operator.kernel for operator in OPERATORS}
+
+
+def test_the_command_writes_the_formulas_of_every_level(board, tmp_path, monkeypatch):
+    few = tuple(islice((g for g in shapes() if g.nodes[0].op.kernel == "dequantize"), 5))
+    monkeypatch.setattr(fit, "shapes", lambda: few)
+    monkeypatch.setattr(fit, "FOLDER", tmp_path)
+    monkeypatch.setattr(fit, "COSTS_FILE", tmp_path / "costs.toml")
+    table = fit.write_costs(quiet)
+    assert read_costs((tmp_path / "costs.toml").read_text()).keys() == table.keys() == fit.LEVELS.keys()
+    assert any("portable/dequantize at -O3, 5 shapes" in line for line in fit.fit_lines(table))

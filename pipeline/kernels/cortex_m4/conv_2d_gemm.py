@@ -59,6 +59,7 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Wor
         variant="4 outputs x 2 channels, weights int16" if wide else "4 outputs x 2 channels",
         parameters=lambda: _parameters(p, weights, channels, wide),
         cost=work.cost(wide),
+        features=work.features(wide),
         scratch_bytes=4 * PIXELS * work.steps + _bytes_aside(p, work.steps),
         weights_bytes=record_bytes,
         streamed={"weights": record_bytes * work.blocks},
