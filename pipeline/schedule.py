@@ -471,7 +471,7 @@ class _IntegerProgram:
         rows = {name: np.append(row[:count], row[count] * largest) for name, row in self.rows.items()}
         for name, limit in limits.items():
             constraints.append(
-                LinearConstraint(rows[name][np.newaxis] / scale[name], -np.inf, limit / scale[name])
+                LinearConstraint(rows[name][np.newaxis] / scale[name], -np.inf, limit / scale[name] + 1e-7)
             )
         cost = sum(weight * rows[name] for name, weight in objective.items())
         found = milp(
