@@ -68,6 +68,23 @@ INSTRUCTION int32_t smlad(uint32_t a, uint32_t b, int32_t sum)
     return y;
 }
 
+/* sum + a.low * b.low; sum + a.low * b.high */
+INSTRUCTION int32_t smlabb(uint32_t a, uint32_t b, int32_t sum)
+{
+    int32_t y;
+
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(sum));
+    return y;
+}
+
+INSTRUCTION int32_t smlabt(uint32_t a, uint32_t b, int32_t sum)
+{
+    int32_t y;
+
+    __asm__("smlabt %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(sum));
+    return y;
+}
+
 /* a.low * b.low + a.high * b.high */
 INSTRUCTION int32_t smuad(uint32_t a, uint32_t b)
 {
