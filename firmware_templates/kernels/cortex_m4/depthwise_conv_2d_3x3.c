@@ -68,6 +68,7 @@ RAMCODE void depthwise_conv_2d_3x3_cortex_m4(const struct depthwise_conv_2d_3x3 
 {
     int32_t width = p->channels, columns = (p->output_width - 1) * p->stride_x + 3;
     uint32_t padding = (uint32_t)(p->input_zero & 0xFF) * 0x01010101u;
+    const struct depthwise_conv_2d_3x3_filter *filters = (const void *)p->filters;
     struct column *line = scratch, *inside = line + p->pad_left;
     struct column *behind = inside + smaller(p->input_width, columns - p->pad_left);
     struct depthwise_conv_2d_3x3_row steps = {
@@ -85,7 +86,7 @@ RAMCODE void depthwise_conv_2d_3x3_cortex_m4(const struct depthwise_conv_2d_3x3 
         for (int32_t channel = 0; channel < width; channel += 4) {
             lay(inside, behind, rows, channel, width, padding);
             for (int32_t i = 0; i < 4; i++)
-                depthwise_conv_2d_3x3_channel(&line->channels[i], p->filters + channel + i, to + channel + i, &steps);
+                depthwise_conv_2d_3x3_channel(&line->channels[i], filters + channel + i, to + channel + i, &steps);
         }
     }
 }

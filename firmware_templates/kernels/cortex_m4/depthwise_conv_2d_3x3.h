@@ -18,7 +18,7 @@ struct depthwise_conv_2d_3x3 {
     int32_t stride_y, stride_x;
     int32_t pad_top, pad_left;
     int32_t input_zero, output_zero;
-    const struct depthwise_conv_2d_3x3_filter *filters; /* one a channel */
+    const int32_t *filters;      /* struct depthwise_conv_2d_3x3_filter of each channel */
 };
 
 void depthwise_conv_2d_3x3_cortex_m4(const struct depthwise_conv_2d_3x3 *p, const struct feature_map *x,

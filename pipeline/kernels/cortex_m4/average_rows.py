@@ -15,11 +15,11 @@ from pipeline.tensors import Tensor
 
 # Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
 COSTS = {
-    "fours": (7.3, 9.4),
-    "runs": (30.0, 47.0),
-    "singles": (6.0, 9.0),
-    "outputs": (20.0, 40.0),
-    "rows": (25.0, 40.0),
+    "fours": (6.0, 8.05),
+    "runs": (34.7, 51.5),
+    "singles": (10.9, 15.3),
+    "outputs": (31.3, 51.5),
+    "rows": (29.9, 50.7),
 }
 
 

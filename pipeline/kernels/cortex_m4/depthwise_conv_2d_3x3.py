@@ -9,7 +9,6 @@ import numpy as np
 from pipeline.kernels.base import Candidate, Cost, Kernel
 from pipeline.kernels.cortex_m4.conv_2d_gemm import Channels, exact_channels
 from pipeline.operators import Operator
-from pipeline.operators.base import Parameters
 from pipeline.operators.checks import constant, integer, present
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.tensors import Tensor
