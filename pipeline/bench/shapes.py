@@ -61,6 +61,19 @@ CONVOLUTIONS = (
     ((3, 3, 256), 128, (1, 1), 1, True, None),
     ((25, 5, 64), 64, (1, 1), 1, True, None),
 )
+# The same without an activation, so that results are not cut at the zero point.
+LINEAR_CONVOLUTIONS = (
+    ((32, 32, 16), 16, (3, 3), 1, True, None),
+    ((16, 16, 32), 24, (3, 3), 1, True, None),
+    ((16, 16, 8), 12, (3, 3), 1, True, (2, 2)),
+    ((8, 8, 64), 64, (3, 3), 1, True, None),
+    ((32, 32, 16), 32, (1, 1), 2, True, None),
+    ((16, 16, 32), 64, (1, 1), 2, True, None),
+    ((12, 12, 64), 24, (1, 1), 1, True, None),
+    ((25, 5, 64), 48, (1, 1), 1, True, None),
+    ((12, 12, 20), 11, (3, 3), 2, True, None),
+    ((16, 16, 12), 8, (5, 5), 1, False, None),
+)
 # (height, width, channels), kernel, stride, SAME padding, depth multiplier, fused pooling
 DEPTHWISE = (
     ((48, 48, 8), (3, 3), 1, True, 1, None),
@@ -112,7 +125,7 @@ POOLS = (
 # maps of elementwise operators, and of those that repeat one operand (channels, or one pixel)
 MAPS = (
     (32, 32, 16), (16, 16, 32), (8, 8, 64), (24, 24, 3), (1, 1, 640), (5, 25, 64), (48, 48, 4), (4, 4, 8),
-    (7, 7, 96), (2, 2, 128), (3, 3, 40), (1, 1, 96),
+    (7, 7, 96), (2, 2, 128), (3, 3, 40), (1, 1, 96), (10, 10, 5), (6, 14, 9), (20, 12, 30),
 )  # fmt: skip
 CLASSES = ((1, 2), (1, 10), (1, 12), (1, 100), (1, 1000), (4, 10), (16, 5), (64, 3), (10, 32), (1, 640))
 MARGINS = (
@@ -142,12 +155,16 @@ def _graph(op: Operator, inputs: list[Tensor], output: Tensor) -> Graph:
     sizes = "_".join("x".join(map(str, tensor.shape)) for tensor in (*inputs[:2], output))
     node = Node(op.tflite_name.lower(), op, tuple(tensor.name for tensor in inputs), output.name)
     return Graph(
-        name=f"{type(op).__name__.lower()}_{sizes}",
+        name=f"{type(op).__name__.lower()}_{sizes}{'_linear' if _is_linear(op) else ''}",
         tensors={tensor.name: tensor for tensor in (*inputs, output)},
         nodes=(node,),
         inputs=tuple(tensor.name for tensor in inputs if not tensor.is_constant),
         outputs=(output.name,),
     )
+
+
+def _is_linear(op: Operator) -> bool:
+    return isinstance(op, Conv2D) and op.activation is Activation.NONE
 
 
 def _map(name: str, shape: tuple[int, ...], quantization: Quantization = INPUT) -> Tensor:
@@ -181,13 +198,11 @@ Layer = tuple[Operator, list[Tensor], Tensor]
 
 
 def _convolutions(rng: np.random.Generator) -> Iterator[Layer]:
-    for size, channels, window, stride, same, pool in CONVOLUTIONS:
-        op = Conv2D(
-            (stride, stride),
-            pads=_pads(size, window, stride, same),
-            activation=Activation.RELU,
-            pool=pool,
-        )
+    lists = ((CONVOLUTIONS, Activation.RELU), (LINEAR_CONVOLUTIONS, Activation.NONE))
+    listed = ((*each, activation) for shapes, activation in lists for each in shapes)
+    for size, channels, window, stride, same, pool, activation in listed:
+        pads = _pads(size, window, stride, same)
+        op = Conv2D((stride, stride), pads=pads, activation=activation, pool=pool)
         inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
         yield op, inputs, _made(op, inputs)
 

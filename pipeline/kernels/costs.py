@@ -56,11 +56,17 @@ class Formula:
     """Layers that it was fitted on."""
     code_bytes: int
     """Flash of the kernel with its constants, apart from those of a layer."""
+    features: tuple[str, ...]
+    """What those layers were counted by; of a layer with others it says nothing."""
     core: Mapping[str, Coefficients]
     """By figure, of CORE_FIGURES."""
     bands: Mapping[str, Band]
     """By the same figure."""
     boards: Mapping[str, BoardCost] = field(default_factory=dict)
+
+    def counts(self, features: Features) -> bool:
+        """Whether all of a layer's work is of kinds that the formula was fitted on."""
+        return {name for name, count in features.items() if count} <= set(self.features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ def forecast(
     `kernel` is `<library>/<kernel>`, `level` how it is compiled.
     """
     formula = (costs_table() if table is None else table).get(level, {}).get(kernel)
-    if formula is None or board not in formula.boards:
+    if formula is None or board not in formula.boards or not formula.counts(features):
         return None
     on_board = formula.boards[board]
     figures = {name: total(formula.core[name], features) for name in CORE_FIGURES}
@@ -126,7 +132,7 @@ def forecast(
 def core_cost(kernel: str, features: Features, level: str = "-O2") -> tuple[float, float] | None:
     """Instructions, and cycles with memory that answers at once; None where the kernel was not fitted."""
     formula = costs_table().get(level, {}).get(kernel)
-    if formula is None:
+    if formula is None or not formula.counts(features):
         return None
     instructions, cycles = (total(formula.core[name], features) for name in CORE_FIGURES)
     return instructions, cycles
@@ -174,6 +180,7 @@ def fit_formula(observations: Sequence[Observation]) -> Formula:
     return Formula(
         shapes=len({one.layer or one.name for one in observations}),
         code_bytes=max(one.code_bytes for one in observations),
+        features=tuple(sorted({name for one in observations for name, n in one.features.items() if n})),
         core={name: coefficients[name] for name in CORE_FIGURES},
         bands={
             name: band((name,), {one.name: one.core[name] for one in observations}) for name in CORE_FIGURES
@@ -241,6 +248,7 @@ def _read_formula(entry: Mapping[str, Any]) -> Formula:
     return Formula(
         shapes=entry["shapes"],
         code_bytes=entry["code_bytes"],
+        features=tuple(entry["features"]),
         core={name: entry[name] for name in CORE_FIGURES},
         bands={name: Band(*entry["error_percent"][name]) for name in CORE_FIGURES},
         boards={
@@ -262,6 +270,7 @@ def costs_text(table: Table, compiler: str) -> str:
             head = f'level."{level}"."{kernel}"'
             bands = {name: [band.median_percent, band.worst_percent] for name, band in formula.bands.items()}
             lines += ["", f"[{head}]", f"shapes = {formula.shapes}", f"code_bytes = {formula.code_bytes}"]
+            lines += ["features = [{}]".format(", ".join(f'"{name}"' for name in formula.features))]
             lines += [f"{name} = {_inline(formula.core[name])}" for name in CORE_FIGURES]
             lines += [f"error_percent = {_inline(bands)}"]
             for board, cost in formula.boards.items():

@@ -212,12 +212,18 @@ def _pad(layer: _Layer) -> dict[str, float]:
 def _concatenation(layer: _Layer) -> dict[str, float]:
     p = layer.op.parameters(layer.inputs, layer.output)
     outer, sizes = p["outer"], [int(size) for size in p["bytes"]]
+    # As in a padding; words that lie across two take longer.
+    odd = [size for size in sizes if size % 4 or p["pitch"] % 4]
+    short = [size for size in odd if size < 8]
+    others = [size for size in sizes if size not in short]
     return {
         "pieces": outer * len(sizes),
+        "odd_pieces": outer * len(odd),
+        "odd_words": outer * sum(size // 4 for size in odd),
         "inputs": len(sizes),
-        "copied_blocks": outer * sum(size // 16 for size in sizes),
-        "copied_words": outer * sum(size % 16 // 4 for size in sizes),
-        "copied_bytes": outer * sum(size % 4 for size in sizes),
+        "copied_blocks": outer * sum(size // 16 for size in others),
+        "copied_words": outer * sum(size % 16 // 4 for size in others),
+        "copied_bytes": outer * (sum(size % 4 for size in others) + sum(short)),
     }
 
 

@@ -87,6 +87,13 @@ def test_the_file_holds_what_was_fitted(rng):
     assert forecast("portable/mul", features, BOARD, table=held) is None
 
 
+def test_a_layer_with_work_of_another_kind_is_not_predicted(rng):
+    table = {"-O2": {"portable/conv_2d": fit_formula(observations(rng))}}
+    features = observations(rng, 1)[0].features
+    assert forecast("portable/conv_2d", {**features, "unseen": 0}, BOARD, table=table) is not None
+    assert forecast("portable/conv_2d", {**features, "unseen": 1}, BOARD, table=table) is None
+
+
 def test_the_shipped_formulas_keep_their_goal():
     """Median under 5 %, worst under 20 % over the layers that were left out."""
     for level, kernels in costs_table().items():

@@ -41,6 +41,7 @@ class AddRows(Kernel):
                 variant="row by row",
                 parameters=lambda: fields,
                 cost=Cost(instructions, cycles),
+                features=features,
                 streams=True,
             ),
         )

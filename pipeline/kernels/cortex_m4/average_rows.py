@@ -51,6 +51,7 @@ class AverageRows(Kernel):
                 variant="row by row",
                 parameters=lambda: fields,
                 cost=Cost(instructions, cycles),
+                features=features,
                 state_bytes=4 * channels,
                 accumulates=True,
             ),
