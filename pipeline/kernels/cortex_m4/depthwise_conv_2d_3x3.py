@@ -49,7 +49,7 @@ class DepthwiseConv2D3x3(Kernel):
             "rows": rows,
         }
         instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
-        filters = _filters(weights, exact, integer(p, "input_zero"))
+        filters = _filters(weights, exact)
         return (
             Candidate(
                 library="cortex_m4",
@@ -82,7 +82,7 @@ def _takes(op: DepthwiseConv2D, inputs: Sequence[Tensor | None], output: Tensor)
     )
 
 
-def _filters(weights: np.ndarray, channels: Channels, zero: int) -> np.ndarray:
+def _filters(weights: np.ndarray, channels: Channels) -> np.ndarray:
     """`struct depthwise_conv_2d_3x3_filter` of every channel, as words."""
     # The kernel multiplies x itself, not x + 128.
     start = channels.start + 256 * weights.sum(axis=1)
