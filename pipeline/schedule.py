@@ -36,10 +36,15 @@ STRIP_ROWS = (1, 2, 4, 1 << 30)
 BALANCED_CYCLES, BALANCED_ARENA = 1.2, 1.45
 # What a byte of flash weighs against a byte of RAM there.
 FLASH_AGAINST_RAM = 0.02
-# `ram`: cycles at most so many times those of `time`.
-RAM_CYCLES = 3.0
+# `ram`: cycles at most so many times those of `time`; at most so many where that saves a fifth of all RAM.
+RAM_CYCLES, MOST_RAM_CYCLES = 2.15, 4.0
+WORTH_WAITING = 1.25
+# Of an image besides arena and weights: stack, harness, its copy of the input.
+OTHER_RAM_BYTES = 4096
 # `ram` and `flash`: weights at most so many times the smallest there are.
-SMALL_WEIGHTS = 1.015
+SMALL_WEIGHTS = 1.018
+# Of scaled limits, for the solver's own tolerance: less than a byte of an arena.
+SLACK = 3e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,18 +393,31 @@ def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) 
         least = program.solve({"weights": 1.0}, board) or fastest
         small = {"weights": min(board["weights"], SMALL_WEIGHTS * least.weights)}
         return (program.solve({"cycles": 1.0, "ram": 1e-3}, {**board, **small}) or least).options
-    weights = (program.solve({"weights": 1.0}, board) or fastest).weights
-    small = {"weights": min(board["weights"], SMALL_WEIGHTS * weights), "cycles": RAM_CYCLES * fastest.cycles}
-    least = program.solve({"ram": 1.0}, {**board, **small}) or program.solve({"ram": 1.0}, board) or fastest
+    least = _least_ram(program, board, fastest)
     if aim == "ram":
-        quickest = program.solve({"cycles": 1.0}, {**board, **small, "ram": least.ram})
-        return (quickest or least).options
+        return least.options
     arena = {"arena": BALANCED_ARENA * least.arena}
     memory = {"ram": 1.0, "weights": FLASH_AGAINST_RAM}
     balanced = program.solve(
         memory, {**board, **arena, "cycles": BALANCED_CYCLES * fastest.cycles}
     ) or program.solve({"cycles": 1.0}, {**board, **arena})
     return (balanced or least).options
+
+
+def _least_ram(program: _IntegerProgram, board: Mapping[str, float], fastest: _Chosen) -> _Chosen:
+    """The least RAM with small weights in not too many cycles, and of all these ways the quickest."""
+    weights = (program.solve({"weights": 1.0}, board) or fastest).weights
+    small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * weights)}
+
+    def within(times: float) -> _Chosen | None:
+        limits = {**small, "cycles": times * fastest.cycles}
+        least = program.solve({"ram": 1.0}, limits)
+        return least and (program.solve({"cycles": 1.0}, {**limits, "ram": least.ram}) or least)
+
+    quick, slow = within(RAM_CYCLES), within(MOST_RAM_CYCLES)
+    if quick and slow and quick.ram + OTHER_RAM_BYTES <= WORTH_WAITING * (slow.ram + OTHER_RAM_BYTES):
+        return quick
+    return slow or quick or program.solve({"ram": 1.0}, board) or fastest
 
 
 def _too_small(program: _IntegerProgram, machine: Machine) -> DoesNotFit:
@@ -471,7 +489,7 @@ class _IntegerProgram:
         rows = {name: np.append(row[:count], row[count] * largest) for name, row in self.rows.items()}
         for name, limit in limits.items():
             constraints.append(
-                LinearConstraint(rows[name][np.newaxis] / scale[name], -np.inf, limit / scale[name] + 1e-7)
+                LinearConstraint(rows[name][np.newaxis] / scale[name], -np.inf, limit / scale[name] + SLACK)
             )
         cost = sum(weight * rows[name] for name, weight in objective.items())
         found = milp(

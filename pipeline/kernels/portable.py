@@ -10,6 +10,8 @@ from pipeline.kernels.portable_features import portable_features
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
 
+# A multiplier and a shift.
+SCALE_BYTES = 5
 # Of a kernel that was not profiled yet, for each element of its output: about what scaling and storing takes.
 INSTRUCTIONS_PER_RESULT, CYCLES_PER_RESULT = 40.0, 60.0
 
@@ -42,10 +44,17 @@ class Portable(Kernel):
                 variant="plain C",
                 parameters=lambda: op.parameters(inputs, output),
                 cost=Cost(instructions, cycles),
-                weights_bytes=sum(x.nbytes for x in inputs if x is not None and x.is_constant),
+                weights_bytes=_weights_bytes(inputs),
                 features=features,
             ),
         )
+
+
+def _weights_bytes(inputs: Sequence[Tensor | None]) -> int:
+    """Constants, and of channels that have scales of their own a multiplier and a shift each."""
+    constants = [x for x in inputs if x is not None and x.is_constant]
+    channels = max((len(x.quantization.scale) for x in constants if x.quantization is not None), default=1)
+    return sum(x.nbytes for x in constants) + SCALE_BYTES * channels * (channels > 1)
 
 
 KERNELS = (Portable(),)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.arithmetic import doubling_high_product
 from pipeline.kernels.base import Candidate, Kernel
-from pipeline.kernels.cortex_m4.conv_2d_gemm_work import PIXELS, Work, count_work, runs_of
+from pipeline.kernels.cortex_m4.conv_2d_gemm_work import PIXELS, Work, count_work, rows_of_calls, runs_of
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import array, constant, integer
@@ -42,9 +42,12 @@ class Conv2DGemm(Kernel):
         channels = exact_channels(p, weights)
         if channels is None:
             return ()
-        work = count_work(p, output.shape[1], half_up(p, channels))
-        narrow, wide = (_candidate(p, weights, channels, work, wide) for wide in (False, True))
-        return narrow, _in_ram(narrow), _in_ram(wide)
+        found: list[Candidate] = []
+        for rows in rows_of_calls(p, output.shape[1]):
+            work = count_work(p, output.shape[1], half_up(p, channels), rows)
+            narrow, wide = (_candidate(p, weights, channels, work, wide) for wide in (False, True))
+            found += (narrow, _in_ram(narrow), _in_ram(wide))
+        return found
 
 
 def _in_ram(candidate: Candidate) -> Candidate:

@@ -84,15 +84,21 @@ def runs_of(p: Parameters) -> tuple[int, int]:
     return (height * width, depth) if integer(p, "dilation_x") > 1 else (height, width * depth)
 
 
-def count_work(p: Parameters, height: int, half_up: bool) -> Work:
-    """Of a layer with so many output rows."""
+def rows_of_calls(p: Parameters, height: int) -> tuple[int, ...]:
+    """Rows that may be worth making at once: as many as end with a full block, and fewer, for small rings."""
+    if integer(p, "pool_height") * integer(p, "pool_width") > 1:
+        return (1,)
+    full = min(PIXELS // math.gcd(integer(p, "output_width"), PIXELS), height)
+    return tuple(sorted({1, min(2, full), full}, reverse=True))
+
+
+def count_work(p: Parameters, height: int, half_up: bool, rows: int) -> Work:
+    """Of a layer with so many output rows, in calls of `rows`."""
     runs, run_bytes = runs_of(p)
     channels, width = integer(p, "output_channels"), integer(p, "output_width")
     pairs, steps = math.ceil(channels / 2), math.ceil(runs * run_bytes / 4) * 2
     pool = integer(p, "pool_height"), integer(p, "pool_width")
     pooled = math.prod(pool) > 1
-    # As many rows a call as end with a full block.
-    rows = 1 if pooled else min(PIXELS // math.gcd(width, PIXELS), height)
     calls = (rows,) * (height // rows) + (height % rows,) * (height % rows > 0)
     beneath = Beneath.of(p, height * pool[0], width * pool[1])
     places = list(_pooled_blocks(height, width, pool) if pooled else _blocks(calls, width))
