@@ -151,27 +151,6 @@
     .endr
     .endm
 
-    .macro larger a, b
-    cmp  \a, \b
-    it   lt
-    movlt \a, \b
-    .endm
-
-    /* 64 * sum to the output's byte. r9: multiplier; r10: addend; r11: shift in the lowest byte. Half of the
-     * output's unit, which stands in the addend, rounds ties up; `away` (32, or 0 where nothing is shifted) less
-     * for negative sums rounds theirs away from zero. Clamped by unsigned saturation: at the top by USAT,
-     * at the bottom by UQSUB8 of `down`, and back by `up`. */
-    .macro clamped_output x, away, down, up, t
-    and  \t, \away, \x, asr #31
-    sub  \t, r10, \t
-    smmla \x, \x, r9, \t
-    asr  \x, \x, r11
-    usat \x, #8, \x
-    uqsub8 \x, \x, \down
-    uqadd8 \x, \x, \up
-    eor  \x, \x, #0x80
-    .endm
-
     /* To the tile behind the null that ends this one's rows, if there is one. */
     .macro next_tile
     ldr  r2, [lr, #4]!

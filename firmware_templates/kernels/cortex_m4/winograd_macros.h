@@ -120,4 +120,27 @@
     end_function \name
     .endm
 
+    /* ---- what becomes of sums times 2^bits ---- */
+
+    .macro larger a, b
+    cmp  \a, \b
+    it   lt
+    movlt \a, \b
+    .endm
+
+    /* A sum times 2^bits to the output's byte. r9: multiplier; r10: addend; r11: shift in the lowest byte. Half of the
+     * output's unit, which stands in the addend, rounds ties up; `away` (half of 2^bits, or 0 where nothing is shifted) less
+     * for negative sums rounds theirs away from zero. Clamped by unsigned saturation: at the top by USAT,
+     * at the bottom by UQSUB8 of `down`, and back by `up`. */
+    .macro clamped_output x, away, down, up, t
+    and  \t, \away, \x, asr #31
+    sub  \t, r10, \t
+    smmla \x, \x, r9, \t
+    asr  \x, \x, r11
+    usat \x, #8, \x
+    uqsub8 \x, \x, \down
+    uqadd8 \x, \x, \up
+    eor  \x, \x, #0x80
+    .endm
+
 #endif
