@@ -74,6 +74,13 @@ LINEAR_CONVOLUTIONS = (
     ((12, 12, 20), 11, (3, 3), 2, True, None),
     ((16, 16, 12), 8, (5, 5), 1, False, None),
 )
+# The same with the zero point where a byte begins, so that saturating is all that an activation does.
+SATURATED_CONVOLUTIONS = (
+    ((32, 32, 16), 24, (3, 3), 1, True, None),
+    ((16, 16, 24), 16, (3, 3), 1, True, None),
+    ((12, 12, 16), 20, (3, 3), 1, True, None),
+    ((8, 8, 32), 48, (3, 3), 1, True, None),
+)
 # (height, width, channels), kernel, stride, SAME padding, depth multiplier, fused pooling
 DEPTHWISE = (
     ((48, 48, 8), (3, 3), 1, True, 1, None),
@@ -137,6 +144,7 @@ MARGINS = (
 
 INPUT = Quantization((0.05,), (-3,))
 OUTPUT = Quantization((0.04,), (7,))
+SATURATED = Quantization((0.04,), (-128,))
 PROBABILITIES = Quantization((1 / 256,), (-128,))
 
 
@@ -198,13 +206,17 @@ Layer = tuple[Operator, list[Tensor], Tensor]
 
 
 def _convolutions(rng: np.random.Generator) -> Iterator[Layer]:
-    lists = ((CONVOLUTIONS, Activation.RELU), (LINEAR_CONVOLUTIONS, Activation.NONE))
-    listed = ((*each, activation) for shapes, activation in lists for each in shapes)
-    for size, channels, window, stride, same, pool, activation in listed:
+    lists = (
+        (CONVOLUTIONS, Activation.RELU, OUTPUT),
+        (LINEAR_CONVOLUTIONS, Activation.NONE, OUTPUT),
+        (SATURATED_CONVOLUTIONS, Activation.RELU, SATURATED),
+    )
+    listed = ((*each, activation, made) for shapes, activation, made in lists for each in shapes)
+    for size, channels, window, stride, same, pool, activation, made in listed:
         pads = _pads(size, window, stride, same)
         op = Conv2D((stride, stride), pads=pads, activation=activation, pool=pool)
         inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
-        yield op, inputs, _made(op, inputs)
+        yield op, inputs, _made(op, inputs, made)
 
 
 def _depthwise(rng: np.random.Generator) -> Iterator[Layer]:

@@ -62,6 +62,7 @@ class DepthwiseConv2D3x3(Kernel):
                     "filters": filters,
                 },
                 cost=Cost(instructions, cycles),
+                features=features,
                 scratch_bytes=CHANNELS_AT_ONCE * COLUMN_BYTES * columns,
                 weights_bytes=filters.nbytes,
                 streamed={"filters": filters.nbytes * rows},
