@@ -98,7 +98,7 @@ def test_any_number_of_steps(arm_kernels: ArmKernels, channels: int) -> None:
     for window in (1, 3):
         layer = typical(channels=channels, window=window)
         candidates = candidates_of(layer)
-        assert len(candidates) == 3
+        assert len(candidates) == 3 * len({candidate.rows_per_call for candidate in candidates})
         check(arm_kernels, layer, candidates)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,13 @@ from cases import DICE, Dice, bias_of, channel_clamp, channel_scales, fitting_sc
 from hypothesis import HealthCheck, given, settings
 from layers import Layer, check, make_layer
 
+from pipeline.kernels.cortex_m4.conv_2d_winograd2 import Conv2DWinograd2
 from pipeline.kernels.cortex_m4.conv_2d_winograd4 import Conv2DWinograd4
 from pipeline.kernels.cortex_m4.winograd import Winograd
 from pipeline.operators.base import Activation
 
 pytestmark = pytest.mark.toolchain
-KERNELS = (Conv2DWinograd4(),)
+KERNELS = (Conv2DWinograd2(), Conv2DWinograd4())
 EACH_KERNEL = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 FEW = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -151,7 +153,8 @@ def test_ties_and_left_shifts(
         pool=pool,
     )
     candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
-    assert candidates
+    # What is left of the kernel's own bits has to be shifted out to the right.
+    assert bool(candidates) == (kernel.algorithm.product_bits - 1 - math.frexp(real)[1] >= 1)
     check(arm_kernels, layer, candidates[:1])
 
 
