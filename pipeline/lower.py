@@ -62,6 +62,8 @@ class FeatureMap:
 
     name: str
     place: Place
+    of: str
+    """What writes it, in words."""
     rows: int
     row_bytes: int
 
@@ -253,6 +255,7 @@ class _Lowering:
         self.graph, self.memory = schedule.graph, memory
         self.constants, self.places = constants, places
         self.layers = 0
+        self.writers = {node.output: node.name for node in schedule.graph.nodes}
         self.maps: dict[tuple[str, int | None, int, int], FeatureMap] = {}
 
     def call(self, index: int, step: Step) -> Call:
@@ -342,7 +345,10 @@ class _Lowering:
         tensor = self.graph.tensors[place.tensor]
         key = place.buffer, place.offset, place.ring_rows or map_rows(tensor), row_bytes(tensor)
         if key not in self.maps:
-            self.maps[key] = FeatureMap(f"map_{len(self.maps)}", place, *key[2:])
+            of = (
+                "input" if place.tensor in self.graph.inputs else self.writers.get(place.tensor, place.tensor)
+            )
+            self.maps[key] = FeatureMap(f"map_{len(self.maps)}", place, of, *key[2:])
         return self.maps[key]
 
 
