@@ -14,8 +14,12 @@ from tests.tflite_chains import clamped_convolution, padded_convolution
 
 
 def by_tflite(tflite, x):
+    # With all tensors kept: else TFLite lets an ADD write over an input that other views of it still need.
     interpreter = Interpreter(
-        model_content=tflite, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+        model_content=tflite,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        num_threads=1,
+        experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
