@@ -42,7 +42,7 @@ WORTH_WAITING = 1.25
 # Of an image besides arena and weights: stack, harness, its copy of the input.
 OTHER_RAM_BYTES = 4096
 # `ram` and `flash`: weights at most so many times the smallest there are.
-SMALL_WEIGHTS = 1.018
+SMALL_WEIGHTS = 1.035
 # Of scaled limits, for the solver's own tolerance: less than a byte of an arena.
 SLACK = 3e-6
 
@@ -314,6 +314,10 @@ class _Options:
         saved = 0
         for (output, source), distance in stream.below.items():
             owner = self.aliases.get(source, source)
+            if first == last and distance > 0:
+                # Along a chain of such layers each map begins lower than the one before, until there is no
+                # room: what the plan can make of it is not reckoned with.
+                continue
             if (
                 self.lives[owner][1] <= last
                 and owner not in self.graph.outputs
