@@ -707,6 +707,10 @@ TOOLS = (
 )  # fmt: skip
 
 
+# Variables that name a tool which is not the one on PATH.
+NAMED_BY = {"arm-none-eabi-gcc": "ARM_GCC", "cc": "CC", "qemu-system-arm": "QEMU_SYSTEM_ARM"}
+
+
 def tools_status() -> tuple[ToolStatus, ...]:
     """Every tool that the pipeline can use, with its version, and how to get it here."""
     found = []
@@ -725,7 +729,7 @@ def how_to_get(tool: str) -> str:
 def _probe(name: str) -> tuple[str | None, str | None]:
     if name == "newlib":
         return _probe_newlib()
-    wanted = {"arm-none-eabi-gcc": os.environ.get("ARM_GCC"), "cc": os.environ.get("CC")}.get(name) or name
+    wanted = os.environ.get(NAMED_BY.get(name, "")) or name
     path = shutil.which(wanted)
     if path is None:
         return None, None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.boards import Board
 from pipeline.build import Firmware, Progress, first_line
@@ -16,6 +18,7 @@ from pipeline.runners.process import Child, free_port, open_socket, port_busy, w
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
 
 PROGRAM = "qemu-system-arm"
+NAMED_BY = "QEMU_SYSTEM_ARM"
 PORT_ATTEMPTS = 5
 NANOSECONDS = 1_000_000_000
 
@@ -55,7 +58,7 @@ class Qemu(Runner):
         last: TargetFailed | None = None
         for _ in range(PORT_ATTEMPTS):
             number = self.port or free_port()
-            child = Child(_command(path, str(settings["machine"]), self._clock(shift), number, firmware))
+            child = Child(_command(path, settings, self._clock(shift), number, firmware))
             try:
                 wait_for_words(child, "waiting for connection")
                 with open_socket(child, number) as port:
@@ -63,7 +66,7 @@ class Qemu(Runner):
                         port,
                         firmware,
                         stimulus,
-                        _wall_clock(board) if self.plugin else _counting(board, shift),
+                        _wall_clock(board) if self.plugin else _counting(board, settings),
                         runner=f"{self.name} {version}",
                         limits=self.limits,
                         progress=progress,
@@ -86,22 +89,25 @@ class Qemu(Runner):
 
 
 def find_qemu() -> tuple[str, str]:
-    """Path and version of QEMU. BuildFailed E_QEMU_MISSING."""
-    path = shutil.which(PROGRAM)
+    """Path and version: the QEMU of QEMU_SYSTEM_ARM, else PATH's. BuildFailed E_QEMU_MISSING."""
+    wanted = os.environ.get(NAMED_BY) or PROGRAM
+    path = shutil.which(wanted)
     words = first_line([path, "--version"]) if path else None
     if path is None or words is None:
         raise BuildFailed(
-            f"{PROGRAM} was not found",
+            f"{wanted} was not found",
             code="E_QEMU_MISSING",
-            hint="Debian or Ubuntu: sudo apt install qemu-system-arm; macOS: brew install qemu",
+            hint="Debian or Ubuntu: sudo apt install qemu-system-arm; macOS: brew install qemu; "
+            f"or name it by the variable {NAMED_BY}",
         )
     version = re.search(r"\d+(?:\.\d+)+", words)
     return path, version[0] if version else words
 
 
-def _counting(board: Board, shift: int) -> Counting:
+def _counting(board: Board, settings: Mapping[str, Any]) -> Counting:
     """The timer runs at HCLK of virtual time: instructions = ticks * 1e9 / (HCLK * 2^shift)."""
-    return Counting(Source.INSTRUCTIONS, "ticks", Fraction(NANOSECONDS, board.hclk_hz * 2**shift), 0)
+    per_tick = Fraction(NANOSECONDS, board.hclk_hz * 2 ** int(settings["shift"]))
+    return Counting(Source.INSTRUCTIONS, str(settings.get("unit", "ticks")), per_tick, 0)
 
 
 def _wall_clock(board: Board) -> Counting:
@@ -109,11 +115,15 @@ def _wall_clock(board: Board) -> Counting:
     return Counting(Source.HOST, "ticks", Fraction(NANOSECONDS, board.hclk_hz), NANOSECONDS)
 
 
-def _command(path: str, machine: str, clock: list[str], port: int, firmware: Firmware) -> list[str]:
+def _command(
+    path: str, settings: Mapping[str, Any], clock: list[str], port: int, firmware: Firmware
+) -> list[str]:
+    """`uart` of the settings: the number of the machine's UART that is the console; the first is 0."""
     return [
-        path, "-machine", machine, "-kernel", str(firmware.elf), *clock,
+        path, "-machine", str(settings["machine"]), "-kernel", str(firmware.elf), *clock,
         "-display", "none", "-monitor", "none", "-parallel", "none",
         "-semihosting-config", "enable=on,target=native",
+        *["-serial", "null"] * int(settings.get("uart", 0)),
         # It waits for us before the first instruction: nothing that the image says is lost.
         "-serial", f"tcp:127.0.0.1:{port},server=on,wait=on,nodelay=on",
     ]  # fmt: skip
