@@ -213,4 +213,7 @@ def test_trained_int8_models_are_bit_exact(shared, tmp_path, name):
     )
     assert figures["outputs"]["samples"] == 10
     assert figures["outputs"]["differing_elements"] == 0
-    assert figures["linked"]["flash_bytes"] - figures["linked"]["flash_parts"]["weights"] < 24 * 1024
+    parts = figures["linked"]["flash_parts"]
+    weights = parts["weights"] + parts.get("weights in RAM", 0)
+    # Kernels for time in place of plain C take some kilobytes more than those.
+    assert figures["linked"]["flash_bytes"] - weights < 28 * 1024
