@@ -17,7 +17,7 @@ MEMORY = (0, 0x3FFF_FFFF)
 
 
 class UnicornHooks:
-    """A profile of one run; `attach` it to a processor that has its memory and has not started."""
+    """A profile of one run; `attach` it to a processor that has its memory and stands still."""
 
     def __init__(self, table: Path, folder: Path) -> None:
         sources = [NATIVE / name for name in ("cycles.c", "profile.c", "unicorn_hooks.c")]
@@ -52,6 +52,8 @@ class UnicornHooks:
             if status != unicorn.UC_ERR_OK:
                 raise TargetFailed(f"Unicorn takes no hook (status {status})", code="E_ESTIMATE")
             self._attached.append((uc, hook))
+        # What was translated before reports nothing, or to hooks that are closed.
+        uc.ctl_flush_tb()
 
     def write(self, path: Path) -> None:
         """Write the profile, where a whole inference was seen; `read_profile` refuses a missing one."""

@@ -209,6 +209,22 @@ def test_cost(
 
 
 @EACH_KERNEL
+def test_weights_in_ram_wait_for_no_flash(arm_kernels: ArmKernels, kernel: Winograd) -> None:
+    """Copied there or made there when the target starts, which is no part of the run."""
+    layer = typical(kernel)
+    candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
+    flash, *in_ram = [candidates[0], *(each for each in candidates if each.ram_bytes)]
+    assert len(in_ram) == 2
+    read = arm_kernels.run(flash, [layer.x], layer.output.shape, cycles=True).figures
+    assert read is not None
+    for candidate in in_ram:
+        figures = arm_kernels.run(candidate, [layer.x], layer.output.shape, cycles=True).figures
+        assert figures is not None
+        assert figures.zero_wait_cycles == read.zero_wait_cycles
+        assert figures.data_stall_cycles < 0.1 * read.data_stall_cycles
+
+
+@EACH_KERNEL
 def test_a_call_writes_no_more_than_its_scratch(arm_kernels: ArmKernels, kernel: Winograd) -> None:
     """One word less, and the guard behind it is hit."""
     layer = typical(kernel, channels=4)
