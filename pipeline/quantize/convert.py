@@ -70,7 +70,8 @@ def quantize_model(
     rewritten = fold_normalizations(model)
     difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
     _report(progress, "folding batch norms", 1, 1)
-    tflite = _convert(model, rewritten, chosen, progress)
+    function = _named_function(model, rewritten)
+    tflite = _convert(model, function, chosen, progress)
     if check:
         check(tflite)
     _refuse_dead_layers(model, tflite)
@@ -89,7 +90,20 @@ def quantize_model(
         ),
         agreement=compare_predictions(original, real),
         sha256=hashlib.sha256(tflite).hexdigest(),
+        function=function,
     )
+
+
+def float_twin(function: Any) -> bytes:
+    """The float32 TFLite file of a function that was quantized (`QuantizedModel.function`).
+
+    The converter makes the int8 file of this one: the same operators in the same order, and the same names
+    of tensors, but for what quantizing puts between them.
+    """
+    tensorflow = import_tensorflow()
+    with captured_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bytes(tensorflow.lite.TFLiteConverter.from_concrete_functions([function]).convert())
 
 
 def _refuse_dead_layers(model: FloatModel, tflite: bytes) -> None:
@@ -173,12 +187,18 @@ def _rewrites_in_words(rewritten: Rewritten, difference: float) -> tuple[str, ..
 # --- conversion ----------------------------------------------------------------------------------
 
 
-def _convert(model: FloatModel, rewritten: Rewritten, x: np.ndarray, progress: Progress | None) -> bytes:
-    tensorflow = import_tensorflow()
-    # A function, not the model: a batch of one is then known everywhere, and no SHAPE, STRIDED_SLICE
-    # or PACK is left to compute it.
+def _named_function(model: FloatModel, rewritten: Rewritten) -> Any:
+    """The concrete function that is converted, its operations named after the user's layers.
+
+    A function, not the model: a batch of one is then known everywhere, and no SHAPE, STRIDED_SLICE or
+    PACK is left to compute it.
+    """
     frozen = freeze(lambda batch: rewritten.live(batch, training=False), model.input_shape)
-    frozen = _rename(frozen, rewritten.names, model.output_name)
+    return _rename(frozen, rewritten.names, model.output_name)
+
+
+def _convert(model: FloatModel, function: Any, x: np.ndarray, progress: Progress | None) -> bytes:
+    tensorflow = import_tensorflow()
 
     def calibration() -> Iterator[list[np.ndarray]]:
         for index, sample in enumerate(x):
@@ -186,7 +206,7 @@ def _convert(model: FloatModel, rewritten: Rewritten, x: np.ndarray, progress: P
             _report(progress, "calibrating", index + 1, len(x))
 
     with captured_stderr() as chatter:
-        converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([frozen])
+        converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function])
         converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
         converter.representative_dataset = calibration
         converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.metrics import Agreement
 
@@ -44,3 +45,6 @@ class QuantizedModel:
     """Float against int8 on the samples at hand."""
     sha256: str
     """Of the TFLite file."""
+    function: Any = None
+    """TensorFlow's concrete function that was converted: the float model that int8 is held against layer
+    by layer; None where the file was given as it is."""

@@ -94,6 +94,24 @@ def test_tensors_carry_the_users_layer_names(quantized):
     assert "layer0" not in names
 
 
+def test_the_float_twin_is_the_same_model_under_the_same_names(case, quantized):
+    model, samples = case
+    twin = convert.float_twin(quantized.function)
+    (kinds, real), (int8_kinds, integer) = operators(twin), operators(quantized.tflite)
+    assert kinds == int8_kinds
+
+    def written(interpreter):
+        names = {detail["index"]: detail["name"] for detail in interpreter.get_tensor_details()}
+        return [names[operator["outputs"][0]] for operator in interpreter._get_ops_details()]
+
+    assert written(real) == written(integer)
+    real.allocate_tensors()
+    real.set_tensor(real.get_input_details()[0]["index"], samples.x[:1])
+    real.invoke()
+    made = real.get_tensor(real.get_output_details()[0]["index"])
+    np.testing.assert_allclose(made, predict_float(model, samples.x[:1]), atol=1e-5)
+
+
 def test_int8_stays_near_float(case, quantized):
     model, samples = case
     expected = predict_float(model, samples.x)
