@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import subprocess
 import threading
 import time
@@ -49,23 +50,26 @@ class PretendedBoard:
     def __init__(self, to_board: Wire = bytes, to_host: Wire = bytes, **environment: str) -> None:
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
         self.port = os.ttyname(self._slave)
         self._to_board, self._to_host = to_board, to_host
         self._environment = {**os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
         self.flashed = 0
-        self._threads = [threading.Thread(target=self._from_host, daemon=True)]
-        self._threads[0].start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._from_host)
 
     def __enter__(self) -> PretendedBoard:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self.power_off()
+        # All of them: one that still had bytes to hand on would give them to the next board, whose
+        # pseudo-terminal gets the same file descriptor.
         for thread in self._threads:
-            thread.join(3)
+            self.power_off()  # each time: the one that watches may have put another image on
+            thread.join()
         os.close(self._master)
         os.close(self._slave)
 
@@ -75,7 +79,7 @@ class PretendedBoard:
             [image], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=self._environment
         )
         self.flashed += 1
-        threading.Thread(target=self._from_board, args=(self._process,), daemon=True).start()
+        self._start(self._from_board, self._process)
 
     def let_go(self) -> None:
         """Close this process's own end: for a test whose other process has to find the port free."""
@@ -94,7 +98,10 @@ class PretendedBoard:
 
     def watch(self, chip: Path) -> None:
         """Take over whatever image an imitated program writes into this chip."""
-        self._threads.append(threading.Thread(target=self._watch, args=(chip,), daemon=True))
+        self._start(self._watch, chip)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        self._threads.append(threading.Thread(target=work, args=arguments, daemon=True))
         self._threads[-1].start()
 
     def _watch(self, chip: Path) -> None:
@@ -109,8 +116,6 @@ class PretendedBoard:
                 self.flash(compile_sources(elf.parent / "src", chip / f"board{seen}"))
 
     def _from_host(self) -> None:
-        import select
-
         while not self._ended.is_set():
             if not select.select([self._master], [], [], 0.05)[0]:
                 continue
@@ -124,6 +129,7 @@ class PretendedBoard:
     def _from_board(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout
         while data := process.stdout.read(4096):
-            if self._ended.is_set():
-                return
-            os.write(self._master, self._to_host(data))
+            left = self._to_host(data)
+            while left and not self._ended.is_set():
+                if select.select([], [self._master], [], 0.05)[1]:
+                    left = left[os.write(self._master, left) :]
