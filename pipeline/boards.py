@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +31,8 @@ FPUS = ("fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16")
 STACK_BYTES = 2048
 # How far a baud rate may be off; a receiver bears some 3 %, which both ends and the oscillators share.
 BAUD_TOLERANCE = 0.01
+# What a line is offered at most: the highest of the usual rates that the UARTs here make from their buses.
+MOST_BAUD = 921_600
 # Files of pipeline/runners/ that are no way to run.
 NO_RUNNERS = {"__init__", "base", "process", "protocol"}
 # DBGMCU_IDCODE of all Cortex-M4 families and of F7: RM0432 and RM0410, chapters on debug support.
@@ -261,6 +263,21 @@ def simulator_for(board: Board, runner: str | None = None) -> Board:
     )
 
 
+def at_baud(board: Board, baud: int) -> Board:
+    """The board with its console at this rate. UsageError E_BAUD where it cannot be had."""
+    board = replace(board, console=replace(board.console, baud=baud))
+    problem = _baud_problem(board) if board.is_stm32 else None
+    if baud > MOST_BAUD:
+        problem = f"{baud} is more than the {MOST_BAUD} that a line can have"
+    if problem is None:
+        return board
+    raise UsageError(
+        f"the baud rate does not do for {board.name}: {problem}",
+        code="E_BAUD",
+        hint="usual rates: 115200, 230400, 460800, 921600; without --baud it is that of board.toml",
+    )
+
+
 def read_board(path: Path) -> Board:
     """Read and check one board file. UsageError E_BOARD_INVALID names every mistake with its key."""
     try:
@@ -424,15 +441,21 @@ def _check_console(board: Board, chip: Chip, mistakes: list[str]) -> None:
                 f"console.alternate_function: is {console.alternate_function}; "
                 f"{console.uart} is function {functions[pin]} of {pin}"
             )
-    hz = board.uart_hz
+    problem = _baud_problem(board)
+    if problem is not None:
+        mistakes.append(f"console.baud: {problem}")
+
+
+def _baud_problem(board: Board) -> str | None:
+    """Why the console's UART cannot make its baud rate from its clock; None where it can."""
+    console, hz = board.console, board.uart_hz
     scale, least, most = (256, 0x300, 0xFFFFF) if console.uart == "LPUART1" else (1, 16, 0xFFFF)
     ratio = round(scale * hz / console.baud)
     if not least <= ratio <= most:
-        mistakes.append(f"console.baud: {console.baud} cannot be made from {_mhz(hz)} by {console.uart}")
-    elif abs(scale * hz / ratio / console.baud - 1) > BAUD_TOLERANCE:
-        mistakes.append(
-            f"console.baud: the nearest that {console.uart} makes from {_mhz(hz)} is {scale * hz / ratio:.0f}"
-        )
+        return f"{console.baud} cannot be made from {_mhz(hz)} by {console.uart}"
+    if abs(scale * hz / ratio / console.baud - 1) > BAUD_TOLERANCE:
+        return f"the nearest that {console.uart} makes from {_mhz(hz)} is {scale * hz / ratio:.0f}"
+    return None
 
 
 def _mhz(hz: float) -> str:

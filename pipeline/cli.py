@@ -313,7 +313,27 @@ def _settings(config: Path | None, **options: Any) -> Settings:
     from pipeline.config import read_settings
 
     plain = {key: value.value if isinstance(value, StrEnum) else value for key, value in options.items()}
-    return read_settings(config, plain)
+    settings = read_settings(config, plain)
+    if "runner" in plain:
+        _refuse_idle_options(settings, plain)
+    return settings
+
+
+def _refuse_idle_options(settings: Settings, given: dict[str, Any]) -> None:
+    """UsageError for what was typed about a board's serial line and would be left unused.
+
+    In deploy.toml it may stand for the days on which the board is there.
+    """
+    from pipeline.runners.serial import Serial
+
+    typed = [f"--{name}" for name in Serial.options if given[name] is not None]
+    if typed and settings.runner != Serial.name:
+        runs = f"the runner {settings.runner}" if settings.runner else "without --runner a simulator"
+        raise UsageError(
+            f"{' and '.join(typed)} is of a board on the desk; {runs} runs the image",
+            code="E_OPTION_UNUSED",
+            hint=f"add --runner {Serial.name}, or leave it out; `stm32-deploy measure` flashes and measures",
+        )
 
 
 @app.command()
@@ -627,6 +647,7 @@ def flash(
     board: Board = None,
     with_: With = None,
     probe: Probe = None,
+    place: Place = None,
     baud: Baud = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
@@ -645,8 +666,8 @@ def flash(
     from pipeline.deploy import flash_model
 
     settings = _settings(
-        config, model=model, board=board, programmer=with_, probe=probe, baud=baud, samples=samples,
-        preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
+        config, model=model, board=board, programmer=with_, probe=probe, place=place, baud=baud,
+        samples=samples, preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
         output=output,

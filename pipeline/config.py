@@ -82,7 +82,7 @@ class Settings(BaseModel):
         default=None, description="a board's serial port, socket:// or rfc2217://; default: its ST-LINK's"
     )
     baud: int | None = Field(
-        default=None, ge=9600, le=2_000_000, description="of the serial line; default: what board.toml says"
+        default=None, ge=9600, description="of the serial line; default: what board.toml says"
     )
     probe: str | None = Field(
         default=None, description="serial number of the ST-LINK, where there are several"

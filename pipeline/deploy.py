@@ -14,11 +14,11 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
-from pipeline.boards import HARDWARE_RUNNERS, Board, boards_that_fit, load_board, simulator_for
+from pipeline.boards import HARDWARE_RUNNERS, Board, at_baud, boards_that_fit, load_board, simulator_for
 from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, write_tree
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
-from pipeline.errors import BuildFailed, DoesNotFit, TargetFailed, UsageError
+from pipeline.errors import BuildFailed, DoesNotFit, FlashFailed, TargetFailed, UsageError
 from pipeline.flash import (
     Flashed,
     Line,
@@ -276,7 +276,7 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
 
 
 def flash_model(settings: Settings, progress: Progress, show: Show | None = None) -> Flashed:
-    """Build the image of a model and write it into the board's flash."""
+    """Build the image of a model and write it into the board's flash. FlashFailed E_FLASH_REMOTE, ..."""
     board = the_board(settings)
     programmer, probe = _reach(settings, board)
     _, firmware = build_image(settings, progress)
@@ -303,7 +303,8 @@ def measure_model(
 ) -> tuple[Report, tuple[Path, ...], Flashed | None]:
     """Flash a model's image onto a board, unless it runs there already, and measure it.
 
-    Over a port of another machine nothing can be flashed: the image has to run there already.
+    Over a port of another machine nothing can be flashed: the image has to run there already, else
+    FlashFailed E_FLASH_REMOTE.
     """
     settings = settings.model_copy(update={"runner": Serial.name})
     board = the_board(settings)
@@ -319,8 +320,13 @@ def measure_model(
     flashed: list[Flashed] = []
 
     def flash_unless_it_runs(board: Board, firmware: Firmware) -> None:
-        if line.is_remote or runner.running_digest(board) == firmware.digest:
+        running = runner.running_digest(board)
+        if running == firmware.digest:
             return
+        if line.is_remote:
+            if running is not None:
+                raise _flashed_elsewhere(settings, board, f"another image runs there, {running}")
+            return  # silence is the measurement's to explain
         progress("flash", 0, 1)
         flashed.append(flash_board(board, firmware, *_reach(settings, board), show))
         progress("flash", 1, 1)
@@ -433,7 +439,9 @@ def _render(program: Program, board: Board, settings: Settings, *, code_in_ram: 
     region = settings.weights_region
     if region not in weights_regions(board):
         region = None
-    return render_sources(program, board, code_in_ram=code_in_ram, weights_region=region)
+    return render_sources(
+        program, board, aim=settings.optimize, code_in_ram=code_in_ram, weights_region=region
+    )
 
 
 def the_machine(settings: Settings, board: Board) -> Machine:
@@ -476,11 +484,30 @@ def the_board(settings: Settings) -> Board:
     board = load_board(settings.board)
     if settings.weights_region is not None:
         check_weights_region(board, settings.weights_region)
-    return replace(board, console=replace(board.console, baud=settings.baud)) if settings.baud else board
+    return at_baud(board, settings.baud) if settings.baud is not None else board
+
+
+def _flashed_elsewhere(settings: Settings, board: Board, why: str) -> FlashFailed:
+    """The refusal to write a flash that is behind a serial line of another machine."""
+    model = settings.model.name if settings.model else "MODEL"
+    hint = f"where it is plugged in, from the same sources: stm32-deploy flash {model} --board {board.name}"
+    if settings.place:
+        folder = settings.output or REPORT_FOLDER / Path(model).stem / board.name
+        elf = folder / board.name / "firmware.elf"
+        hint += (
+            f"; or stm32-deploy build {model} --board {board.name}, then labgrid-client -p {settings.place} "
+            f"-c ENVIRONMENT.yaml bootstrap {elf}, with an OpenOCDDriver in that file"
+        )
+    where = f"the labgrid place {settings.place!r}" if settings.place else settings.port
+    return FlashFailed(
+        f"the board behind {where} cannot be flashed from here: {why}", code="E_FLASH_REMOTE", hint=hint
+    )
 
 
 def _reach(settings: Settings, board: Board) -> tuple[Programmer, Probe]:
     """What flashes, and through which ST-LINK: both are looked for before anything long is done."""
+    if settings.place:
+        raise _flashed_elsewhere(settings, board, "a place lends its serial port alone")
     programmer = find_programmer(board, settings.programmer)
     return programmer, choose_probe(board, settings.probe)
 

@@ -32,7 +32,10 @@ def discover(package: str, folder: Path, kind: type[T]) -> tuple[type[T], ...]:
 
 
 def data_folder(name: str) -> Path:
-    """The folder `firmware_templates` or `board`: in the checkout, or inside an installed package."""
+    """The folder `firmware_templates`, `board` or `models`: in the checkout, or inside an installed package.
+
+    BuildFailed where there is none: a wheel brings no models.
+    """
     for root in (Path(__file__).parents[1], Path(__file__).parent / "_data"):
         if (root / name).is_dir():
             return root / name

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.boards import Board
 from pipeline.lower import Call, Constant, Layer, Place, Prepared, Program, place_bytes
 from pipeline.registry import data_folder
+from pipeline.schedule import Aim
 from pipeline.stream import Portion
 from pipeline.targets import RamNeeded, hal_sources, sections_in_ram, target_files
 
@@ -44,10 +45,17 @@ class SourceTree:
 
 
 def render_sources(
-    program: Program, board: Board, *, code_in_ram: bool = True, weights_region: str | None = None
+    program: Program,
+    board: Board,
+    *,
+    aim: Aim = "balanced",
+    code_in_ram: bool = True,
+    weights_region: str | None = None,
 ) -> SourceTree:
     """Everything that the compiler needs for this program on this board, in memory.
 
+    `aim`: what schedule and compiler aim at. It is written into the sources, so that the same sources
+    compiled in two ways are two images.
     `code_in_ram`: whether functions that ask for it run from RAM, where the board has some that is fit.
     `weights_region`: where the constants that are copied to RAM go; None: beside the arena.
     """
@@ -64,7 +72,7 @@ def render_sources(
         "model/deployed.c": "model/deployed.c.j2",
     }
     files = {
-        path: environment.get_template(template).render(program=program, headers=headers)
+        path: environment.get_template(template).render(program=program, headers=headers, aim=aim)
         for path, template in generated.items()
     }
     files |= _copied(program, board, templates)

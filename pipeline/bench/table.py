@@ -20,14 +20,16 @@ from pipeline.deploy import (
 )
 from pipeline.errors import CheckFailed, UsageError
 from pipeline.reference import reference_outputs
+from pipeline.registry import data_folder
 from pipeline.schedule import Aim
 from pipeline.timing import Estimate, timing_model
 
 BOARD = "nucleo_l4r5zi"
 AIMS: tuple[Aim, ...] = ("time", "balanced", "ram", "flash")
-REFERENCE_MODEL = Path("models/cifar10_cnn/cifar10_cnn.keras")
-# Calibrated with what the project ships, so that the weights and the counts are the same everywhere.
-REFERENCE_SAMPLES = REFERENCE_MODEL.with_name("cifar10_cnn_samples.npz")
+# Of the folder models/; calibrated with what the project ships, so that weights and counts are the same
+# everywhere.
+REFERENCE_MODEL = "cifar10_cnn/cifar10_cnn.keras"
+REFERENCE_SAMPLES = "cifar10_cnn/cifar10_cnn_samples.npz"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 SAMPLES = 2
 # Models whose layers are shown one by one, by how their names begin.
@@ -87,15 +89,21 @@ class BenchRow:
 
 
 def bench_models(folder: Path | None, write: Path | None, progress: Progress) -> tuple[BenchRow, ...]:
-    """Measure the reference model and every .tflite of a folder, for each aim; keep the table in a file."""
+    """Measure the reference model and every .tflite of a folder, for each aim; keep the table in a file.
+
+    The reference model is the checkout's own, from whatever folder this is called. BuildFailed where an
+    installation has none.
+    """
     if folder is not None and not folder.is_dir():
         raise UsageError("there is no such folder", code="E_MODEL_MISSING", where=folder)
-    models = sorted(folder.glob("*.tflite")) if folder else []
+    shipped = data_folder("models")
+    models: dict[Path, Path | None] = {shipped / REFERENCE_MODEL: shipped / REFERENCE_SAMPLES}
+    models |= dict.fromkeys(sorted(folder.glob("*.tflite")) if folder else [])
     rows = []
-    for path in [REFERENCE_MODEL, *models]:
+    for path, samples in models.items():
         for done, aim in enumerate(AIMS):
             progress(f"bench {path.stem}", done, len(AIMS))
-            rows.append(_bench(path, aim, progress))
+            rows.append(_bench(path, samples, aim, progress))
         progress(f"bench {path.stem}", len(AIMS), len(AIMS))
     if write is not None:
         _keep(write, markdown_table(tuple(rows)))
@@ -105,8 +113,7 @@ def bench_models(folder: Path | None, write: Path | None, progress: Progress) ->
     return tuple(rows)
 
 
-def _bench(path: Path, aim: Aim, progress: Progress) -> BenchRow:
-    samples = REFERENCE_SAMPLES if path == REFERENCE_MODEL else None
+def _bench(path: Path, samples: Path | None, aim: Aim, progress: Progress) -> BenchRow:
     settings = Settings(
         model=path, board=BOARD, samples=samples, optimize=aim, inferences=SAMPLES, timed_runs=1,
         output=Path("build") / "bench" / f"{path.stem}_{aim}",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.boards import Board
-from pipeline.errors import TargetFailed
+from pipeline.errors import TargetFailed, UsageError
 from pipeline.flash.places import place_url
 from pipeline.flash.probes import Probe, choose_probe, find_probes, port_of
 
@@ -57,8 +57,10 @@ def find_line(
 ) -> Line:
     """The port that was named, that of a labgrid place, or that of the probe that is found.
 
-    Raises FlashFailed as choose_probe does, and E_VCP_MISSING; what place_url raises.
+    Raises FlashFailed as choose_probe does, and E_VCP_MISSING; UsageError E_PORT_AND_PLACE; what place_url
+    raises.
     """
+    check_named(port, place)
     if place:
         return Line(place_url(place), None)
     if port is None:
@@ -69,6 +71,16 @@ def find_line(
     device = os.path.realpath(port)
     owner = next((p for p in find_probes() if device in {os.path.realpath(known) for known in p.ports}), None)
     return Line(port, owner)
+
+
+def check_named(port: str | None, place: str | None) -> None:
+    """UsageError E_PORT_AND_PLACE where two lines are named."""
+    if port and place:
+        raise UsageError(
+            f"two serial lines are named: the port {port} and the labgrid place {place!r}",
+            code="E_PORT_AND_PLACE",
+            hint="leave one of --port and --place out, also of deploy.toml",
+        )
 
 
 def check_line(line: Line) -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pipeline.boards import Board
 from pipeline.build import Firmware, Progress
 from pipeline.errors import FlashFailed, TargetFailed, UsageError
-from pipeline.flash.ports import Line, check_line, find_line, open_line
+from pipeline.flash.ports import Line, check_line, check_named, find_line, open_line
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.protocol import Counting, Limits, Target, converse
 
@@ -37,8 +37,12 @@ class Serial(Runner):
     limits: Limits = field(default_factory=Limits)
 
     def check(self) -> None:
-        """TargetFailed E_PORT_... for a port that was named and cannot be used; the rest needs the board."""
-        if self.port and not self.place:
+        """What was named and cannot be used is refused; the rest needs the board.
+
+        UsageError E_PORT_AND_PLACE, TargetFailed E_PORT_...
+        """
+        check_named(self.port, self.place)
+        if self.port:
             check_line(Line(self.port, None))
 
     def line(self, board: Board) -> Line:

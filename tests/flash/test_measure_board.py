@@ -18,6 +18,7 @@ from desk import OTHER, SERIAL
 from pretended import PretendedBoard
 
 from pipeline import cli
+from pipeline.flash import ports
 from pipeline.kernels import candidates
 from pipeline.passes import apply_passes
 from pipeline.read_tflite import read_tflite
@@ -137,6 +138,28 @@ def test_what_is_missing_is_said_before_anything_long(desk, run, network, verb):
     assert not (network.parent / "build").exists()
 
 
+def test_a_place_is_measured_and_not_flashed(table, run, network, monkeypatch):
+    """One refusal tells how its flash is written; nothing is built for one that could only be flashed."""
+    # What labgrid hands out is a URL; a pseudo-terminal stands behind it here.
+    url = f"spy://{table.board.port}?file={os.devnull}"
+    monkeypatch.setattr(ports, "place_url", lambda place: url)
+    words = (network, "--board", "nucleo_l4r5zi", "--place", "rack-3")
+    code, _, logged = run("flash", *words)
+    assert (code, "E_FLASH_REMOTE" in logged) == (5, True), logged
+    assert "labgrid-client -p rack-3 -c ENVIRONMENT.yaml bootstrap build/network/nucleo_l4r5zi/" in logged
+    assert not (network.parent / "build").exists()
+
+    code, _, logged = run("flash", network, "--board", "nucleo_l4r5zi", "--with", "openocd")
+    assert code == 0, logged
+    code, _, logged = run("measure", *words, "--inferences", 2)
+    assert code == 0, logged
+    code, _, logged = run("measure", *words, "--optimize", "flash")
+    assert (code, "E_FLASH_REMOTE" in logged) == (5, True), logged
+    assert "another image runs there" in logged
+    assert "stm32-deploy flash network.tflite --board nucleo_l4r5zi" in logged
+    assert table.board.flashed == 1
+
+
 def test_the_wrong_board(table, run, network):
     table.holds(device_id="0x10076415")
     code, _, logged = run("measure", network, "--board", "nucleo_l4r5zi", "--with", "openocd")
@@ -155,7 +178,7 @@ def test_run_on_the_board_never_flashes(table, run, network):
     assert code == 0, logged
     assert json.loads(said)["unit"] == "cycles"
     code, _, logged = run(*words, "--optimize", "time", "--port", table.board.port)
-    assert code in {0, 6}
+    assert (code, "E_IMAGE_STALE" in logged) == (6, True), "the same sources, compiled in another way"
     assert table.board.flashed == 1
 
 

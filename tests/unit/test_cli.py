@@ -12,6 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline import cli
+from pipeline.errors import UsageError
 from tests.conftest import ROOT
 from tests.tflite_chains import Chain, clamped_convolution
 
@@ -344,3 +345,64 @@ def test_generated_bytes_do_not_depend_on_when_or_where(run, good, tmp_path):
     )
     assert one == two
     assert not any(str(tmp_path).encode() in content for content in one.values())
+
+
+# --- a board's serial line --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("board", "baud", "words"),
+    [
+        ("nucleo_l4r5zi", 1_000_000, "1000000 is more than the 921600"),
+        ("qemu_mps2_an386", 3_000_000, "more than the 921600"),
+        # 42 MHz / 46 and / 47: both more than one percent away.
+        ("nucleo_f401re", 903_226, "the nearest that USART2 makes from 42 MHz is 913043"),
+    ],
+)
+def test_a_baud_rate_that_the_board_does_not_have(run, good, board, baud, words):
+    code, _, err = run("deploy", good, "--board", board, "--baud", baud)
+    assert code == 2
+    assert "E_BAUD" in err
+    assert words in err
+    assert "921600" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--port", "/dev/ttyACM0"), ("--probe", "066BFF"), ("--place", "rack-3")]
+)
+@pytest.mark.parametrize("runner", [(), ("--runner", "unicorn")])
+def test_an_option_of_the_serial_line_without_its_runner(run, good, option, value, runner):
+    code, _, err = run("deploy", good, option, value, *runner)
+    assert code == 2
+    assert "E_OPTION_UNUSED" in err
+    assert option in err
+    assert "--runner serial" in err
+
+
+def test_a_port_in_the_settings_waits_for_its_day(run, good, tmp_path):
+    (tmp_path / "deploy.toml").write_text('port = "/dev/ttyACM0"\nboard = "nowhere"\n')
+    _, _, err = run("deploy", good)
+    assert "E_BOARD_UNKNOWN" in err
+
+
+def test_a_port_and_a_place(run, good):
+    code, _, err = run("deploy", good, "--runner", "serial", "--port", "socket://rack:1", "--place", "rack-3")
+    assert code == 2
+    assert "E_PORT_AND_PLACE" in err
+
+
+# --- bench ------------------------------------------------------------------------------------------
+
+
+def test_bench_finds_its_model_from_any_folder(run, monkeypatch):
+    from pipeline.bench import table
+
+    asked = []
+
+    def note(model, samples, aim, progress):
+        asked.append((model, samples))
+        raise UsageError("enough", code="E_ENOUGH")
+
+    monkeypatch.setattr(table, "_bench", note)
+    assert "E_ENOUGH" in run("bench")[2]
+    assert all(path.is_file() for path in asked[0])

@@ -1,4 +1,5 @@
 /* Which model the harness serves, and its copy of the input: a run overwrites the one in the arena.
+ * Scheduled and compiled for the aim `balanced`.
  * Generated; to change how it looks, edit firmware_templates/model/deployed.c.j2. */
 #include "model/chain.h"
 
