@@ -4,6 +4,8 @@ MODEL   ?= models/cifar10_cnn/cifar10_cnn.keras
 BOARD   ?= nucleo_l4r5zi
 SAMPLES ?=
 SHARED  ?=
+GRAPHS  ?= 10000
+FIRST   ?= 0
 TOOL    := .venv/bin/stm32-deploy
 
 # Of a board on the desk: PORT=, PROBE= (serial number), WITH= (programmer), BAUD=
@@ -15,7 +17,7 @@ PROBED  = $(if $(PROBE),--probe $(PROBE))
 TOOLED  = $(PROBED) $(if $(WITH),--with $(WITH))
 LINED   = $(if $(PORT),--port $(PORT)) $(if $(BAUD),--baud $(BAUD))
 
-.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test check renode bench clean
+.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test fuzz check renode bench clean
 
 help:           ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:[^#]*##/\t/'
@@ -52,6 +54,9 @@ doctor: setup   ## What is installed, what is missing, how to get it
 
 test: setup     ## All tests
 	.venv/bin/python -m pytest -n 2 $(if $(SHARED),--shared=$(SHARED))
+
+fuzz: setup     ## GRAPHS= FIRST=: random graphs in C against TFLite's reference kernels, from this seed on
+	.venv/bin/python -m pytest tests/fuzz -n 2 --graphs=$(GRAPHS) --first-seed=$(FIRST)
 
 check: setup    ## Lint, types, architecture
 	.venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/python -m pytest -q tests/test_architecture.py

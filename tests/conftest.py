@@ -17,6 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("STM32_DEPLOY_SHARED"),
         help="folder with data/cifar10 and models/mlperf_tiny for the tests that measure on real data",
     )
+    parser.addoption("--graphs", type=int, default=200, help="random graphs for tests/fuzz")
+    parser.addoption("--first-seed", type=int, default=0, help="the seed of the first of them")
 
 
 @pytest.fixture(scope="session")

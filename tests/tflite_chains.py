@@ -7,18 +7,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-
-TYPES = {
-    "int8": schema.TensorType.INT8,
-    "int32": schema.TensorType.INT32,
-    "float32": schema.TensorType.FLOAT32,
-}
-
-VERSIONS = {
-    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"), 3),
-    **dict.fromkeys(("RESHAPE", "RELU_N1_TO_1", "PAD", "PADV2", "HARD_SWISH", "PRELU", "SHAPE"), 1),
-    **dict.fromkeys(("EXPAND_DIMS", "SQUEEZE", "DEPTH_TO_SPACE"), 1),
-}
+from tflite_builder import TYPES, VERSIONS
 
 
 class Chain:
@@ -42,6 +31,7 @@ class Chain:
         zero_point: int = 0,
         data: np.ndarray | None = None,
         signature: list[int] | None = None,
+        axis: int = 0,
     ) -> int:
         tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.type = name.encode(), list(shape), TYPES[dtype]
@@ -51,7 +41,7 @@ class Chain:
             tensor.quantization = schema.QuantizationParametersT()
             tensor.quantization.scale = [float(np.float32(s)) for s in scales]
             tensor.quantization.zeroPoint = [zero_point] * len(scales)
-            tensor.quantization.quantizedDimension = 0
+            tensor.quantization.quantizedDimension = axis
         tensor.buffer = 0
         if data is not None:
             buffer = schema.BufferT()
@@ -73,7 +63,7 @@ class Chain:
         code.builtinCode = getattr(schema.BuiltinOperator, kind)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
         code.customCode = custom or None
-        code.version = VERSIONS.get(kind, 2)
+        code.version = VERSIONS.get(kind, 3)
         self.model.operatorCodes.append(code)
         operator = schema.OperatorT()
         operator.opcodeIndex = len(self.model.operatorCodes) - 1

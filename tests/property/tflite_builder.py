@@ -36,6 +36,7 @@ VERSIONS = {
     **dict.fromkeys(
         ("RESHAPE", "RELU_N1_TO_1", "HARD_SWISH", "PRELU", "EXPAND_DIMS", "SQUEEZE", "DEPTH_TO_SPACE"), 1
     ),
+    "SHAPE": 1,
     **dict.fromkeys(
         ("RELU", "RELU6", "PAD", "PADV2", "LOGISTIC", "TANH", "LEAKY_RELU", "EXP", "GELU", "SUM"), 2
     ),

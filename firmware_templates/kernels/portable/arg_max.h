@@ -10,6 +10,6 @@ struct arg_max {
 };
 
 /* x (outer, count, inner), y (outer, inner), int32_t or int64_t; the first of equals counts */
-void arg_max_portable(const struct arg_max *p, const int8_t *x, int32_t *y);
+void arg_max_portable(const struct arg_max *p, const int8_t *x, void *y);
 
 #endif
