@@ -451,6 +451,8 @@ def the_machine(settings: Settings, board: Board) -> Machine:
     if not meant.timing and settings.estimate_for != "none":
         slow = load_board(settings.estimate_for or ESTIMATED_BOARD)
     machine = replace(machine_of(meant, slow), libraries=libraries_of(board))
+    if settings.code_in_ram == "never":
+        machine = replace(machine, code_in_ram=False)
     if settings.max_ram is not None:
         machine = replace(machine, ram_bytes=settings.max_ram, must_fit=True)
     if settings.max_flash is not None:

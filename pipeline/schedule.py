@@ -2,7 +2,8 @@
 
 Every way to run a stretch of consecutive layers is an option with its cycles, its memory and its flash.
 Which options follow one another is an integer program, solved exactly (HiGHS, by scipy): each layer is in
-one option, the arena is as large as the largest option chosen, flash and RAM add up.
+one option, the arena is as large as the largest option chosen, flash and RAM add up, and the code of a kernel
+counts once, however many layers it runs.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFit, ModelNotSupported
 from pipeline.graph import Graph, Node
-from pipeline.kernels import Candidate, candidates, libraries_of
+from pipeline.kernels import Candidate, candidates, kernel_bytes, libraries_of
 from pipeline.operators.reshape import Reshape
 from pipeline.stream import Stream, map_rows, row_bytes, stream_group
 from pipeline.targets import largest_piece
 from pipeline.tensors import Tensor
+
+if TYPE_CHECKING:
+    from scipy.optimize import LinearConstraint
 
 Aim = Literal["time", "ram", "flash", "balanced"]
 
@@ -32,9 +36,11 @@ RESERVED_FLASH, RESERVED_RAM = 40 << 10, 16 << 10
 # Layers that may run strip by strip together, and the strips' heights that are tried.
 MOST_LAYERS_TOGETHER = 14
 STRIP_ROWS = (1, 2, 4, 1 << 30)
+# Cycles that are as good as the least: of all ways within them, the one that takes the least memory.
+AS_QUICK: Mapping[Aim, float] = {"time": 1.002, "ram": 1.02, "flash": 1.02}
 # `balanced`: cycles and arena at most so many times those of `time` and of `ram`; then the least memory.
 BALANCED_CYCLES, BALANCED_ARENA = 1.2, 1.49
-# What a byte of flash weighs against a byte of RAM there.
+# What a byte of flash weighs against a byte of RAM.
 FLASH_AGAINST_RAM = 0.02
 # `ram`: cycles at most so many times those of `time`; at most so many where that saves a fifth of all RAM.
 RAM_CYCLES, MOST_RAM_CYCLES = 2.15, 4.0
@@ -60,6 +66,8 @@ class Machine:
     """For weights in RAM alone."""
     stall_cycles: float = 0.0
     """Cycles that the core waits for one byte of a constant that it reads once from flash."""
+    code_in_ram: bool = False
+    """Whether the kernels' code is copied to RAM, where the core fetches it without waiting."""
     must_fit: bool = False
     """Whether a schedule that is larger is an error here; else whoever builds it says so."""
 
@@ -111,6 +119,11 @@ class Option:
     def ram_bytes(self) -> int:
         return sum(candidate.ram_bytes for candidate in self.candidates)
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """`<library>/<kernel>` of each layer."""
+        return tuple(f"{candidate.library}/{candidate.kernel}" for candidate in self.candidates)
+
 
 def machine_of(board: Board, timing: Board | None = None) -> Machine:
     """A board as a schedule sees it; `timing` is the board whose flash counts, where this one has none."""
@@ -123,6 +136,7 @@ def machine_of(board: Board, timing: Board | None = None) -> Machine:
         max(board.ram_bytes - board.stack_bytes - RESERVED_RAM, 0),
         largest_piece(board),
         wait / read_bytes if slow.clock.flash_latency else 0.0,
+        any(region.zero_wait_fetch for region in board.memory),
     )
 
 
@@ -203,7 +217,7 @@ class _Options:
 
     @cached_property
     def ways(self) -> tuple[tuple[Candidate, ...], ...]:
-        """The candidates of each layer that no other one beats in everything."""
+        """The candidates of each layer that could be worth choosing."""
         found = []
         for node in self.nodes:
             operands, output = self.graph.operands(node), self.graph.tensors[node.output]
@@ -344,7 +358,10 @@ def calls_too_many(way: Candidate, output: Tensor, calls: int) -> float:
 
 
 def _undominated(offered: Sequence[Candidate], cycles: Callable[[Candidate], float]) -> tuple[Candidate, ...]:
-    """Those that no other one beats, or equals earlier, in everything."""
+    """Those that no other one of the same kernel beats, or equals earlier, in everything.
+
+    Another kernel that is better may still cost more: its code.
+    """
 
     def figures(way: Candidate) -> tuple[float, ...]:
         memory = way.scratch_bytes + way.state_bytes
@@ -353,12 +370,16 @@ def _undominated(offered: Sequence[Candidate], cycles: Callable[[Candidate], flo
             not way.streams, not way.accumulates,
         )  # fmt: skip
 
+    def beats(own: tuple[float, ...], way: Candidate, others: tuple[float, ...], other: Candidate) -> bool:
+        same = (way.library, way.kernel) == (other.library, other.kernel)
+        return same and all(a <= b for a, b in zip(own, others, strict=True))
+
     kept: list[tuple[tuple[float, ...], Candidate]] = []
     for way in offered:
         own = figures(way)
-        if any(all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in kept):
+        if any(beats(*other, own, way) for other in kept):
             continue
-        kept = [k for k in kept if not all(a <= b for a, b in zip(own, k[0], strict=True))]
+        kept = [other for other in kept if not beats(own, way, *other)]
         kept.append((own, way))
     return tuple(way for _, way in kept)
 
@@ -391,24 +412,41 @@ def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) 
         if fewest is None:
             raise DoesNotFit("no layer has a kernel")
         return fewest.options
+    # Of what serves the aim as well, the least memory. Code that runs from RAM is in flash too.
+    memory = {
+        "ram": 1.0,
+        "weights": FLASH_AGAINST_RAM,
+        "code": FLASH_AGAINST_RAM + (1.0 if machine.code_in_ram and aim != "ram" else 0.0),
+    }
     if aim == "time":
-        return fastest.options
+        return (_quickest(program, board, memory, AS_QUICK[aim]) or fastest).options
     if aim == "flash":
-        least = program.solve({"weights": 1.0}, board) or fastest
-        small = {"weights": min(board["weights"], SMALL_WEIGHTS * least.weights)}
-        return (program.solve({"cycles": 1.0, "ram": 1e-3}, {**board, **small}) or least).options
-    least = _least_ram(program, board, fastest)
+        weights = (program.solve({"weights": 1.0}, board) or fastest).weights
+        small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * weights)}
+        return (_quickest(program, small, {"weights": 1.0, "code": 1.0}, AS_QUICK[aim]) or fastest).options
+    least = _least_ram(program, board, fastest, memory)
     if aim == "ram":
         return least.options
     arena = {"arena": BALANCED_ARENA * least.arena}
-    memory = {"ram": 1.0, "weights": FLASH_AGAINST_RAM}
     balanced = program.solve(
         memory, {**board, **arena, "cycles": BALANCED_CYCLES * fastest.cycles}
     ) or program.solve({"cycles": 1.0}, {**board, **arena})
     return (balanced or least).options
 
 
-def _least_ram(program: _IntegerProgram, board: Mapping[str, float], fastest: _Chosen) -> _Chosen:
+def _quickest(
+    program: _IntegerProgram, limits: Mapping[str, float], memory: Mapping[str, float], as_quick: float
+) -> _Chosen | None:
+    """The fewest cycles within limits, but for a little that saves memory."""
+    quickest = program.solve({"cycles": 1.0}, limits)
+    if quickest is None:
+        return None
+    return program.solve(memory, {**limits, "cycles": as_quick * quickest.cycles}) or quickest
+
+
+def _least_ram(
+    program: _IntegerProgram, board: Mapping[str, float], fastest: _Chosen, memory: Mapping[str, float]
+) -> _Chosen:
     """The least RAM with small weights in not too many cycles, and of all these ways the quickest."""
     weights = (program.solve({"weights": 1.0}, board) or fastest).weights
     small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * weights)}
@@ -416,7 +454,9 @@ def _least_ram(program: _IntegerProgram, board: Mapping[str, float], fastest: _C
     def within(times: float) -> _Chosen | None:
         limits = {**small, "cycles": times * fastest.cycles}
         least = program.solve({"ram": 1.0}, limits)
-        return least and (program.solve({"cycles": 1.0}, {**limits, "ram": least.ram}) or least)
+        if least is None:
+            return None
+        return _quickest(program, {**limits, "ram": least.ram}, memory, AS_QUICK["ram"]) or least
 
     quick, slow = within(RAM_CYCLES), within(MOST_RAM_CYCLES)
     if quick and slow and quick.ram + OTHER_RAM_BYTES <= WORTH_WAITING * (slow.ram + OTHER_RAM_BYTES):
@@ -462,7 +502,7 @@ class _Chosen:
 
 
 class _IntegerProgram:
-    """One variable for each option, 0 or 1, and one for the arena."""
+    """One variable for each option, 0 or 1; one for the arena; one for each kernel, 1 where it is used."""
 
     def __init__(self, options: Sequence[Option], layers: int) -> None:
         self.options = options
@@ -470,13 +510,19 @@ class _IntegerProgram:
         for column, option in enumerate(options):
             self.covers[option.first : option.last + 1, column] = 1.0
         self.arena = np.array([option.arena_bytes for option in options], float)
-        self.rows = {
-            "cycles": np.array([option.cycles for option in options] + [0.0]),
-            "weights": np.array([float(option.weights_bytes) for option in options] + [0.0]),
-            "ram": np.array([float(option.ram_bytes) for option in options] + [1.0]),
-            "weights in RAM": np.array([float(option.ram_bytes) for option in options] + [0.0]),
-            "arena": np.array([0.0] * len(options) + [1.0]),
+        self.kernels = sorted({kernel for option in options for kernel in option.kernels})
+        ram, weights = ([getattr(o, name) for o in options] for name in ("ram_bytes", "weights_bytes"))
+        code = [kernel_bytes(kernel) for kernel in self.kernels]
+        nothing, none, unused = [0.0] * len(options), [0.0], [0.0] * len(self.kernels)
+        figures: dict[str, tuple[Sequence[float], Sequence[float], Sequence[float]]] = {
+            "cycles": ([option.cycles for option in options], none, unused),
+            "weights": (weights, none, unused),
+            "ram": (ram, [1.0], unused),
+            "weights in RAM": (ram, none, unused),
+            "arena": (nothing, [1.0], unused),
+            "code": (nothing, none, code),
         }
+        self.rows = {name: np.concatenate(parts).astype(float) for name, parts in figures.items()}
 
     def solve(self, objective: Mapping[str, float], limits: Mapping[str, float]) -> _Chosen | None:
         """The options that minimize the weighted figures within limits, or None: nothing is within them."""
@@ -486,11 +532,10 @@ class _IntegerProgram:
         # Everything near 1, so that the solver's tolerances mean something.
         scale = {name: np.abs(row).max() or 1.0 for name, row in self.rows.items()}
         largest = self.arena.max() or 1.0
-        once = np.hstack([self.covers, np.zeros((len(self.covers), 1))])
-        # The options over one layer exclude each other: one of them is chosen, and the arena holds it.
-        holds = np.hstack([-self.covers * self.arena / largest, np.ones((len(self.covers), 1))])
-        constraints = [LinearConstraint(once, 1.0, 1.0), LinearConstraint(holds, 0.0, np.inf)]
-        rows = {name: np.append(row[:count], row[count] * largest) for name, row in self.rows.items()}
+        rows = {name: row.copy() for name, row in self.rows.items()}
+        for row in rows.values():
+            row[count] *= largest
+        constraints = [*self._structure(largest)]
         for name, limit in limits.items():
             constraints.append(
                 LinearConstraint(rows[name][np.newaxis] / scale[name], -np.inf, limit / scale[name] + SLACK)
@@ -499,11 +544,32 @@ class _IntegerProgram:
         found = milp(
             cost / (np.abs(cost).max() or 1.0),
             constraints=constraints,
-            bounds=Bounds(0.0, np.array([1.0] * count + [np.inf])),
-            integrality=np.array([1] * count + [0]),
+            bounds=Bounds(0.0, np.array([1.0] * count + [np.inf] + [1.0] * len(self.kernels))),
+            integrality=np.array([1] * count + [0] * (1 + len(self.kernels))),
             options={"mip_rel_gap": 0.0},
         )
         if found.x is None:
             return None
         picked = [option for option, x in zip(self.options, found.x[:count], strict=True) if x > 0.5]
         return _Chosen(sorted(picked, key=lambda option: option.first))
+
+    def _structure(self, largest: float) -> Iterator[LinearConstraint]:
+        """What makes a schedule of chosen options; the arena is counted in the largest of them."""
+        from scipy.optimize import LinearConstraint
+
+        layers, kernels = len(self.covers), len(self.kernels)
+        yield LinearConstraint(np.hstack([self.covers, np.zeros((layers, 1 + kernels))]), 1.0, 1.0)
+        # The options over one layer exclude each other: one of them is chosen, and the arena holds it.
+        arena = np.hstack([np.ones((layers, 1)), np.zeros((layers, kernels))])
+        yield LinearConstraint(np.hstack([-self.covers * self.arena / largest, arena]), 0.0, np.inf)
+        # And the kernel that this one runs the layer by is used.
+        for index, kernel in enumerate(self.kernels):
+            uses = np.zeros((layers, len(self.options)))
+            for column, option in enumerate(self.options):
+                for layer, its in enumerate(option.kernels, option.first):
+                    uses[layer, column] = its == kernel
+            rows = uses.any(axis=1)
+            if rows.any():
+                used = np.zeros((rows.sum(), 1 + kernels))
+                used[:, 1 + index] = 1.0
+                yield LinearConstraint(np.hstack([-uses[rows], used]), 0.0, np.inf)

@@ -60,7 +60,12 @@ def _weights_bytes(inputs: Sequence[Tensor | None]) -> int:
 KERNELS = (Portable(),)
 
 
+def kernel_bytes(kernel: str) -> int:
+    """Flash of one kernel, `<library>/<kernel>`: of each once, however many layers it runs."""
+    return code_bytes(kernel) or DEFAULT_CODE_BYTES
+
+
 def predicted_code_bytes(kernels: Sequence[str], stm32: bool) -> int:
     """Flash besides weights of an image that calls these kernels, `<library>/<kernel>`, one entry a call."""
-    own = sum(code_bytes(kernel) or DEFAULT_CODE_BYTES for kernel in set(kernels))
+    own = sum(kernel_bytes(kernel) for kernel in set(kernels))
     return BASE_BYTES + STM32_BYTES * stm32 + own + BYTES_PER_CALL * len(kernels)
