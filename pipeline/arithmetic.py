@@ -20,6 +20,29 @@ LARGEST_ACCUMULATOR = 2**30
 """Sums below this magnitude leave room for every rounding term in 32 bits."""
 
 
+def rounding_reach(dtype: str) -> int:
+    """A quotient beyond this saturates whatever the zero point; float32 holds halves up to it."""
+    bounds = np.iinfo(dtype)
+    return 4 * (int(bounds.max) - int(bounds.min) + 1)
+
+
+def quantize_real(x: np.ndarray, scale: float, zero_point: int, dtype: str) -> np.ndarray:
+    """Real numbers as integers, as TFLite's QUANTIZE has them: round(x / scale) + zero_point.
+
+    In float32; ties away from zero; what lies beyond the type saturates. Not a number, on which TFLite
+    is undefined, becomes the smallest integer.
+    """
+    bounds, reach = np.iinfo(dtype), float(rounding_reach(dtype))
+    with np.errstate(over="ignore", invalid="ignore"):
+        quotient = np.asarray(x, np.float32) / np.float32(scale)
+    quotient = np.clip(np.nan_to_num(quotient, nan=-reach), -reach, reach)
+    whole = np.trunc(quotient)
+    # Adding a half and cutting off would round the float32 just below 0.5 up.
+    rounded = whole + np.copysign(np.abs(quotient - whole) >= 0.5, quotient)
+    held: np.ndarray = np.clip(rounded.astype(np.int64) + zero_point, bounds.min, bounds.max).astype(dtype)
+    return held
+
+
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """(multiplier, shift) with real = multiplier * 2**(shift - 31) and multiplier in [2**30, 2**31).
 

@@ -37,6 +37,7 @@ from pipeline.graph import Graph
 from pipeline.kernels import libraries_of, predicted_code_bytes
 from pipeline.load import (
     FloatModel,
+    Preprocessing,
     Samples,
     TfliteModel,
     declare_preprocessing,
@@ -53,7 +54,7 @@ from pipeline.quantize import QuantizedModel, predict_float, predict_int8, quant
 from pipeline.read_tflite import read_tflite
 from pipeline.reference import quantize_inputs, reference_layers, reference_outputs
 from pipeline.registry import nearest
-from pipeline.render import SourceTree, render_sources
+from pipeline.render import AS_THEY_ARE, SourceTree, render_sources
 from pipeline.report import Report, make_report, with_budget, write_report
 from pipeline.report.changes import junit_xml
 from pipeline.report.flame import flame_svg, folded
@@ -106,6 +107,8 @@ class Generated:
     applied: tuple[Applied, ...]
     schedule: Schedule
     program: Program
+    preprocessing: Preprocessing
+    """What makes the model's input of the numbers of its samples."""
     tree: SourceTree
 
 
@@ -139,7 +142,7 @@ def deploy(
     model = estimated_board(settings, board)
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board, settings)
+    generated = generate(loaded.quantized, board, settings, loaded.samples.preprocessing)
     prediction = predict(generated, board, model, settings.optimize)
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
@@ -256,7 +259,7 @@ def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Gene
     """Write the source tree of a model for a board."""
     board = the_board(settings)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board, settings)
+    generated = generate(loaded.quantized, board, settings, loaded.samples.preprocessing)
     # Where `build` and `deploy` put it too.
     folder = output_folder(settings, loaded.name) / board.name / "src"
     write_tree(generated.tree, folder)
@@ -268,7 +271,7 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     board = the_board(settings)
     check_tools(board)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board, settings)
+    generated = generate(loaded.quantized, board, settings, loaded.samples.preprocessing)
     prediction = predict(generated, board, None, settings.optimize)
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
@@ -418,8 +421,16 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     return Loaded(model.name, model, quantized, samples)
 
 
-def generate(quantized: QuantizedModel, board: Board, settings: Settings) -> Generated:
-    """From the TFLite file to C: read, rewrite, schedule, plan, lower, render."""
+def generate(
+    quantized: QuantizedModel,
+    board: Board,
+    settings: Settings,
+    preprocessing: Preprocessing = AS_THEY_ARE,
+) -> Generated:
+    """From the TFLite file to C: read, rewrite, schedule, plan, lower, render.
+
+    `preprocessing`: what makes the model's input of the numbers of its samples.
+    """
     graph, applied = apply_passes(read_tflite(quantized.tflite, quantized.name))
     outside = [name for name in graph.inputs if settings.allocate_input == "outside"]
     outside += [name for name in graph.outputs if settings.allocate_output == "outside"]
@@ -430,17 +441,29 @@ def generate(quantized: QuantizedModel, board: Board, settings: Settings) -> Gen
         program = with_all_weights_in_ram(program)
     # Code in RAM wins little where the smallest scratch is wanted (its loops fit a cache), and is RAM itself.
     code_in_ram = settings.code_in_ram == "auto" and settings.optimize != "ram"
-    tree = _render(program, board, settings, code_in_ram=code_in_ram)
-    return Generated(graph, applied, schedule, program, tree)
+    tree = _render(program, board, settings, preprocessing, code_in_ram=code_in_ram)
+    return Generated(graph, applied, schedule, program, preprocessing, tree)
 
 
-def _render(program: Program, board: Board, settings: Settings, *, code_in_ram: bool) -> SourceTree:
+def _render(
+    program: Program,
+    board: Board,
+    settings: Settings,
+    preprocessing: Preprocessing,
+    *,
+    code_in_ram: bool,
+) -> SourceTree:
     """The sources. A simulated board that stands for another may lack the region that was named."""
     region = settings.weights_region
     if region not in weights_regions(board):
         region = None
     return render_sources(
-        program, board, aim=settings.optimize, code_in_ram=code_in_ram, weights_region=region
+        program,
+        board,
+        aim=settings.optimize,
+        preprocessing=preprocessing,
+        code_in_ram=code_in_ram,
+        weights_region=region,
     )
 
 
@@ -631,7 +654,7 @@ def _build(
     except DoesNotFit as error:
         if error.code != CODE_OVERFLOW:
             raise
-    tree = _render(generated.program, board, settings, code_in_ram=False)
+    tree = _render(generated.program, board, settings, generated.preprocessing, code_in_ram=False)
     generated = replace(generated, tree=tree)
     return generated, link(generated.tree)
 
@@ -647,7 +670,7 @@ def _execute(
 ) -> Executed:
     """Run samples through an image, which is built first where it is not given."""
     if image is None:
-        generated = generate(loaded.quantized, board, settings)
+        generated = generate(loaded.quantized, board, settings, loaded.samples.preprocessing)
         image = _build(generated, board, folder, settings, progress)
     generated, firmware = image
     inputs = quantize_inputs(loaded.quantized.tflite, loaded.samples.take(settings.inferences).x)

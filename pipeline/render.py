@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import jinja2
 import numpy as np
 
 from pipeline.boards import Board
+from pipeline.border import entrances, exits
+from pipeline.load import Preprocessing
 from pipeline.lower import Call, Constant, Layer, Place, Prepared, Program, place_bytes
 from pipeline.registry import data_folder
 from pipeline.schedule import Aim
@@ -22,6 +25,7 @@ from pipeline.targets import RamNeeded, hal_sources, sections_in_ram, target_fil
 
 ROWS_HEADER = "kernels/cortex_m4/rows.h"
 DIGEST_FILE = "model/digest.c"
+AS_THEY_ARE = Preprocessing()
 COLUMNS = 100
 # More than harness, HAL and C library keep in RAM.
 HARNESS_DATA_BYTES = 2048
@@ -50,6 +54,7 @@ def render_sources(
     board: Board,
     *,
     aim: Aim = "balanced",
+    preprocessing: Preprocessing = AS_THEY_ARE,
     code_in_ram: bool = True,
     weights_region: str | None = None,
 ) -> SourceTree:
@@ -57,6 +62,7 @@ def render_sources(
 
     `aim`: what schedule and compiler aim at. It is written into the sources, so that the same sources
     compiled in two ways are two images.
+    `preprocessing`: what makes the model's input of the numbers of its samples.
     `code_in_ram`: whether functions that ask for it run from RAM, where the board has some that is fit.
     `weights_region`: where the constants that are copied to RAM go; None: beside the arena.
     """
@@ -68,20 +74,27 @@ def render_sources(
     generated = {
         f"model/{program.name}.h": "model/model.h.j2",
         f"model/{program.name}.c": "model/model.c.j2",
+        f"model/{program.name}_preprocess.h": "model/preprocess.h.j2",
         f"model/{program.name}_weights.h": "model/weights.h.j2",
         f"model/{program.name}_weights.c": "model/weights.c.j2",
         "model/deployed.c": "model/deployed.c.j2",
     }
+    variables = {
+        "program": program,
+        "headers": headers,
+        "aim": aim,
+        "entrances": entrances(program, preprocessing),
+        "exits": exits(program),
+    }
     files = {
-        path: environment.get_template(template).render(program=program, headers=headers, aim=aim)
-        for path, template in generated.items()
+        path: environment.get_template(template).render(variables) for path, template in generated.items()
     }
     files |= _copied(program, board, templates)
     in_ram = sections_in_ram(files.values())
     needed = ram_needed(program, board)
     target = target_files(board, needed, in_ram, code_in_ram=code_in_ram, weights_region=weights_region)
-    for path, (template, variables) in target.items():
-        files[path] = environment.get_template(template).render(variables)
+    for path, (template, own) in target.items():
+        files[path] = environment.get_template(template).render(own)
     digest = SourceTree(files).digest
     files[DIGEST_FILE] = environment.get_template("model/digest.c.j2").render(digest=digest)
     return SourceTree(dict(sorted(files.items())))
@@ -140,15 +153,19 @@ def _environment(folder: Path) -> jinja2.Environment:
         "c_type": c_type,
         "c_value": _c_value,
         "comment": comment,
+        "elements": _elements,
         "extent": _extent,
         "extent_of_constant": _extent_of_constant,
+        "formula": _formula,
         "place_bytes": place_bytes,
         "loop": _loop,
+        "plus": _plus,
         "pointer": _pointer,
         "portion_type": _portion_type,
         "portions": _portions,
         "route": _route,
         "rows": _rows,
+        "rows_of_values": _rows_of_values,
         "scratch": _scratch,
         "where": _where,
     }
@@ -207,6 +224,23 @@ def _extent_of_constant(constant: Constant) -> str:
     return c_type(constant.data.dtype.name) + "".join(f"[{size}]" for size in constant.data.shape)
 
 
+def _elements(place: Place) -> int:
+    return math.prod(place.shape)
+
+
+def _formula(preprocessing: Preprocessing) -> str:
+    """How a number of the samples becomes what the model takes, as an expression of C's float."""
+    number = "byte" if preprocessing.of_bytes else "number"
+    scaled = number if preprocessing.scale == 1 else f"{number} * {c_float(preprocessing.scale)}"
+    offset = preprocessing.offset
+    return f"{scaled} {'-' if offset < 0 else '+'} {c_float(abs(offset))}" if offset else scaled
+
+
+def _plus(value: int) -> str:
+    """A number to be added, such as ` + 3` or ` - 128`."""
+    return f" {'-' if value < 0 else '+'} {abs(value)}" if value else ""
+
+
 def _route(layer: Layer) -> str:
     arena = [str(place.offset) for place in layer.reads if place.constant is None]
     return f"{', '.join(arena)} -> {layer.writes.offset}"
@@ -243,6 +277,11 @@ def _rows(data: np.ndarray) -> str:
 def _lines(data: np.ndarray) -> Iterator[str]:
     literal: Any = c_float if data.dtype.kind == "f" else c_int
     return _rows_of_text([literal(value) for value in data.reshape(-1).tolist()])
+
+
+def _rows_of_values(values: Sequence[int | float]) -> str:
+    texts = [c_float(value) if isinstance(value, float) else c_int(value) for value in values]
+    return "\n".join(f"    {row}" for row in _rows_of_text(texts))
 
 
 def _rows_of_text(texts: Sequence[str]) -> Iterator[str]:

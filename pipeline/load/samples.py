@@ -31,6 +31,8 @@ class Preprocessing:
     """The model takes blue first; files hold red first."""
     resize: bool = False
     """Scale image files to the model's height and width (bilinear); without it another size is refused."""
+    of_bytes: bool = False
+    """The numbers of the file are bytes, as a camera gives them."""
 
     def __str__(self) -> str:
         scale = f"/ {_whole(1 / self.scale)}" if self.scale < 1 else f"* {self.scale:g}"
@@ -39,6 +41,11 @@ class Preprocessing:
         words += ["channels reversed"] if self.bgr else []
         words += ["resized"] if self.resize else []
         return f"x {', '.join(words)}" if words else "as they are"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the model takes the numbers as they are."""
+        return self.scale == 1 and not self.offset and not self.bgr
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """(N, ...) of any real dtype to float32 of the same shape."""
@@ -155,7 +162,7 @@ def load_samples(
             code="E_SAMPLES_DTYPE",
             where=raw.where,
         )
-    chosen = preprocessing or _default_preprocessing(model, raw)
+    chosen = replace(preprocessing or _default_preprocessing(model, raw), of_bytes=_are_bytes(raw.x))
     x = _checked(model, raw.x, raw.where, chosen, preprocessing is not None)
     keep = spread(len(x), limit) if limit is not None else slice(None)
     calibration = None
@@ -223,6 +230,14 @@ def _find(
         hint="name a file or folder of samples such as the model was trained on: --samples data.npz, "
         f"with x of shape (N, {', '.join(map(str, model.input_shape))})",
     )
+
+
+def _are_bytes(raw: np.ndarray) -> bool:
+    """Whether the numbers are bytes, in whichever type they are kept: whole, and from 0 up to 255."""
+    if raw.dtype in (np.uint8, np.int8) or not raw.size:
+        return raw.dtype == np.uint8
+    some = raw[spread(len(raw), 64)]
+    return bool(some.min() >= 0 and 1 < some.max() <= 255 and (some == np.trunc(some)).all())
 
 
 def _default_preprocessing(model: FloatModel | TfliteModel, raw: Raw) -> Preprocessing:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.arithmetic import INT8_MAX, INT8_MIN
+from pipeline.arithmetic import quantize_real
 from pipeline.operators.base import Operator, Parameters
 from pipeline.operators.checks import integer, missing, present, quantized
 from pipeline.operators.rescaling import requantization, requantized, same_shape, too_steep
@@ -51,15 +51,9 @@ class Quantize(Operator):
         return {"count": output.elements, "zero": output.zero_point, "scale": output.scale}
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
-        zero, scale = integer(p, "zero"), p["scale"]
-        with np.errstate(over="ignore", invalid="ignore"):
-            quotient = arrays[0] / np.float32(scale)
-        # Far beyond int8, and within what float32 holds exactly.
-        quotient = np.clip(np.nan_to_num(quotient, nan=-1024.0), -1024.0, 1024.0)
-        whole = np.trunc(quotient)
-        rounded = whole + np.copysign(np.abs(quotient - whole) >= 0.5, quotient)
-        stored: np.ndarray = np.clip(rounded.astype(np.int64) + zero, INT8_MIN, INT8_MAX).astype(np.int8)
-        return stored
+        scale = p["scale"]
+        assert isinstance(scale, float)
+        return quantize_real(arrays[0], scale, integer(p, "zero"), "int8")
 
 
 @dataclass(frozen=True, slots=True)

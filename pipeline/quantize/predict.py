@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.arithmetic import quantize_real
 from pipeline.errors import ModelNotSupported
 from pipeline.load import FloatModel, Progress
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
@@ -84,13 +85,10 @@ def quantize_input(x: np.ndarray, detail: Any) -> Iterable[np.ndarray]:
     dtype = detail["dtype"]
     scale, zero_point = detail["quantization"]
     for sample in x:
-        if not np.issubdtype(dtype, np.integer):
+        if np.issubdtype(dtype, np.integer):
+            yield quantize_real(sample, scale, zero_point, np.dtype(dtype).name)
+        else:
             yield sample.astype(dtype)
-            continue
-        limits = np.iinfo(dtype)
-        scaled = sample / np.float32(scale)
-        rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)) + zero_point
-        yield np.clip(rounded, limits.min, limits.max).astype(dtype)
 
 
 def dequantize(integers: np.ndarray, detail: Any) -> np.ndarray:

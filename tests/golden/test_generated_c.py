@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parent
 FILES = (
     "model/chain.h",
     "model/chain.c",
+    "model/chain_preprocess.h",
     "model/chain_weights.h",
     "model/chain_weights.c",
     "model/deployed.c",

@@ -460,3 +460,23 @@ def test_images_scaled_unlike_the_training_are_noticed(shared):
     assert "255 times" in error.hint
     assert error.hint.endswith("scale=1")
     assert len(load_samples(model, data, limit=64, preprocessing=Preprocessing())) == 64
+
+
+@pytest.mark.parametrize(
+    ("raw", "of_bytes"),
+    [
+        (np.arange(32, dtype=np.uint8), True),
+        (np.arange(0.0, 256.0, 8.0), True),
+        (np.arange(0, 320, 10), False),
+        (np.linspace(0, 1, 32), False),
+        (np.arange(-16, 16), False),
+        (np.arange(32) % 2.0, False),
+    ],
+    ids=["bytes", "bytes kept as floats", "beyond a byte", "real numbers", "below zero", "zeros and ones"],
+)
+def test_whether_samples_are_bytes_is_known(tmp_path, raw, of_bytes):
+    np.save(tmp_path / "x.npy", raw.reshape(2, 4, 4, 1))
+    samples = load_samples(
+        float_model((4, 4, 1)), tmp_path / "x.npy", preprocessing=Preprocessing(scale=1 / 255)
+    )
+    assert samples.preprocessing == Preprocessing(scale=1 / 255, of_bytes=of_bytes)

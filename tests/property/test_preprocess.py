@@ -1,0 +1,181 @@
+"""The generated <model>_preprocess.h, compiled for this computer, against TFLite and exact arithmetic."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from pipeline.boards import load_board
+from pipeline.border import thousandths
+from pipeline.config import Settings
+from pipeline.deploy import generate
+from pipeline.load import Preprocessing
+from pipeline.quantize import QuantizedModel
+from pipeline.quantize.predict import quantize_input
+from tests.property.c_kernels import WARNINGS
+from tests.property.oracle import run_reference
+from tests.property.tflite_builder import Spec, build
+
+SHAPE = (1, 2, 2, 3)
+AS_CAMERAS = Preprocessing(scale=1 / 255, of_bytes=True)
+
+
+class Header:
+    """The functions of one header, as a library."""
+
+    def __init__(self, folder: Path, scale: float, zero: int, preprocessing: Preprocessing) -> None:
+        tflite = build("RELU", None, [Spec(SHAPE, "int8", scale, zero)], Spec(SHAPE, "int8", scale, zero))
+        quantized = QuantizedModel("net", tflite, None, None, "")
+        tree = generate(quantized, load_board("qemu_mps2_an386"), Settings(), preprocessing).tree
+        self.text = tree.files["model/net_preprocess.h"]
+        (folder / "net_preprocess.h").write_text(self.text)
+        wrappers = [
+            ("int8_t", "net_input_quantize", "float real", "real"),
+            ("float", "net_output_score", "int8_t integer", "integer"),
+            ("int32_t", "net_output_permille", "int8_t integer", "integer"),
+        ]
+        source = '#include "net_preprocess.h"\n'
+        if preprocessing.of_bytes:
+            wrappers.append(("int8_t", "net_input_from_byte", "uint8_t byte", "byte"))
+            source += "void bytes(const uint8_t *b, int8_t *y);\n"
+            source += "void bytes(const uint8_t *b, int8_t *y) { net_input_from_bytes(b, y); }\n"
+        for kind, name, argument, passed in wrappers:
+            source += f"{kind} c_{name}({argument});\n"
+            source += f"{kind} c_{name}({argument}) {{ return {name}({passed}); }}\n"
+        (folder / "net.c").write_text(source)
+        library = folder / "net.so"
+        subprocess.run(
+            ["gcc", *WARNINGS, "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", "-shared", "-fPIC",
+             "-o", str(library), str(folder / "net.c")],
+            check=True,
+        )  # fmt: skip
+        self.library = ctypes.CDLL(str(library))
+        self.library.c_net_input_quantize.argtypes = [ctypes.c_float]
+        self.library.c_net_input_quantize.restype = ctypes.c_int8
+        if preprocessing.of_bytes:
+            self.library.c_net_input_from_byte.restype = ctypes.c_int8
+        self.library.c_net_output_score.restype = ctypes.c_float
+
+    def quantize(self, reals: np.ndarray) -> list[int]:
+        return [self.library.c_net_input_quantize(ctypes.c_float(float(x))) for x in reals]
+
+    def bytes(self, bytes_: np.ndarray) -> np.ndarray:
+        made = np.empty(bytes_.shape, np.int8)
+        self.library.bytes(ctypes.c_void_p(bytes_.ctypes.data), ctypes.c_void_p(made.ctypes.data))
+        return made
+
+
+def tflite_quantize(reals: np.ndarray, scale: float, zero: int) -> list[int]:
+    model = build("QUANTIZE", None, [Spec(reals.shape, "float32")], Spec(reals.shape, "int8", scale, zero))
+    return run_reference(model, [reals]).tolist()
+
+
+def reals_around(scale: float, zero: int) -> np.ndarray:
+    """Every tie and its neighbours, the integers themselves, and what lies far outside of them."""
+    integers = np.arange(-130, 131).astype(np.float32) - np.float32(zero)
+    ties = (integers + np.float32(0.5)) * np.float32(scale)
+    near = [np.nextafter(ties, np.float32(sign * np.inf), dtype=np.float32) for sign in (-1, 1)]
+    tiny = np.array([0.0, -0.0, 1e-45, -1e-45, 0.49999997 * scale, -0.49999997 * scale], np.float32)
+    far = np.array([1.0, -1.0, 1e3, -1e3], np.float32) * np.float32(scale) * 300
+    return np.concatenate([integers * np.float32(scale), ties, *near, tiny, far]).astype(np.float32)
+
+
+# Each example is compiled, so that making one smaller takes longer than reading it.
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    scale=st.floats(2**-14, 8, width=32),
+    zero=st.integers(-128, 127),
+    byte_scale=st.sampled_from([1.0, 1 / 255, 1 / 127.5, 2 / 255]),
+    byte_offset=st.sampled_from([0.0, -1.0, -128.0, 0.5]),
+    seed=st.integers(0, 2**31),
+)
+def test_the_header_does_what_tflite_does(tmp_path_factory, scale, zero, byte_scale, byte_offset, seed):
+    preprocessing = Preprocessing(scale=byte_scale, offset=byte_offset, of_bytes=True)
+    header = Header(tmp_path_factory.mktemp("header"), scale, zero, preprocessing)
+    rng = np.random.default_rng(seed)
+    spread = rng.normal(0, 200 * scale, 200).astype(np.float32)
+    reals = np.concatenate([reals_around(scale, zero), spread])
+    assert header.quantize(reals) == tflite_quantize(reals, scale, zero)
+    # as the bytes of the samples were quantized
+    all_bytes = np.arange(256, dtype=np.uint8)
+    detail = {"dtype": np.int8, "quantization": (scale, zero)}
+    (expected,) = quantize_input(preprocessing.apply(all_bytes)[None], detail)
+    assert [header.library.c_net_input_from_byte(int(byte)) for byte in all_bytes] == expected.tolist()
+    integers = np.arange(-128, 128).astype(np.int8)
+    dequantize = build("DEQUANTIZE", None, [Spec((256,), "int8", scale, zero)], Spec((256,), "float32"))
+    scores = [header.library.c_net_output_score(int(q)) for q in integers]
+    assert scores == run_reference(dequantize, [integers]).tolist()
+    for q in range(-128, 128):
+        exact = 1000 * Fraction(float(np.float32(scale))) * (q - zero)
+        nearest = (exact + Fraction(1, 2)).__floor__()
+        assert header.library.c_net_output_permille(q) == nearest
+
+
+def test_what_is_no_number_and_what_has_no_end(tmp_path):
+    header = Header(tmp_path, 0.5, 3, Preprocessing())
+    reals = np.array([np.nan, -np.nan, np.inf, -np.inf, 3.4e38, -3.4e38], np.float32)
+    assert header.quantize(reals) == [-128, -128, 127, -128, 127, -128]
+
+
+def test_bytes_that_only_move_need_no_table(tmp_path):
+    header = Header(tmp_path, 1 / 255, -128, AS_CAMERAS)
+    assert "return (int8_t)(byte - 128);" in header.text
+    assert "of_byte" not in header.text
+    picture = np.arange(12, dtype=np.uint8) * 23
+    assert header.bytes(picture).tolist() == (picture.astype(int) - 128).tolist()
+
+
+def test_channels_are_reversed_where_the_model_takes_blue_first(tmp_path):
+    header = Header(tmp_path, 1 / 255, -128, Preprocessing(scale=1 / 255, bgr=True, of_bytes=True))
+    picture = np.arange(12, dtype=np.uint8)
+    expected = picture.reshape(4, 3)[:, ::-1].reshape(-1).astype(int) - 128
+    assert header.bytes(picture).tolist() == expected.tolist()
+
+
+def test_the_examples_in_the_comment_are_right(tmp_path):
+    header = Header(tmp_path, 0.05, 3, Preprocessing(scale=1 / 127.5, offset=-1, of_bytes=True))
+    assert header.library.c_net_input_from_byte(200) == 14
+    assert "the byte 200 is 0.568627596f, and becomes 14." in header.text
+    assert header.quantize(np.array([0.25]))[0] == 8
+    assert "the real number 0.25 becomes 8." in header.text
+    assert header.library.c_net_output_permille(64) == 3050
+    assert f"64 is {header.library.c_net_output_score(64):.9g}f, or 3050 thousandths." in header.text
+
+
+def test_samples_that_are_no_bytes_say_nothing_of_bytes(tmp_path):
+    header = Header(tmp_path, 0.05, 3, Preprocessing())
+    assert "from_byte" not in header.text
+    assert "nobody knows what a byte becomes" in header.text
+
+
+@given(
+    mantissa=st.integers(2**23, 2**24 - 1),
+    exponent=st.integers(-150, 80),
+    integer=st.integers(-(2**16), 2**16),
+)
+@settings(max_examples=200)
+def test_thousandths_are_the_nearest_integers(mantissa, exponent, integer):
+    scale = math.ldexp(mantissa, exponent)
+    factor, shift, half = thousandths(scale)
+    if shift:
+        assert abs(integer * factor + half) < 2**63
+    exact = 1000 * Fraction(scale) * integer
+    assert (integer * factor + half) >> shift == (exact + Fraction(1, 2)).__floor__()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+def test_integers_of_every_type_saturate_at_their_ends(dtype):
+    bounds = np.iinfo(dtype)
+    (made,) = quantize_input(
+        np.array([[1e9, -1e9, 0.0]], np.float32), {"dtype": np.dtype(dtype), "quantization": (0.1, 7)}
+    )
+    assert made.dtype == dtype
+    assert made.tolist() == [bounds.max, bounds.min, 7]
