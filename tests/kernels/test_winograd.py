@@ -194,7 +194,9 @@ def test_refuses_sums_that_could_overflow(kernel: Winograd) -> None:
 @EACH_KERNEL
 @pytest.mark.parametrize("shape", [(8, 8, 32, 32), (9, 14, 16, 7), (16, 16, 64, 16)])
 @pytest.mark.parametrize(
-    "attributes", [{}, {"zeros": (3, 5)}, {"pool": (2, 2)}], ids=["plain", "clamped", "pooled"]
+    "attributes",
+    [{}, {"zeros": (3, 5)}, {"zeros": (3, 5), "activation": Activation.RELU}, {"pool": (2, 2)}],
+    ids=["plain", "signed", "clamped", "pooled"],
 )
 def test_cost(
     arm_kernels: ArmKernels, kernel: Winograd, shape: tuple[int, ...], attributes: dict[str, Any]

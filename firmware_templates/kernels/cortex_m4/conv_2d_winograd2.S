@@ -113,8 +113,8 @@
     str  r1, [lr], #4
     .endm
 
-/* void conv_2d_winograd2_{plain, clamped, pooled}(const int32_t *m, const int32_t *rescaling, int8_t **rows,
- *                                                 int32_t step, int32_t channels)
+/* void conv_2d_winograd2_{plain, signed, clamped, pooled}(const int32_t *m, const int32_t *rescaling, int8_t **rows,
+ *                                                         int32_t step, int32_t channels, int32_t offset)
  *
  * As in conv_2d_winograd4.S, with tiles of 2 x 2 outputs.
  * r0: M of a tile; r4 to r7: 4 * sum of its outputs; r9 to r11: rescaling; r12: step; lr: rows. */
@@ -124,11 +124,21 @@
     .equ STEP, 12
     .equ CODE, 16
     .equ CHANNELS, 20 + 36
+    .equ OFFSET, CHANNELS + 4
 
     begin_function conv_2d_winograd2_plain
     adr  r12, .Lplain + 1
     b    .Loutput
     end_function conv_2d_winograd2_plain
+
+    .balign 4
+    .global conv_2d_winograd2_signed
+    .thumb_func
+    .type conv_2d_winograd2_signed, %function
+conv_2d_winograd2_signed:
+    adr  r12, .Lsigned + 1
+    b    .Loutput
+    end_function conv_2d_winograd2_signed
 
     .balign 4
     .global conv_2d_winograd2_clamped
@@ -150,9 +160,7 @@ conv_2d_winograd2_pooled:
     sub  sp, #20
     stm  sp, {r0-r3, r12}
 .Lchannel:
-    ldr  r1, [sp, #RESCALING]
-    ldm  r1!, {r9-r11}
-    str  r1, [sp, #RESCALING]
+    load_rescaling RESCALING, OFFSET
     ldr  lr, [sp, #ROWS]
     ldr  r12, [sp, #STEP]
     ldr  r0, [sp, #M]
@@ -195,6 +203,7 @@ conv_2d_winograd2_pooled:
     .irp r, 4, 5, 6, 7
     asr  r\r, r\r, r11
     .endr
+.Lsaturate:
     .irp r, 4, 5, 6, 7
     ssat r\r, #8, r\r
     .endr
@@ -207,6 +216,14 @@ conv_2d_winograd2_pooled:
     store_two r6, r7
 .Lstored:
     next_tile
+
+    .balign 4
+.Lsigned:
+    uxtb r1, r11, ror #8
+    .irp r, 4, 5, 6, 7
+    scaled r\r, r1, r2
+    .endr
+    b    .Lsaturate
 
     .balign 4
 .Lclamped:

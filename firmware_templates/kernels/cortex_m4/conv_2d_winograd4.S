@@ -151,6 +151,22 @@
     .endr
     .endm
 
+    /* Saturates and stores the four outputs of the row r1. To the next row, which it loads; Z: there is none. */
+    .macro store_four
+    .irp r, 2, 4, 3, 7
+    ssat r\r, #8, r\r
+    .endr
+    strb r2, [r1]
+    adds r5, r1, #1
+    add  r6, r1, r12, lsl #1
+    str  r5, [lr], #4
+    ldr  r5, [lr]
+    strb.w r4, [r1, r12]
+    strb r3, [r6]
+    strb.w r7, [r6, r12]
+    movs r1, r5
+    .endm
+
     /* To the tile behind the null that ends this one's rows, if there is one. */
     .macro next_tile
     ldr  r2, [lr, #4]!
@@ -160,14 +176,15 @@
     b    .Lchannel_done
     .endm
 
-/* void conv_2d_winograd4_{plain, clamped, pooled}(const int32_t *m, const int32_t *rescaling, int8_t **rows,
- *                                                 int32_t step, int32_t channels)
+/* void conv_2d_winograd4_{plain, signed, clamped, pooled}(const int32_t *m, const int32_t *rescaling, int8_t **rows,
+ *                                                         int32_t step, int32_t channels, int32_t offset)
  *
- * m: M[position][tile][o]. rescaling: {multiplier, addend, bytes shift, away, down, up} of each channel.
+ * m: M[position][tile][o]. rescaling: {multiplier, bytes shift, away, down, up} of each channel; offset: what goes with
+ * it (see load_rescaling).
  * rows: where the rows of the first tile go, null, those of the second ..., null, null; each is moved on by one byte
  * for each channel. step: bytes from one pixel of the output to the next. channels: one or two.
- * plain: no clamp but that of int8, which ends at the output's zero point; there ties need no care, because all
- * negative sums end there. pooled: the maximum of 2 x 2 sums; a row of `rows` is one of the pooled output.
+ * signed: no clamp but that of int8. plain: nor any but that, which ends at the output's zero point; there ties need no
+ * care, because all negative sums end there. pooled: the maximum of 2 x 2 sums; a row of `rows` is one of the pooled output.
  *
  * r0: M, then T; r1: an output row; r8: NINTH; lr: rows.
  * On the stack: T[row][column] of a tile; M of the next tile; M; rescaling, rows, step; code for the rows. */
@@ -179,11 +196,21 @@
     .equ STEP, T_BYTES + 16
     .equ CODE, T_BYTES + 20
     .equ CHANNELS, T_BYTES + 28 + 36
+    .equ OFFSET, CHANNELS + 4
 
     begin_function conv_2d_winograd4_plain
     adr  r12, .Lplain + 1
     b    .Loutput
     end_function conv_2d_winograd4_plain
+
+    .balign 4
+    .global conv_2d_winograd4_signed
+    .thumb_func
+    .type conv_2d_winograd4_signed, %function
+conv_2d_winograd4_signed:
+    adr  r12, .Lsigned + 1
+    b    .Loutput
+    end_function conv_2d_winograd4_signed
 
     .balign 4
     .global conv_2d_winograd4_clamped
@@ -208,9 +235,7 @@ conv_2d_winograd4_pooled:
     movw r8, #NINTH & 0xFFFF
     movt r8, #NINTH >> 16
 .Lchannel:
-    ldr  r1, [sp, #RESCALING]
-    ldm  r1!, {r9-r11}
-    str  r1, [sp, #RESCALING]
+    load_rescaling RESCALING, OFFSET
     ldr  lr, [sp, #ROWS]
     ldr  r12, [sp, #STEP]
     ldr  r0, [sp, #M]
@@ -255,19 +280,21 @@ conv_2d_winograd4_pooled:
     .irp r, 2, 4, 3, 7
     asr  r\r, r\r, r11
     .endr
-    .irp r, 2, 4, 3, 7
-    ssat r\r, #8, r\r
-    .endr
-    strb r2, [r1]
-    adds r5, r1, #1
-    add  r6, r1, r12, lsl #1
-    str  r5, [lr], #4
-    ldr  r5, [lr]
-    strb.w r4, [r1, r12]
-    strb r3, [r6]
-    strb.w r7, [r6, r12]
-    movs r1, r5
+    store_four
     bne  .Lplain_row
+    next_tile
+
+    .balign 4
+.Lsigned:
+    ldr  r1, [lr]
+.Lsigned_row:
+    four_sums
+    uxtb r5, r11, ror #8
+    .irp r, 2, 4, 3, 7
+    scaled r\r, r5, r6
+    .endr
+    store_four
+    bne  .Lsigned_row
     next_tile
 
     .balign 4

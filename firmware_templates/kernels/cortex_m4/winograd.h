@@ -27,15 +27,16 @@
     int32_t pad_top, pad_left;                                                                                  \
     int32_t pool; /* 2: the maximum of 2 x 2 outputs; 1: none */                                                \
     int32_t input_zero;                                                                                         \
-    int32_t clamped;            /* 0: only to int8, at whose lower end the output's zero point lies */          \
+    int32_t form;               /* how sums become bytes: plain, signed, clamped, pooled (see the assembly) */     \
+    int32_t offset;             /* with rescaling: see load_rescaling in winograd_macros.h */                   \
     int32_t blocks;             /* that share a pass over the weights */                                         \
     const int32_t *transformed; /* U[pair of channels][position]{start[2], [input channels / 2][2] of int16[2]} */ \
     const int8_t *weights;      /* else, or to make U from: [channel][3][3][input channel] */                   \
     const int32_t *bias;        /* with them: starts of the position at which the bias enters */                \
-    const int32_t *rescaling;   /* [channel]{multiplier, addend, bytes shift, away, down, up} */
+    const int32_t *rescaling;   /* [channel]{multiplier, bytes shift, away, down, up} */
 
 /* Scales, clamps and stores a block of sums M, of one or two channels (see the kernels' assembly). */
 typedef void winograd_output(const int32_t *m, const int32_t *rescaling, int8_t **rows, int32_t step,
-                             int32_t channels);
+                             int32_t channels, int32_t offset);
 
 #endif

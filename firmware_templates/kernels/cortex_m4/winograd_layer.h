@@ -13,7 +13,7 @@ enum {
 /* The assembly half. */
 void WINOGRAD(_input)(const int8_t *const *pixels, int32_t *v, int32_t channels);
 void WINOGRAD(_multiply)(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps);
-winograd_output WINOGRAD(_plain), WINOGRAD(_clamped), WINOGRAD(_pooled);
+winograd_output WINOGRAD(_plain), WINOGRAD(_signed), WINOGRAD(_clamped), WINOGRAD(_pooled);
 
 static inline int32_t smaller(int32_t a, int32_t b)
 {
@@ -86,6 +86,12 @@ static RAMCODE void find_patch(const struct WINOGRAD() *p, const struct feature_
         int32_t width = row >= 0 && row < p->input_height ? p->input_width : 0; /* of the row's inside */
         const int8_t *pixel = width > 0 ? row_of(x, row) + left * p->input_channels : padding;
 
+        if (left >= 0 && left + PATCH <= width) {
+            for (int32_t i = 0; i < PATCH; i++, pixel += p->input_channels)
+                pixels[i] = pixel;
+            pixels += PATCH;
+            continue;
+        }
         for (int32_t column = left; column < left + PATCH; column++) {
             *pixels++ = (uint32_t)column < (uint32_t)width ? pixel : padding;
             pixel += p->input_channels;
@@ -179,7 +185,8 @@ RAMCODE void WINOGRAD(_cortex_m4)(const struct WINOGRAD() *p, const struct featu
     int32_t v_words = POSITIONS * TILES * (p->input_channels / 2);
     int8_t **rows = (int8_t **)(v + p->blocks * v_words);
     int32_t *room = (int32_t *)(rows + p->blocks * ROWS);
-    winograd_output *output = p->pool == 2 ? WINOGRAD(_pooled) : p->clamped ? WINOGRAD(_clamped) : WINOGRAD(_plain);
+    winograd_output *const outputs[] = {WINOGRAD(_plain), WINOGRAD(_signed), WINOGRAD(_clamped), WINOGRAD(_pooled)};
+    winograd_output *output = outputs[p->form];
     struct walk walk = {first * p->pool, count * p->pool, p->output_width * p->pool, 0, 0};
 
     while (walk.top < walk.height) {
@@ -194,8 +201,8 @@ RAMCODE void WINOGRAD(_cortex_m4)(const struct WINOGRAD() *p, const struct featu
 
             for (int32_t block = 0; block < blocks; block++) {
                 WINOGRAD(_multiply)(v + block * v_words, u, sums, p->input_channels / 2);
-                output(sums, p->rescaling + 3 * channel, rows + block * ROWS, p->output_channels,
-                       smaller(p->output_channels - channel, 2));
+                output(sums, p->rescaling + 2 * channel, rows + block * ROWS, p->output_channels,
+                       smaller(p->output_channels - channel, 2), p->offset);
             }
         }
     }

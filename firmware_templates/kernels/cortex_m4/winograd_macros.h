@@ -51,9 +51,10 @@
 
     /* void name(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps): steps even.
      * V is [k][position][tile], U [position]{start[2], [k][2]}.
-     * On the stack: where M is written next, from the end of V's positions back to the next one, further rounds
-     * of the loop for a position, end of M, rounds left, entry to the loop. Products leave the flags alone: Z says
-     * in the loop whether this is the last round. */
+     * On the stack: where M is written next, from the end of V's positions back to the next one, end of M, where a
+     * position goes on behind its first step, further rounds of the loop for a position, rounds left, entry to the
+     * loop. Products leave the flags alone: C says in the loop whether another round follows. The end of a position
+     * clears it, as long as another position follows, so that one round needs no count. */
     .macro multiply_positions name, positions
     .equ STRIDE, 16 * \positions
     begin_function \name
@@ -66,20 +67,21 @@
     muls r5, r6
     adr  r6, .Lloop_\name + 1
     adds r6, r5
+    mov  r5, r6
     subs r4, #1
     lsrs r4, r4, #4                 /* / MULTIPLY_STEPS: one round less than there are */
+    it   ne
+    adrne r5, .Lseveral_\name + 1
+    strd r4, r6, [sp, #16]
     mov  r7, #STRIDE
     muls r3, r7
     rsb  r3, r3, #16
-    add  r5, r2, #32 * \positions
-    strd r2, r3, [sp]
-    strd r4, r5, [sp, #8]
-    str  r6, [sp, #20]
+    add  r4, r2, #32 * \positions
+    stm  sp, {r2-r5}
+    cmp  r2, r4
 
     .balign 4
 .Lposition_\name:
-    str  r4, [sp, #16]
-    cmp  r4, #0
     ldr.w r7, [r1, #4]
     ldr.w r3, [r1, #12]
     ldr.w r2, [r1, #8]
@@ -95,26 +97,31 @@
     smlad lr, r3, lr, r7
     smlad r6, r2, r4, r6
     smlad r7, r3, r4, r7
+    ldr.w pc, [sp, #12]
+    .balign 4
+.Lseveral_\name:
+    ldr  r2, [sp, #16]
+    subs r2, #1
+    str  r2, [sp, #24]
     ldr.w pc, [sp, #20]
     .balign 4
 .Lround_\name:
-    ldr  r2, [sp, #16]
+    ldr  r2, [sp, #24]
     subs r2, #1
-    str.w r2, [sp, #16]
+    str.w r2, [sp, #24]
 .Lloop_\name:
     .rept MULTIPLY_STEPS
     multiply_step STRIDE
     .endr
-    bne.w .Lround_\name
+    bcs.w .Lround_\name
     ldr  r2, [sp]
     ldr  r3, [sp, #4]
     ldr  r4, [sp, #8]
-    ldr  r5, [sp, #12]
     stm  r2!, {r6-r12, lr}
-    cmp  r2, r5
+    cmp  r2, r4
     str  r2, [sp]
     add  r0, r3
-    bne.w .Lposition_\name
+    bcc.w .Lposition_\name
     add  sp, #28
     pop  {r4-r11, pc}
     end_function \name
@@ -128,19 +135,43 @@
     movlt \a, \b
     .endm
 
-    /* A sum times 2^bits to the output's byte. r9: multiplier; r10: addend; r11: shift in the lowest byte. Half of the
-     * output's unit, which stands in the addend, rounds ties up; `away` (half of 2^bits, or 0 where nothing is shifted) less
-     * for negative sums rounds theirs away from zero. Clamped by unsigned saturation: at the top by USAT,
-     * at the bottom by UQSUB8 of `down`, and back by `up`. */
-    .macro clamped_output x, away, down, up, t
+    /* Scales a sum times 2^bits. r9: multiplier; r10: addend; r11: shift in the lowest byte. Half of the output's unit,
+     * which stands in the addend, rounds ties up; `away` (half of 2^bits, or 0 where nothing is shifted) less for
+     * negative sums rounds theirs away from zero. */
+    .macro scaled x, away, t
     and  \t, \away, \x, asr #31
     sub  \t, r10, \t
     smmla \x, \x, r9, \t
     asr  \x, \x, r11
+    .endm
+
+    /* A sum times 2^bits to the output's byte. Clamped by unsigned saturation: at the top by USAT, at the bottom by
+     * UQSUB8 of `down`, and back by `up`. */
+    .macro clamped_output x, away, down, up, t
+    scaled \x, \away, \t
     usat \x, #8, \x
     uqsub8 \x, \x, \down
     uqadd8 \x, \x, \up
     eor  \x, \x, #0x80
+    .endm
+
+    /* The next channel's record to r9 to r11: {multiplier, bytes shift, away, down, up}. `rescaling` and `offset` are
+     * places on the stack; offset is 2 * (where the output's zero point lies among the saturated) + 1. The addend is
+     * offset with what the clamp moves, times half of the output's unit, and half of `away`. */
+    .macro load_rescaling rescaling, offset
+    ldr  r1, [sp, #\rescaling]
+    ldr  r10, [sp, #\offset]
+    ldr  r9, [r1], #4
+    ldr  r11, [r1], #4
+    str  r1, [sp, #\rescaling]
+    uxtb r2, r11, ror #16
+    lsr  r3, r11, #24
+    subs r2, r2, r3
+    add  r10, r10, r2, lsl #1
+    sub  r2, r11, #1
+    lsl  r10, r10, r2
+    uxtb r2, r11, ror #8
+    add  r10, r10, r2, lsr #1
     .endm
 
 #endif

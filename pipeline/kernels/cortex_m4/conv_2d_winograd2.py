@@ -16,6 +16,7 @@ COSTS = {
     "products": (12.9, 15.9),
     "outputs": (76.0, 79.6),
     "plain": (0.2, 8.9),
+    "signed": (0.2, 8.9),
     "clamped": (12.4, 33.7),
     "pooled": (0.0, 0.0),
     "copied": (1.17, 3.5),

@@ -57,6 +57,18 @@ class Algorithm:
         return u
 
 
+class Form(Enum):
+    """How the kernel makes bytes of scaled sums: which of its routines, in the order of winograd_layer.h."""
+
+    PLAIN = 0
+    """Clamped to int8 only, at whose lower end the output's zero point lies: negative sums all end there."""
+    SIGNED = 1
+    """Clamped to int8 only."""
+    CLAMPED = 2
+    POOLED = 3
+    """The largest of 2 x 2, clamped."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rescaling:
     """By channel, what turns a sum times 2**product_bits, A, into the output's byte; int64.
@@ -64,16 +76,19 @@ class Rescaling:
     With s the right shift of the multiplier m, TFLite's double rounding is (A * m / 2**32 + 2**(k - 1) +
     2**(shift - 1)) >> shift, where k = product_bits - 1 and shift = s + k, but for ties of negative sums:
     these are rounded away from zero, for which the kernel subtracts `away` = 2**k. Without a right shift
-    there is one rounding, half up. `addend` holds the constant terms and the output's zero point.
+    there is one rounding, half up. `addend` holds the constant terms and the output's zero point; the
+    kernel makes it of the rest and `offset`.
     """
 
+    form: Form
+    offset: int
+    """2 * (the output's zero point among the numbers that are saturated) + 1, but for the channel's clamp."""
     multiplier: np.ndarray
     addend: np.ndarray
     shift: np.ndarray
     away: np.ndarray
     down: np.ndarray
     up: np.ndarray
-    clamped: bool
 
     @classmethod
     def of(cls, fields: Parameters, product_bits: int) -> Rescaling:
@@ -83,15 +98,19 @@ class Rescaling:
         )
         k = product_bits - 1
         s, zero = -shift, integer(fields, "output_zero")
-        saturated = zero == -128 and bool((low == -128).all() and (high == 127).all())
-        clamped = integer(fields, "pool_height") > 1 or not saturated
+        if integer(fields, "pool_height") > 1:
+            form = Form.POOLED
+        elif (low > -128).any() or (high < 127).any():
+            form = Form.CLAMPED
+        else:
+            form = Form.PLAIN if zero == -128 else Form.SIGNED
         # USAT cuts at 255, where `high` has to lie; UQSUB8 of `down` brings `low` to 0, UQADD8 of `up` back.
-        offset = zero + 128 + 127 - high if clamped else np.full_like(high, zero)
+        place = zero if form in {Form.PLAIN, Form.SIGNED} else zero + 128
+        down, up = 255 - (high - low), low + 128
         away = np.where(s > 0, 1 << k, 0)
         half = 1 << np.maximum(s + k - 1, 0)
-        return cls(
-            m, (offset * half * 2) + half + away // 2, s + k, away, 255 - (high - low), low + 128, clamped
-        )
+        addend = (2 * (place + down - up) + 1) * half + away // 2
+        return cls(form, 2 * place + 1, m, addend, s + k, away, down, up)
 
     def in_range(self, lowest: np.ndarray, highest: np.ndarray) -> bool:
         """Whether nothing overflows for scaled sums between these, and shifts are those of the proof."""
@@ -101,9 +120,9 @@ class Rescaling:
         return bool(shifts.all()) and all(_fits(each, INT32) for each in numbers)
 
     def words(self) -> np.ndarray:
-        """As the kernel reads it: (channels, 3) int32."""
+        """As the kernel reads it: (channels, 2) int32."""
         packed = self.shift | self.away << 8 | self.down << 16 | self.up << 24
-        return _wrapped(np.stack([self.multiplier, self.addend, packed], axis=1))
+        return _wrapped(np.stack([self.multiplier, packed], axis=1))
 
 
 class U(Enum):
@@ -195,7 +214,7 @@ class Layer:
             each * min(rows, self.algorithm.tile) // self.pool
             for each, rows in zip(tiles, self._calls(strips), strict=True)
         )
-        form = "pooled" if self.pool > 1 else "clamped" if self._rescaling().clamped else "plain"
+        form = self._rescaling().form.name.lower()
         used = self.passes(strips, blocks) * pairs * self.algorithm.positions * self.channels
         ways = {"made": u is U.MADE, "copied": u is U.CONSTANT and blocks > 1}
         return {
@@ -238,7 +257,8 @@ class Layer:
             **{name: self.fields[name] for name in GEOMETRY},
             "pool": self.pool,
             "input_zero": self.fields["input_zero"],
-            "clamped": int(scaling.clamped),
+            "form": scaling.form.value,
+            "offset": scaling.offset,
             "blocks": blocks,
             "transformed": None if plain else self._transformed(),
             "weights": self.weights.astype(np.int8) if plain else None,
@@ -325,7 +345,7 @@ class Winograd(Kernel):
             cost=Cost(instructions, cycles),
             features=features,
             scratch_bytes=layer.scratch_bytes(blocks, has_room=u is U.MADE or blocks > 1),
-            weights_bytes=size + (16 if plain else 12) * layer.filters,
+            weights_bytes=size + (12 if plain else 8) * layer.filters,
             streamed={} if prepared else {field: layer.passes(strips, blocks) * size},
             prepared=prepared,
             ram_bytes=sum(prepared.values()),
