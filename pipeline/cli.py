@@ -97,6 +97,15 @@ Preprocess = Annotated[
     str | None,
     typer.Option("--preprocess", help="what the model's input is of a file's values: scale=1/255,offset=0"),
 ]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="cures for what int8 costs in accuracy: minmax, percentile or mse, equalize, bias, joined by +; "
+        "auto: what measurement prefers",
+        metavar="WORDS",
+    ),
+]
 Config = Annotated[
     Path | None, typer.Option("--config", help="settings; default ./deploy.toml where it exists")
 ]
@@ -376,6 +385,7 @@ def quantize(
     model: Model = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    recipe: Recipe = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="the .tflite file to write")] = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
@@ -385,7 +395,9 @@ def quantize(
 
     with _progress() as progress:
         path, quantized = quantize_file(
-            _settings(config, model=model, samples=samples, preprocess=preprocess), output, progress
+            _settings(config, model=model, samples=samples, preprocess=preprocess, recipe=recipe),
+            output,
+            progress,
         )
     if format_ is Format.JSON:
         _print_json(
@@ -418,6 +430,7 @@ def generate(
     board: Board = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    recipe: Recipe = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -433,7 +446,7 @@ def generate(
     from pipeline.deploy import generate_sources
 
     settings = _settings(
-        config, model=model, board=board, samples=samples, preprocess=preprocess,
+        config, model=model, board=board, samples=samples, preprocess=preprocess, recipe=recipe,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
@@ -466,6 +479,7 @@ def build(
     board: Board = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    recipe: Recipe = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -486,6 +500,7 @@ def build(
         board=board,
         samples=samples,
         preprocess=preprocess,
+        recipe=recipe,
         optimize=optimize,
         max_ram=max_ram,
         max_flash=max_flash,
@@ -534,6 +549,7 @@ def run(
     place: Place = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    recipe: Recipe = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -551,7 +567,7 @@ def run(
 
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
-        place=place, samples=samples, preprocess=preprocess,
+        place=place, samples=samples, preprocess=preprocess, recipe=recipe,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
@@ -604,6 +620,7 @@ def deploy(
     place: Place = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    recipe: Recipe = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -623,7 +640,7 @@ def deploy(
 
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
-        place=place, samples=samples, preprocess=preprocess,
+        place=place, samples=samples, preprocess=preprocess, recipe=recipe,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
@@ -651,6 +668,7 @@ def flash(
     baud: Baud = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    recipe: Recipe = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -667,7 +685,8 @@ def flash(
 
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, place=place, baud=baud,
-        samples=samples, preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
+        samples=samples, preprocess=preprocess, recipe=recipe,
+        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
         output=output,
@@ -753,6 +772,7 @@ def measure(
     with_: With = None,
     samples: Samples = None,
     preprocess: Preprocess = None,
+    recipe: Recipe = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -773,7 +793,8 @@ def measure(
 
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
-        samples=samples, preprocess=preprocess, optimize=optimize, max_ram=max_ram, max_flash=max_flash,
+        samples=samples, preprocess=preprocess, recipe=recipe,
+        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
         inferences=inferences, timed_runs=runs, output=output,

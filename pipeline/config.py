@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UsageError
+from pipeline.quantize.recipe import CALIBRATION_SAMPLES
 from pipeline.registry import nearest
 from pipeline.schedule import Aim
 
@@ -93,6 +94,13 @@ class Settings(BaseModel):
     )
     preprocess: str | None = Field(
         default=None, description="scale=1/255,offset=0,channels=rgb: file values to input"
+    )
+    recipe: str = Field(
+        default="minmax",
+        description="cures for what int8 costs in accuracy, such as equalize+mse+bias; auto: by measurement",
+    )
+    calibration_samples: int = Field(
+        default=CALIBRATION_SAMPLES, ge=1, description="samples that ranges are measured on, at most"
     )
     budget: Budget = Field(default_factory=Budget, description="limits of flash, RAM, time and accuracy")
 

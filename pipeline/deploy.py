@@ -50,7 +50,16 @@ from pipeline.measure import Measurement, measure
 from pipeline.metrics import Classification, classify
 from pipeline.passes import Applied, apply_passes
 from pipeline.plan import plan_schedule
-from pipeline.quantize import QuantizedModel, predict_float, predict_int8, quantize_model
+from pipeline.quantize import (
+    QuantizedModel,
+    Recipe,
+    compare_recipes,
+    parse_recipe,
+    predict_float,
+    predict_int8,
+    prepare_model,
+    quantize_model,
+)
 from pipeline.read_tflite import read_tflite
 from pipeline.reference import quantize_inputs, reference_layers, reference_outputs
 from pipeline.registry import nearest
@@ -78,6 +87,8 @@ Progress = Callable[[str, int, int], None]
 
 REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
+AUTO = "auto"
+"""In a recipe's place: the one that measurement prefers."""
 PROFILE_FILES = ("callgrind.out.estimated", "flame.estimated.svg", "flame.estimated.folded")
 REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", *PROFILE_FILES)
 ESTIMATED_BOARD = "nucleo_l4r5zi"
@@ -394,11 +405,13 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     """Load a model with its samples, and quantize it where it is not yet."""
     if settings.output is not None:  # refused before the long work
         _writable(settings.output)
+    recipe = asked_recipe(settings)
     progress("load", 0, 1)
     model = load_model(model_path(settings))
     preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
     if isinstance(model, TfliteModel):
         # What cannot be carried is said before anything else is asked for.
+        _refuse_recipe(settings, model)
         read_tflite(model.content, model.name)
         try:
             samples = load_samples(model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES)
@@ -417,8 +430,31 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     def carried(tflite: bytes) -> None:
         read_tflite(tflite, model.name)
 
-    quantized = quantize_model(model, samples, check=carried, progress=progress)
+    if recipe is None:
+        prepared = prepare_model(model, samples, count=settings.calibration_samples, progress=progress)
+        compared = compare_recipes(
+            prepared, samples.take(settings.evaluate), check=carried, progress=progress
+        )
+        recipe = compared.best.recipe
+    quantized = quantize_model(model, samples, recipe=recipe, check=carried, progress=progress)
     return Loaded(model.name, model, quantized, samples)
+
+
+def asked_recipe(settings: Settings) -> Recipe | None:
+    """The recipe that was asked for; None where it is to be chosen by measurement."""
+    if settings.recipe == AUTO:
+        return None
+    return parse_recipe(settings.recipe, settings.calibration_samples)
+
+
+def _refuse_recipe(settings: Settings, model: TfliteModel) -> None:
+    if settings.recipe != Settings().recipe:
+        raise UsageError(
+            f"the recipe {settings.recipe!r} cannot be applied to a .tflite file, which is quantized already",
+            code="E_RECIPE",
+            where=model.path,
+            hint="give the Keras model, or leave the recipe out",
+        )
 
 
 def generate(

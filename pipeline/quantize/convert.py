@@ -1,4 +1,4 @@
-"""Full int8 conversion: rewrite, check the rewrite, calibrate, convert, report."""
+"""Full int8 conversion: rewrite, check the rewrite, calibrate, cure, convert, report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from pipeline.load.frameworks import captured_stderr, import_tensorflow
 from pipeline.load.frozen import freeze
 from pipeline.load.samples import spread
 from pipeline.metrics import compare_predictions
+from pipeline.quantize.bias import correct_biases
+from pipeline.quantize.equalize import equalize
 from pipeline.quantize.fold import Rewritten, fold_normalizations, in_float32
 from pipeline.quantize.predict import (
     dequantize,
@@ -26,9 +29,11 @@ from pipeline.quantize.predict import (
     quantize_input,
     run_float,
 )
+from pipeline.quantize.ranges import choose_ranges, measure_ranges, observe
+from pipeline.quantize.recipe import CALIBRATION_SAMPLES, Recipe
 from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
+from pipeline.quantize.tflite_graph import TfliteGraph
 
-CALIBRATION_SAMPLES = 500
 CHECKED_SAMPLES = 64
 """On which the rewritten float model is held against the original, and whose ranges are reported."""
 RECURRENT = frozenset(
@@ -41,40 +46,42 @@ REWRITE_TOLERANCE = 1e-3
 """Of the largest output: float32 sums in another order stay below 1e-5, a wrong fold is far above."""
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model as a float TFLite graph with measured ranges: what every recipe starts from."""
+
+    model: FloatModel
+    graph: bytes
+    """TFLite, in float32; beside each activation its smallest and largest value on `x`."""
+    x: np.ndarray
+    """float32 (N, *input_shape): the calibration samples."""
+    rewrites: tuple[str, ...]
+    """What has been done to the model in float, in words."""
+
+
 def quantize_model(
     model: FloatModel,
     samples: Samples,
     *,
+    recipe: Recipe | None = None,
     check: Callable[[bytes], object] | None = None,
     progress: Progress | None = None,
 ) -> QuantizedModel:
     """Convert to int8 with per-channel weights, int8 input and output, and a batch of one.
 
-    Float rewrites come first (batch norm folded, `pipeline.quantize.fold`), checked on the samples.
-    The same model and samples give the same bytes. `check` is given the file as soon as it is converted,
-    to refuse what the later stages cannot carry before TFLite's own kernels meet it.
+    Float rewrites come first (batch norm folded, `pipeline.quantize.fold`), checked on the samples, then
+    the recipe's cures. The same model, samples and recipe give the same bytes. `check` is given the file
+    as soon as it is converted, to refuse what the later stages cannot carry before TFLite's own kernels
+    meet it.
 
     Raises CheckFailed E_REWRITE where a rewrite changes the function, UsageError E_SAMPLES_SHAPE,
     and ModelNotSupported E_OP_UNSUPPORTED where TFLite has no int8 form of an operator, or
     E_MODEL_DEAD where a layer's output never leaves zero.
     """
-    if samples.x.shape[1:] != model.input_shape:
-        raise UsageError(
-            f"the samples have shape {samples.x.shape[1:]}, the model's input is {model.input_shape}",
-            code="E_SAMPLES_SHAPE",
-            where=model.path,
-        )
-    _refuse_layers(model)
-    chosen = samples.to_calibrate(CALIBRATION_SAMPLES)
-    _report(progress, "folding batch norms", 0, 1)
-    rewritten = fold_normalizations(model)
-    difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
-    _report(progress, "folding batch norms", 1, 1)
-    function = _named_function(model, rewritten)
-    tflite = _convert(model, function, chosen, progress)
-    if check:
-        check(tflite)
-    _refuse_dead_layers(model, tflite)
+    recipe = recipe or Recipe()
+    prepared = prepare_model(model, samples, count=recipe.samples, progress=progress)
+    float_tflite, tflite, words = apply_recipe(prepared, recipe, check=check, progress=progress)
+    chosen = prepared.x
     ranges = _measure_ranges(tflite, chosen[spread(len(chosen), CHECKED_SAMPLES)], progress)
     compared = samples.take(COMPARED_SAMPLES).x
     _, real = predict_int8(tflite, compared, progress=progress)
@@ -86,24 +93,77 @@ def quantize_model(
             origin=samples.origin,
             samples=len(chosen),
             ranges=ranges,
-            rewrites=_rewrites_in_words(rewritten, difference),
+            rewrites=(*prepared.rewrites, *words),
+            recipe=str(recipe),
         ),
         agreement=compare_predictions(original, real),
         sha256=hashlib.sha256(tflite).hexdigest(),
-        function=function,
+        float_tflite=float_tflite,
     )
 
 
-def float_twin(function: Any) -> bytes:
-    """The float32 TFLite file of a function that was quantized (`QuantizedModel.function`).
+def prepare_model(
+    model: FloatModel,
+    samples: Samples,
+    *,
+    count: int = CALIBRATION_SAMPLES,
+    progress: Progress | None = None,
+) -> Prepared:
+    """The model in float TFLite, batch norm folded, with ranges of at most `count` calibration samples.
 
-    The converter makes the int8 file of this one: the same operators in the same order, and the same names
-    of tensors, but for what quantizing puts between them.
+    Raises as `quantize_model`.
     """
-    tensorflow = import_tensorflow()
-    with captured_stderr(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return bytes(tensorflow.lite.TFLiteConverter.from_concrete_functions([function]).convert())
+    if samples.x.shape[1:] != model.input_shape:
+        raise UsageError(
+            f"the samples have shape {samples.x.shape[1:]}, the model's input is {model.input_shape}",
+            code="E_SAMPLES_SHAPE",
+            where=model.path,
+        )
+    _refuse_layers(model)
+    chosen = samples.to_calibrate(count)
+    _report(progress, "folding batch norms", 0, 1)
+    rewritten = fold_normalizations(model)
+    difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
+    _report(progress, "folding batch norms", 1, 1)
+    graph = _convert(model, _named_function(model, rewritten), chosen, progress)
+    return Prepared(model, graph, chosen, _rewrites_in_words(rewritten, difference))
+
+
+def apply_recipe(
+    prepared: Prepared,
+    recipe: Recipe,
+    *,
+    check: Callable[[bytes], object] | None = None,
+    progress: Progress | None = None,
+) -> tuple[bytes, bytes, tuple[str, ...]]:
+    """The float TFLite file with the cures in it, the int8 one made of it, and what was done, in words.
+
+    Both files have the same operators in the same order, and the same names of tensors, but for what
+    quantizing puts between them. (Biases are corrected in the second alone.)
+
+    Raises as `quantize_model`.
+    """
+    graph, words = TfliteGraph(prepared.graph), []
+    x = prepared.x
+    if recipe.equalize:
+        before = graph.pack()
+        words += [f"equalized {chain}" for chain in equalize(graph, observe(graph, x, progress))]
+        _check_equalized(prepared, before, graph.pack())
+        measure_ranges(graph, x, progress)
+    if recipe.ranges != "minmax":
+        chosen = choose_ranges(observe(graph, x, progress), recipe.ranges)
+        for tensor, ends in chosen.items():
+            graph.set_range(tensor, *ends)
+        words.append(f"ranges of {len(chosen)} activations by {recipe.ranges}")
+    float_tflite = graph.pack()
+    tflite = _make_integers(prepared.model, float_tflite)
+    if check:
+        check(tflite)
+    _refuse_dead_layers(prepared.model, tflite)
+    if recipe.correct_bias:
+        tflite, layers = correct_biases(graph, tflite, x, progress)
+        words.append(f"biases of {layers} layers corrected")
+    return float_tflite, tflite, tuple(words)
 
 
 def _refuse_dead_layers(model: FloatModel, tflite: bytes) -> None:
@@ -175,6 +235,21 @@ def _check_rewrite(model: FloatModel, rewritten: Rewritten, x: np.ndarray) -> fl
     return difference
 
 
+def _check_equalized(prepared: Prepared, before: bytes, after: bytes) -> None:
+    """Refuse an equalization that is more than roundings: the function has to stay."""
+    x = prepared.x[spread(len(prepared.x), CHECKED_SAMPLES)]
+    original, equalized = (predict_int8(graph, x, reference=False)[1] for graph in (before, after))
+    difference, largest = float(np.abs(original - equalized).max()), float(np.abs(original).max())
+    if not difference <= REWRITE_TOLERANCE * max(largest, 1e-6):
+        raise CheckFailed(
+            f"equalizing channels changes the float model's outputs by up to {difference:.3g} "
+            f"(largest output {largest:.3g}), expected rounding only",
+            code="E_REWRITE",
+            where=prepared.model.path,
+            hint="leave equalize out, and please report the model's structure: this is a defect",
+        )
+
+
 def _rewrites_in_words(rewritten: Rewritten, difference: float) -> tuple[str, ...]:
     return tuple(
         f"{fold}; all folds together change no float output by more than {difference:.1e}"
@@ -198,6 +273,7 @@ def _named_function(model: FloatModel, rewritten: Rewritten) -> Any:
 
 
 def _convert(model: FloatModel, function: Any, x: np.ndarray, progress: Progress | None) -> bytes:
+    """The float graph with ranges of the samples x."""
     tensorflow = import_tensorflow()
 
     def calibration() -> Iterator[list[np.ndarray]]:
@@ -212,11 +288,27 @@ def _convert(model: FloatModel, function: Any, x: np.ndarray, progress: Progress
         converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tensorflow.int8
         converter.inference_output_type = tensorflow.int8
+        # Stop where the ranges stand beside the tensors; `_make_integers` is the converter's next step.
+        converter._experimental_calibrate_only = True
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return bytes(converter.convert())
         except Exception as error:  # the converter raises ConverterError, ValueError and RuntimeError
+            raise _not_convertible(model, error, chatter()) from error
+
+
+def _make_integers(model: FloatModel, graph: bytes) -> bytes:
+    """The int8 file of a float graph with ranges: TFLite's own quantizer, as its converter calls it."""
+    tensorflow = import_tensorflow()
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    with captured_stderr() as chatter:
+        try:
+            return bytes(
+                mlir_quantize(graph, input_data_type=tensorflow.int8, output_data_type=tensorflow.int8)
+            )
+        except Exception as error:  # the quantizer raises ConverterError, ValueError and RuntimeError
             raise _not_convertible(model, error, chatter()) from error
 
 

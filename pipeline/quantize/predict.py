@@ -58,10 +58,15 @@ def predict_int8(
 
 
 def make_interpreter(tflite: bytes, *, reference: bool, keep_all: bool = False) -> Any:
-    """An allocated TFLite interpreter on one thread; `keep_all` keeps every activation readable."""
+    """An allocated TFLite interpreter on one thread; `keep_all` keeps every activation readable.
+
+    Without `reference` the kernels are the fast ones; with `keep_all` none of a delegate, which hides what
+    lies between its own.
+    """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+    fast = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep_all else OpResolverType.AUTO
+    kind = OpResolverType.BUILTIN_REF if reference else fast
     try:
         with captured_stderr():
             interpreter = Interpreter(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.metrics import Agreement
+from pipeline.quantize.recipe import PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,9 @@ class Calibration:
     samples: int
     ranges: tuple[TensorRange, ...]
     rewrites: tuple[str, ...]
-    """Float rewrites done before conversion, a sentence each with the largest difference they made."""
+    """Float rewrites and cures, a sentence each; folds with the largest difference they made."""
+    recipe: str = PLAIN
+    """Which cures were applied, as `pipeline.quantize.recipe` writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,6 @@ class QuantizedModel:
     """Float against int8 on the samples at hand."""
     sha256: str
     """Of the TFLite file."""
-    function: Any = None
-    """TensorFlow's concrete function that was converted: the float model that int8 is held against layer
-    by layer; None where the file was given as it is."""
+    float_tflite: bytes | None = None
+    """The float TFLite file that the int8 one was made of, after float rewrites and cures: the same operators
+    and names of tensors. None where the file was given as it is."""

@@ -644,6 +644,7 @@ def _quantization(quantized: QuantizedModel) -> schema.Quantization:
             )
             for r in (calibration.ranges if calibration else ())
         ),
+        recipe=calibration.recipe if calibration else None,
         rewrites=calibration.rewrites if calibration else (),
     )
 

@@ -451,7 +451,10 @@ class Quantization(Part):
     origin: str | None = perhaps("Calibration data; null where the model was int8 already.")
     samples: Count | None = perhaps("Calibration samples.")
     ranges: tuple[Range, ...] = said("Per activation.")
-    rewrites: tuple[str, ...] = said("Float rewrites before conversion, with the difference each made.")
+    recipe: str | None = perhaps(
+        "Cures that were applied, as `--recipe` names them; null: it was int8 already."
+    )
+    rewrites: tuple[str, ...] = said("Float rewrites and cures; folds with the difference they made.")
 
 
 class AnalyzedLayer(Part):

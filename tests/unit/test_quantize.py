@@ -96,7 +96,7 @@ def test_tensors_carry_the_users_layer_names(quantized):
 
 def test_the_float_twin_is_the_same_model_under_the_same_names(case, quantized):
     model, samples = case
-    twin = convert.float_twin(quantized.function)
+    twin = quantized.float_tflite
     (kinds, real), (int8_kinds, integer) = operators(twin), operators(quantized.tflite)
     assert kinds == int8_kinds
 

@@ -1,0 +1,176 @@
+"""A TFLite graph that can be changed: the float one that stands between Keras's model and the int8 file.
+
+TFLite's converter goes the same way: float graph, ranges measured on samples and written beside the
+tensors, integers made of both. Stopping in the middle lets a cure change ranges or constants, whichever
+framework the model came from, and leaves the making of integers to the converter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers.builder import Builder
+
+from pipeline.quantize.predict import dequantize, make_interpreter, quantize_input
+
+DTYPES: dict[int, np.dtype[Any]] = {
+    schema.TensorType.FLOAT32: np.dtype(np.float32),
+    schema.TensorType.INT32: np.dtype(np.int32),
+    schema.TensorType.INT64: np.dtype(np.int64),
+    schema.TensorType.INT8: np.dtype(np.int8),
+    schema.TensorType.BOOL: np.dtype(np.bool_),
+}
+Operator = schema.BuiltinOperator
+Activation = schema.ActivationFunctionType
+
+
+class TfliteGraph:
+    """One subgraph of a TFLite file, in execution order; tensors go by their index."""
+
+    def __init__(self, content: bytes) -> None:
+        self.model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+        (self.subgraph,) = self.model.subgraphs
+        self.kinds = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in self.model.operatorCodes]
+
+    def pack(self) -> bytes:
+        builder = Builder(1 << 20)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    @property
+    def operators(self) -> list[Any]:
+        return list(self.subgraph.operators)
+
+    def kind(self, operator: Any) -> int:
+        """A value of `Operator`."""
+        return int(self.kinds[operator.opcodeIndex])
+
+    def name(self, tensor: int) -> str:
+        """As the int8 file names it too."""
+        return str(self.subgraph.tensors[tensor].name.decode(errors="replace"))
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        held = self.subgraph.tensors[tensor].shape
+        return () if held is None else tuple(int(size) for size in held)
+
+    def readers(self, tensor: int) -> list[Any]:
+        return [op for op in self.subgraph.operators if tensor in {int(index) for index in op.inputs}]
+
+    def only_reader(self, tensor: int) -> Any | None:
+        """The one operator that reads the tensor; None where there are others, or the caller is one."""
+        readers = self.readers(tensor)
+        is_result = tensor in {int(index) for index in self.subgraph.outputs}
+        return readers[0] if len(readers) == 1 and not is_result else None
+
+    def made(self) -> list[int]:
+        """The graph's inputs and every operator's outputs, in order."""
+        inputs = [int(index) for index in self.subgraph.inputs]
+        outputs = [int(index) for operator in self.subgraph.operators for index in operator.outputs]
+        return list(dict.fromkeys(inputs + outputs))
+
+    def activations(self) -> list[int]:
+        """Those of `made` that hold float32."""
+        return [index for index in self.made() if self._type(index) == schema.TensorType.FLOAT32]
+
+    def _type(self, tensor: int) -> int:
+        return int(self.subgraph.tensors[tensor].type)
+
+    # --- constants ---------------------------------------------------------------------------------
+
+    def constant(self, tensor: int) -> np.ndarray | None:
+        """What the tensor holds from the start; None of an activation."""
+        if tensor < 0 or self._type(tensor) not in DTYPES:
+            return None
+        data = self.model.buffers[self.subgraph.tensors[tensor].buffer].data
+        if data is None or not len(data):
+            return None
+        values = np.frombuffer(bytes(np.asarray(data, np.uint8)), DTYPES[self._type(tensor)])
+        shaped: np.ndarray = values.reshape(self.shape(tensor))
+        return shaped
+
+    def set_constant(self, tensor: int, values: np.ndarray) -> None:
+        """Give the tensor a constant of its own: buffers may be shared, and other tensors keep theirs."""
+        self.subgraph.tensors[tensor].buffer = self._add_buffer(values.astype(DTYPES[self._type(tensor)]))
+
+    def add_constant(self, name: str, values: np.ndarray) -> int:
+        """The index of a new float32 constant."""
+        tensor: Any = schema.TensorT()
+        tensor.name = name.encode()
+        tensor.type = schema.TensorType.FLOAT32
+        tensor.shape = np.array(values.shape, np.int32)
+        tensor.buffer = self._add_buffer(values.astype(np.float32))
+        self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
+
+    def _add_buffer(self, values: np.ndarray) -> int:
+        buffer: Any = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        return len(self.model.buffers) - 1
+
+    # --- operators ---------------------------------------------------------------------------------
+
+    def insert_behind(self, operator: Any, kind: int, constant: int) -> Any:
+        """Put `kind(output, constant)` between the operator's output and all that read it; the new operator.
+
+        The new operator takes over the output tensor and its name, and the operator writes a new one.
+        """
+        behind = int(operator.outputs[0])
+        before: Any = schema.TensorT()
+        held = self.subgraph.tensors[behind]
+        before.name = held.name + b"/unclamped"
+        before.type, before.shape, before.shapeSignature = held.type, held.shape, held.shapeSignature
+        before.quantization = held.quantization
+        self.subgraph.tensors.append(before)
+        operator.outputs = np.array([len(self.subgraph.tensors) - 1], np.int32)
+        added: Any = schema.OperatorT()
+        added.opcodeIndex = self._opcode(kind)
+        added.inputs = np.array([operator.outputs[0], constant], np.int32)
+        added.outputs = np.array([behind], np.int32)
+        added.builtinOptionsType = schema.BuiltinOptions.MaximumMinimumOptions
+        added.builtinOptions = schema.MaximumMinimumOptionsT()
+        place = next(i for i, one in enumerate(self.subgraph.operators) if one is operator)
+        self.subgraph.operators.insert(place + 1, added)
+        return added
+
+    def _opcode(self, kind: int) -> int:
+        if kind not in self.kinds:
+            code: Any = schema.OperatorCodeT()
+            code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 1
+            self.model.operatorCodes.append(code)
+            self.kinds.append(kind)
+        return self.kinds.index(kind)
+
+    # --- ranges ------------------------------------------------------------------------------------
+
+    def range(self, tensor: int) -> tuple[float, float] | None:
+        """(low, high) of an activation; None where nothing has been measured."""
+        held = self.subgraph.tensors[tensor].quantization
+        if held is None or held.min is None or not len(held.min):
+            return None
+        return float(held.min[0]), float(held.max[0])
+
+    def set_range(self, tensor: int, low: float, high: float) -> None:
+        """What the converter makes the tensor's scale and zero point of."""
+        held = self.subgraph.tensors[tensor].quantization or schema.QuantizationParametersT()
+        held.min, held.max = np.array([low], np.float32), np.array([high], np.float32)
+        self.subgraph.tensors[tensor].quantization = held
+
+
+def run_graph(
+    content: bytes, x: np.ndarray, tensors: Sequence[int], *, reference: bool = False
+) -> Iterator[dict[int, np.ndarray]]:
+    """For each sample of float32 (N, *input_shape): what the named tensors hold, as real values.
+
+    Of a float file or an int8 one, with a batch of one, by TFLite's reference kernels or its fast ones.
+    """
+    interpreter = make_interpreter(content, reference=reference, keep_all=True)
+    (source,) = interpreter.get_input_details()
+    details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    for integers in quantize_input(x, source):
+        interpreter.set_tensor(source["index"], integers[None])
+        interpreter.invoke()
+        yield {tensor: dequantize(interpreter.get_tensor(tensor), details[tensor]) for tensor in tensors}

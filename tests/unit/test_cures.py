@@ -1,0 +1,411 @@
+"""Cures for what int8 costs: what they keep, what they better on cases that provoke it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pipeline.errors import CheckFailed, UsageError
+from pipeline.load import Preprocessing, Samples, load_model
+from pipeline.quantize import Recipe, apply_recipe, compare_recipes, convert, parse_recipe, prepare_model
+from pipeline.quantize.bias import correct_biases, mean_output
+from pipeline.quantize.equalize import equalize
+from pipeline.quantize.measure import sqnr_db
+from pipeline.quantize.predict import predict_int8
+from pipeline.quantize.ranges import Observed, choose_ranges, measure_ranges, observe
+from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
+
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+SHAPE = (12, 12, 3)
+
+
+def prepared_of(layers, tmp_path, *, shape=SHAPE, seed=0, spoil=None, count=40):
+    """A random net of these layers as a float graph, and its samples; `spoil` changes its weights before."""
+    keras = pytest.importorskip("keras")
+    rng = np.random.default_rng(seed)
+    x = source = keras.Input(shape)
+    for layer in layers(keras.layers):
+        x = layer(x)
+    model = keras.Model(source, x)
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            n = layer.moving_mean.shape[0]
+            layer.set_weights([rng.uniform(0.5, 2, n), *rng.normal(0, 0.3, (2, n)), rng.uniform(0.5, 2, n)])
+        elif layer.get_weights():
+            kernel, *bias = layer.get_weights()
+            fan_in = np.prod(kernel.shape[:2] if "Depthwise" in type(layer).__name__ else kernel.shape[:-1])
+            layer.set_weights(
+                [
+                    rng.normal(0, 1.5 / np.sqrt(fan_in), kernel.shape),
+                    *(rng.normal(0, 0.3, b.shape) for b in bias),
+                ]
+            )
+    if spoil:
+        spoil(model, rng)
+    model.save(tmp_path / "net.keras")
+    x = rng.uniform(-1, 1, (count, *shape)).astype(np.float32)
+    samples = Samples(x, None, None, "test data", False, Preprocessing())
+    return prepare_model(load_model(tmp_path / "net.keras"), samples), samples
+
+
+def mobile(k):
+    """Depthwise separable convolutions with ReLU6, as in MobileNetV1."""
+    yield k.Conv2D(8, 3, padding="same", strides=2, activation="relu6", name="stem")
+    yield k.DepthwiseConv2D(3, padding="same", activation="relu6", name="depthwise")
+    yield k.Conv2D(12, 1, activation="relu6", name="pointwise")
+    yield k.DepthwiseConv2D(3, strides=2, padding="same", activation="relu6", name="depthwise_1")
+    yield k.Conv2D(10, 1, activation="relu6", name="pointwise_1")
+    yield k.GlobalAveragePooling2D()
+    yield k.Dense(5, activation="softmax", name="dense")
+
+
+def reference_like(k):
+    """Batch norm behind ReLU, which becomes a clamp per channel; pooling, padding, a flatten; no bias."""
+    yield k.Conv2D(8, 3, activation="relu", name="first")
+    yield k.BatchNormalization()
+    yield k.MaxPooling2D()
+    yield k.ZeroPadding2D()
+    yield k.Conv2D(6, 3, use_bias=False, name="second")
+    yield k.LeakyReLU(negative_slope=0.25)
+    yield k.AveragePooling2D(2)
+    yield k.Conv2D(7, 2, activation="relu", name="third")
+    yield k.Flatten()
+    yield k.Dense(9, activation="relu", name="dense")
+    yield k.Dense(4, name="dense_1")
+
+
+def multiplied(k):
+    """Several outputs of a depthwise convolution for each input: no chain into it, one out of it."""
+    yield k.Conv2D(4, 3, activation="relu")
+    yield k.DepthwiseConv2D(3, depth_multiplier=2, activation="relu", name="depthwise")
+    yield k.Conv2D(6, 1, name="pointwise")
+
+
+def curved(k):
+    """tanh is not homogeneous, nor is a sigmoid: nothing is equalized."""
+    yield k.Conv2D(6, 3, activation="tanh")
+    yield k.Conv2D(6, 3, activation="sigmoid")
+    yield k.Conv2D(2, 3)
+
+
+def real_outputs(graph, x):
+    return predict_int8(graph, x, reference=False)[1]
+
+
+# --- equalization ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("layers", "chains"), [(mobile, 5), (reference_like, 4), (multiplied, 1), (curved, 0)]
+)
+def test_equalization_keeps_the_function(layers, chains, seed, tmp_path):
+    prepared, _ = prepared_of(layers, tmp_path, seed=seed)
+    graph = TfliteGraph(prepared.graph)
+    done = equalize(graph, observe(graph, prepared.x))
+    assert len(done) == chains
+    # Other inputs than those that the scales were chosen on, beyond their range: ceilings act there too.
+    x = 3 * np.random.default_rng(seed + 100).normal(size=(30, *SHAPE)).astype(np.float32)
+    expected = real_outputs(prepared.graph, x)
+    np.testing.assert_allclose(real_outputs(graph.pack(), x), expected, atol=2e-5 * np.abs(expected).max())
+    assert all(chain.spread_after <= chain.spread_before * 1.001 for chain in done)
+
+
+def test_channels_that_a_depthwise_convolution_reads_become_alike(tmp_path):
+    prepared, _ = prepared_of(mobile, tmp_path, spoil=spoil_channels)
+    graph = TfliteGraph(prepared.graph)
+    chain = equalize(graph, observe(graph, prepared.x))[0]
+    assert (chain.first, chain.second) == ("stem", "depthwise")
+    assert chain.ceilings
+    assert chain.spread_before > 10
+    assert chain.spread_after == pytest.approx(1, abs=1e-3)
+    measure_ranges(graph, prepared.x)
+    (tensor,) = [int(op.outputs[0]) for op in graph.operators if graph.kind(op) == Operator.MINIMUM][:1]
+    peaks = observe(graph, prepared.x)[tensor].channel_peaks
+    np.testing.assert_allclose(peaks, peaks[0], rtol=1e-3)
+
+
+def test_what_two_layers_read_is_left_alone(tmp_path):
+    keras = pytest.importorskip("keras")
+    k = keras.layers
+
+    def branching(_):
+        yield k.Conv2D(6, 3, padding="same", activation="relu")
+        yield lambda x: k.Add()([x, k.Conv2D(6, 3, padding="same", activation="relu")(x)])
+        yield k.Conv2D(6, 3)
+
+    prepared, _ = prepared_of(branching, tmp_path)
+    graph = TfliteGraph(prepared.graph)
+    assert equalize(graph, observe(graph, prepared.x)) == ()
+    assert graph.pack() == TfliteGraph(prepared.graph).pack()
+
+
+def spoil_channels(model, rng):
+    """Scale channels between two layers up to 1000 times apart; in float nothing changes, but for ReLU6."""
+    weighted = [layer for layer in model.layers if layer.get_weights()]
+    for first, second in pairwise(weighted):
+        if "Normalization" in type(first).__name__ + type(second).__name__:
+            continue
+        kernel, *bias = first.get_weights()
+        after, *rest = second.get_weights()
+        depthwise = "Depthwise" in type(first).__name__
+        channels = kernel.shape[2] if depthwise else kernel.shape[-1]
+        factors = 10 ** rng.uniform(-3, 0, channels)
+        kernel = kernel * (factors[:, None] if depthwise else factors)
+        first.set_weights([kernel, *(b * factors for b in bias)])
+        if "Depthwise" in type(second).__name__:
+            after = after / factors[:, None]
+        elif "Dense" in type(second).__name__:
+            after = after / np.tile(factors, len(after) // channels)[:, None]
+        else:
+            after = after / factors[:, None]
+        second.set_weights([after, *rest])
+
+
+def linear(k):
+    """MobileNet's order with ReLU in place of ReLU6, which a change of scale does not keep."""
+    yield k.Conv2D(8, 3, padding="same", strides=2, activation="relu")
+    yield k.DepthwiseConv2D(3, padding="same", activation="relu")
+    yield k.Conv2D(12, 1, activation="relu")
+    yield k.GlobalAveragePooling2D()
+    yield k.Dense(5)
+
+
+def test_equalization_wins_back_what_uneven_channels_lose(tmp_path):
+    healthy, samples = prepared_of(linear, tmp_path, seed=2)
+    spoiled, _ = prepared_of(linear, tmp_path, seed=2, spoil=spoil_channels)
+    expected = real_outputs(healthy.graph, samples.x)
+    np.testing.assert_allclose(real_outputs(spoiled.graph, samples.x), expected, rtol=1e-3, atol=1e-4)
+
+    def quality(prepared, text):
+        return sqnr_db(expected, predict_int8(apply_recipe(prepared, parse_recipe(text))[1], samples.x)[1])
+
+    assert quality(healthy, "minmax") > 30
+    assert quality(spoiled, "minmax") < 20
+    assert quality(spoiled, "equalize") > quality(healthy, "minmax") - 3
+
+
+def test_an_equalization_that_changes_the_function_is_noticed(tmp_path, monkeypatch):
+    prepared, _ = prepared_of(linear, tmp_path)
+
+    def wrong(graph, observed):
+        (weights,) = [int(op.inputs[1]) for op in graph.operators][:1]
+        graph.set_constant(weights, graph.constant(weights) * 1.1)
+        return ()
+
+    monkeypatch.setattr(convert, "equalize", wrong)
+    with pytest.raises(CheckFailed) as caught:
+        apply_recipe(prepared, Recipe(equalize=True))
+    assert caught.value.code == "E_REWRITE"
+
+
+# --- bias correction ---------------------------------------------------------------------------------
+
+LAYERS = {
+    "same, odd row below": lambda k: [k.Conv2D(5, 3, strides=2, padding="same")],
+    "valid": lambda k: [k.Conv2D(5, (3, 2), strides=(2, 1))],
+    "dilated": lambda k: [k.Conv2D(5, 3, padding="same", dilation_rate=2)],
+    "depthwise": lambda k: [k.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2)],
+    "even window": lambda k: [k.DepthwiseConv2D(4, padding="same", use_bias=False)],
+    "dense": lambda k: [k.Flatten(), k.Dense(6)],
+    "dense over positions": lambda k: [k.Dense(6)],
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layers_mean_output_follows_from_its_mean_input(name, tmp_path):
+    prepared, samples = prepared_of(LAYERS[name], tmp_path)
+    graph = TfliteGraph(prepared.graph)
+    operator = next(op for op in graph.operators if len(op.inputs) > 1 and graph.kind(op) != Operator.RESHAPE)
+    source, result = int(operator.inputs[0]), int(operator.outputs[0])
+    ran = list(run_graph(prepared.graph, samples.x, [source, result]))
+    outputs = np.concatenate([values[result].reshape(-1, graph.shape(result)[-1]) for values in ran])
+    mean = np.mean([values[source] for values in ran], axis=0, dtype=np.float64)
+    np.testing.assert_allclose(mean_output(graph, operator, mean), outputs.mean(axis=0), atol=1e-5)
+
+
+def test_shifted_biases_are_taken_back(tmp_path):
+    prepared, samples = prepared_of(mobile, tmp_path, seed=4)
+    graph = TfliteGraph(prepared.graph)
+    _, tflite, _ = apply_recipe(prepared, Recipe())
+    expected = real_outputs(prepared.graph, samples.x)
+    spoiled = TfliteGraph(tflite)
+    for operator in spoiled.operators:
+        if spoiled.kind(operator) == Operator.CONV_2D:
+            bias = int(operator.inputs[2])
+            scale = spoiled.subgraph.tensors[bias].quantization.scale
+            spoiled.set_constant(bias, spoiled.constant(bias) + np.round(0.2 / scale))
+    broken = spoiled.pack()
+    corrected, layers = correct_biases(graph, broken, samples.x)
+    assert layers == 6
+    wrong, right = (np.abs(predict_int8(one, samples.x)[1] - expected).mean() for one in (broken, corrected))
+    assert right < 0.4 * wrong
+    assert right < 1.1 * np.abs(predict_int8(tflite, samples.x)[1] - expected).mean()
+
+
+def test_correction_brings_the_mean_output_to_the_float_one(tmp_path):
+    """With ranges that cut, every output is wrong in one direction."""
+    prepared, samples = prepared_of(linear, tmp_path, seed=1)
+    graph = TfliteGraph(prepared.graph)
+    for tensor in graph.activations()[1:-1]:
+        low, high = graph.range(tensor)
+        graph.set_range(tensor, low, 0.6 * high)
+    cut = convert._make_integers(prepared.model, graph.pack())
+    corrected, _ = correct_biases(graph, cut, samples.x)
+    expected = real_outputs(prepared.graph, samples.x).mean(axis=0)
+    scale = TfliteGraph(cut).subgraph.tensors[int(TfliteGraph(cut).subgraph.outputs[0])].quantization.scale[0]
+    before, after = (
+        np.abs(predict_int8(one, samples.x)[1].mean(axis=0) - expected).max() for one in (cut, corrected)
+    )
+    assert before > 3 * scale
+    assert after < scale
+
+
+# --- ranges ------------------------------------------------------------------------------------------
+
+
+def observed_of(values):
+    low, high = float(values.min()), float(values.max())
+    counts = np.histogram(values, 2048, (low, high))[0]
+    return Observed(low, high, counts, np.array([np.abs(values).max()]))
+
+
+def error_of(values, ends):
+    """Mean square error of real values and their int8 form, computed on the values themselves."""
+    low, high = min(ends[0], 0), max(ends[1], 0)
+    scale = (high - low) / 255
+    zero = round(-low / scale)
+    integers = np.clip(np.round(values / scale) + zero, 0, 255)
+    return float(np.square((integers - zero) * scale - values).mean())
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_square_error_prefers_a_range_without_the_outlier(rectified):
+    rng = np.random.default_rng(0)
+    values = np.append(rng.normal(size=1_000_000), 60.0)
+    values = np.maximum(values, 0) if rectified else values
+    held = {0: observed_of(values)}
+    (full,), (cut,) = (choose_ranges(held, method).values() for method in ("minmax", "mse"))
+    assert full == (values.min(), 60.0)
+    assert 3 < cut[1] < 40
+    assert (cut[0] == 0) is rectified
+    assert error_of(values, cut) < error_of(values, full)
+    # No pair of ends of a plain search is much better.
+    pairs = [(low, high) for low in np.linspace(values.min(), 0, 5) for high in range(6, 61, 3)]
+    best = min(error_of(values, ends) for ends in pairs)
+    assert error_of(values, cut) < 1.05 * best
+
+
+def test_percentiles_cut_both_ends():
+    values = np.random.default_rng(1).normal(size=400_000)
+    (ends,) = choose_ranges({0: observed_of(values)}, "percentile").values()
+    np.testing.assert_allclose(ends, np.quantile(values, [1e-4, 1 - 1e-4]), atol=0.02)
+
+
+def test_a_constant_activation_has_a_range_by_every_method():
+    held = {0: observed_of(np.zeros(10))}
+    for method in ("minmax", "percentile", "mse"):
+        assert choose_ranges(held, method) == {0: (0.0, 0.0)}
+
+
+def test_histograms_hold_every_value(tmp_path):
+    prepared, samples = prepared_of(reference_like, tmp_path)
+    graph = TfliteGraph(prepared.graph)
+    observed = observe(graph, samples.x)
+    assert set(observed) == set(graph.activations())
+    ran = list(run_graph(prepared.graph, samples.x, list(observed)))
+    for tensor, held in observed.items():
+        values = np.concatenate([values[tensor].reshape(-1) for values in ran])
+        assert held.counts.sum() == values.size
+        assert (held.low, held.high) == pytest.approx((values.min(), values.max()), abs=1e-5)
+        assert held.channel_peaks.max() == pytest.approx(np.abs(values).max())
+        middle = held.centres[np.searchsorted(np.cumsum(held.counts), values.size / 2)]
+        assert middle == pytest.approx(
+            np.quantile(values, 0.5, method="inverted_cdf"), abs=(held.high - held.low) / 500 + 1e-6
+        )
+
+
+def test_a_bad_pixel_in_the_samples_costs_less_with_chosen_ranges(tmp_path):
+    prepared, samples = prepared_of(linear, tmp_path, seed=3, count=400)
+    x = samples.x.copy()
+    x[7, 5, 5] = 40
+    spoiled = prepare_model(prepared.model, Samples(x, None, None, "one bad pixel", False, Preprocessing()))
+    usual = np.delete(samples.x, 7, axis=0)[:60]
+    expected = real_outputs(prepared.graph, usual)
+    found = {
+        ranges: sqnr_db(expected, predict_int8(apply_recipe(spoiled, Recipe(ranges=ranges))[1], usual)[1])
+        for ranges in ("minmax", "percentile")
+    }
+    assert found["percentile"] > found["minmax"] + 3
+
+
+# --- recipes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["minmax", "mse", "equalize", "bias", "equalize+percentile+bias", "equalize+bias"]
+)
+def test_a_recipe_is_one_word(text):
+    assert str(parse_recipe(text)) == text
+    assert parse_recipe(text).cures == (0 if text == "minmax" else len(text.split("+")))
+
+
+def test_any_order_is_read():
+    assert parse_recipe("bias + mse+equalize") == Recipe(ranges="mse", equalize=True, correct_bias=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("equalise", "did you mean equalize"),
+        ("", "join by"),
+        ("mse+percentile", "one of"),
+        ("bias+bias", "once"),
+    ],
+)
+def test_a_recipe_that_cannot_be_read(text, said):
+    with pytest.raises(UsageError) as caught:
+        parse_recipe(text)
+    assert caught.value.code == "E_RECIPE"
+    assert said in caught.value.hint
+
+
+def test_same_recipe_same_bytes(tmp_path):
+    prepared, _ = prepared_of(mobile, tmp_path)
+    recipe = parse_recipe("equalize+mse+bias")
+    floating, first, words = apply_recipe(prepared, recipe)
+    assert apply_recipe(prepared, recipe) == (floating, first, words)
+    assert any("ReLU6 as a ceiling" in line for line in words)
+    assert "biases of 6 layers corrected" in words
+
+
+def test_measurement_prefers_what_cures(tmp_path):
+    spoiled, samples = prepared_of(linear, tmp_path, seed=2, spoil=spoil_channels)
+    compared = compare_recipes(spoiled, samples)
+    assert compared.best.recipe.equalize
+    found = {str(one.recipe): one for one in compared.cured}
+    assert len(found) == 12
+    assert found["equalize"].sqnr_db > found["minmax"].sqnr_db + 10
+    assert found["equalize"].same_class >= found["minmax"].same_class
+    assert compared.float_accuracy is None
+
+
+def test_where_nothing_is_wrong_the_simplest_recipe_is_preferred(tmp_path):
+    prepared, samples = prepared_of(lambda k: [k.Flatten(), k.Dense(3)], tmp_path)
+    compared = compare_recipes(prepared, samples, [parse_recipe("minmax"), parse_recipe("equalize")])
+    assert str(compared.best.recipe) == "minmax"
+
+
+def test_accuracy_is_that_of_labels(tmp_path):
+    prepared, samples = prepared_of(linear, tmp_path)
+    classes = real_outputs(prepared.graph, samples.x).argmax(axis=1)
+    classes[:4] = (classes[:4] + 1) % 5
+    labelled = Samples(samples.x, classes, None, "test data", False, Preprocessing())
+    compared = compare_recipes(prepared, labelled, [Recipe()])
+    assert compared.float_accuracy == pytest.approx(1 - 4 / 40)
+    assert compared.cured[0].accuracy == pytest.approx(1 - 4 / 40, abs=0.11)
