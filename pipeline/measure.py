@@ -8,9 +8,9 @@ import numpy as np
 
 from pipeline.errors import TargetFailed
 from pipeline.lower import Program, place_bytes
-from pipeline.runners import Source, Transcript
+from pipeline.runners import CoreState, Source, Transcript
 
-__all__ = ["Cost", "Measurement", "Source", "measure"]
+__all__ = ["CoreState", "Cost", "Measurement", "Source", "measure"]
 
 # Between two layers the harness's loop runs: some instructions a layer, which the laps leave out.
 LOOP_COUNTS_A_LAYER = 64
@@ -51,6 +51,8 @@ class Measurement:
     """The source tree's digest, as the image carries it."""
     counter: str
     """In words: which counter was read."""
+    state: CoreState | None = None
+    """Of caches and interrupts, when the runs ended; None where the target has no such registers."""
     notes: tuple[str, ...] = ()
 
 
@@ -75,6 +77,7 @@ def measure(transcript: Transcript, program: Program) -> Measurement:
         arena_bytes=transcript.arena_bytes,
         digest=transcript.digest,
         counter=transcript.counter,
+        state=transcript.state,
         notes=(*transcript.notes, *_oddities(transcript, total, layers)),
     )
 
@@ -115,6 +118,9 @@ def _oddities(transcript: Transcript, total: Cost, layers: tuple[Cost, ...]) -> 
         notes.append(words)
     if transcript.source is Source.INSTRUCTIONS and len({*total.runs}) > 1:
         notes.append(f"the same input took different numbers of instructions: {sorted({*total.runs})}")
+    state = transcript.state
+    if state is not None and state.interrupts and not state.interrupts_masked:
+        notes.append(f"interrupts were enabled ({', '.join(state.interrupts)}): they may be in the counts")
     if transcript.stack_reserved_bytes and transcript.stack_bytes > 0.9 * transcript.stack_reserved_bytes:
         notes.append(
             f"{transcript.stack_bytes} of {transcript.stack_reserved_bytes} bytes of stack were in use: "

@@ -1,8 +1,6 @@
 /* ARMv7-M Architecture Reference Manual (ARM DDI 0403E), B2.2 and B3.2: caches. */
 #include "board/soc/cortex_m7.h"
-#include "board/soc/registers.h"
 
-#define SCB_CCR     REGISTER(0xE000ED14u)
 #define SCB_CCSIDR  REGISTER(0xE000ED80u)
 #define SCB_CSSELR  REGISTER(0xE000ED84u)
 #define SCB_ICIALLU REGISTER(0xE000EF50u)

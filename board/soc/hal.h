@@ -1,4 +1,4 @@
-/* What the harness needs of a target: six functions. Each board/soc/<family>.c implements them. */
+/* What the harness needs of a target: seven functions. Each board/soc/<family>.c implements them. */
 #ifndef HAL_H
 #define HAL_H
 
@@ -27,6 +27,11 @@ int hal_read(void);
 uint64_t hal_counter(void);
 
 const struct hal_facts *hal_facts(void);
+
+/* What bears on time besides the code, as the registers have it now, one `tell` for each name and value:
+ * `wait_states` of the flash; accelerators, which are on (1) or off; interrupts (cortex_interrupts.h). */
+typedef void hal_tell(const char *name, uint32_t value);
+void hal_state(hal_tell tell);
 
 /* End a simulation with this status; on hardware, where nobody waits for it, return. */
 void hal_exit(int status);

@@ -109,6 +109,11 @@ const struct hal_facts *hal_facts(void)
     return &facts;
 }
 
+void hal_state(hal_tell tell)
+{
+    (void)tell;
+}
+
 void hal_exit(int status)
 {
     flush();

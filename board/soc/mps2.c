@@ -2,6 +2,7 @@
  * Registers: Cortex-M System Design Kit TRM (ARM DDI 0479), chapters 4.2 to 4.4; addresses: ARM DAI 0386, 0500
  * and 0505. AN505 starts in the secure state, and uses the secure aliases.
  */
+#include "board/soc/cortex_interrupts.h"
 #include "board/soc/hal.h"
 #include "board/soc/registers.h"
 #include "target/board.h"
@@ -86,6 +87,11 @@ const struct hal_facts *hal_facts(void)
 
     facts.boots = startup_boots;
     return &facts;
+}
+
+void hal_state(hal_tell tell)
+{
+    cortex_interrupts_tell(tell);
 }
 
 /* SYS_EXIT_EXTENDED: Semihosting for AArch32 and AArch64 (ARM 100863), section 7.11. */

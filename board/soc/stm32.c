@@ -1,5 +1,6 @@
 /* The HAL of the STM32 families: what is left when the clock trees are taken out. */
 #include "board/soc/hal.h"
+#include "board/soc/cortex_interrupts.h"
 #include "board/soc/cortex_m7.h"
 #include "board/soc/stm32.h"
 #include "board/soc/stm32_counter.h"
@@ -87,6 +88,16 @@ const struct hal_facts *hal_facts(void)
     facts.stack_low = stack_low;
     facts.stack_high = stack_high;
     return &facts;
+}
+
+void hal_state(hal_tell tell)
+{
+    const struct stm32_accelerator *accelerator = stm32_family.accelerators;
+
+    tell("wait_states", *stm32_family.flash_acr & 15u);
+    for (; accelerator->name; accelerator++)
+        tell(accelerator->name, *accelerator->enable >> accelerator->enable_bit & 1u);
+    cortex_interrupts_tell(tell);
 }
 
 void hal_exit(int status)

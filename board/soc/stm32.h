@@ -16,12 +16,20 @@ struct stm32_uart {
     uint32_t bus_divider;               /* core clock / its clock, which is its bus's: no selector is touched */
 };
 
+struct stm32_accelerator {
+    const char *name;                   /* null: the list ends */
+    volatile uint32_t *enable;
+    uint32_t enable_bit;
+};
+
 struct stm32_family {
     uint32_t reset_hz;                  /* of the core and of every bus, until the PLL takes over */
     uint32_t gpio;                      /* port A; the others follow, 0x400 apart */
     volatile uint32_t *gpio_enable;     /* RCC register, bit n: port n */
     volatile uint32_t *timer_enable;    /* RCC register, bit 0: TIM2 */
     struct stm32_uart uart;
+    volatile uint32_t *flash_acr;       /* its field LATENCY is in the lowest four bits */
+    struct stm32_accelerator accelerators[5];   /* of instructions and data, to be told of with a measurement */
 };
 
 /* From the family's file. */

@@ -14,6 +14,12 @@ const struct stm32_family stm32_family = {
     .gpio_enable = &RCC_AHB1ENR,
     .timer_enable = &RCC_APB1ENR,
     .uart = CONSOLE_UART,
+    .flash_acr = &FLASH_ACR,
+    .accelerators = {
+        {"prefetch", &FLASH_ACR, 8u},
+        {"instruction_cache", &FLASH_ACR, 9u},
+        {"data_cache", &FLASH_ACR, 10u},
+    },
 };
 
 int stm32_clock_init(void)

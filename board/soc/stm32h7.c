@@ -1,4 +1,5 @@
 /* STM32H742, H743, H753 (RM0433), supplied by their LDO; 480 MHz needs silicon revision V. */
+#include "board/soc/cortex_m7.h"
 #include "board/soc/stm32.h"
 
 #define PWR_CSR1 REGISTER(0x58024804u)
@@ -39,6 +40,8 @@ const struct stm32_family stm32_family = {
 #else
     .uart = {0x40004800u, &RCC_APB1LENR, 18u, BOARD_AHB_DIVIDER * BOARD_APB1_DIVIDER},     /* USART3 */
 #endif
+    .flash_acr = &FLASH_ACR,
+    .accelerators = {CORTEX_M7_CACHES},
 };
 
 static int voltage_init(void)

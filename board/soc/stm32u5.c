@@ -32,6 +32,8 @@ const struct stm32_family stm32_family = {
 #else
     .uart = {0x40004800u, &RCC_APB1ENR1, 18u, BOARD_APB1_DIVIDER},      /* USART3 */
 #endif
+    .flash_acr = &FLASH_ACR,
+    .accelerators = {{"prefetch", &FLASH_ACR, 8u}, {"instruction_cache", &ICACHE_CR, 0u}},
 };
 
 int stm32_clock_init(void)

@@ -160,6 +160,22 @@ static void send_outputs(void)
     console_line("]", "", "");
 }
 
+static void tell(const char *name, uint32_t value)
+{
+    console_text(name);
+    console_text("=");
+    console_decimal(value);
+    console_text(" ");
+}
+
+/* In what state of caches and interrupts the runs were that are just over. */
+static void send_state(void)
+{
+    console_text("m-state-[");
+    hal_state(tell);
+    console_line("]", "", "");
+}
+
 /* So that the host knows which input the outputs belong to. */
 static void send_input_crc(void)
 {
@@ -273,6 +289,7 @@ static void command_infer(uint32_t runs, uint32_t warmups)
     send_microseconds(begin + total);       /* reloading the input is no part of the time */
     console_line("m-infer-done", "", "");
     if (console_checked()) {
+        send_state();
         send_input_crc();
         console_number("m-stack-[", stack_peak, "]");
     }

@@ -20,7 +20,7 @@ from pipeline.compare import (
     verdict,
 )
 from pipeline.lower import Call, Layer, Place, Program, held_bytes, place_bytes
-from pipeline.measure import Measurement, Source
+from pipeline.measure import CoreState, Measurement, Source
 from pipeline.report import schema
 
 if TYPE_CHECKING:  # names of types only: reading a report again needs none of these rooms
@@ -253,6 +253,7 @@ def _measured(measurement: Measurement, title: str, same_image: bool) -> schema.
         unit=measurement.source.value,
         meaning=COUNTS[measurement.source][1],
         counter=measurement.counter,
+        state=_state(measurement.state),
         counter_hz=measurement.counter_hz,
         count=count,
         runs=measurement.total.runs,
@@ -262,6 +263,18 @@ def _measured(measurement: Measurement, title: str, same_image: bool) -> schema.
         arena_bytes=measurement.arena_bytes,
         digest=measurement.digest,
         notes=measurement.notes,
+    )
+
+
+def _state(state: CoreState | None) -> schema.MeasuredState | None:
+    if state is None:
+        return None
+    return schema.MeasuredState(
+        flash_wait_states=state.wait_states,
+        accelerators=dict(state.accelerators),
+        interrupts_masked=state.interrupts_masked,
+        interrupts=state.interrupts,
+        words=str(state),
     )
 
 

@@ -140,6 +140,16 @@ class Image(Part):
     flags: tuple[str, ...] = said("Its flags.")
 
 
+class MeasuredState(Part):
+    """What bears on time besides the code, read back from the registers when the measured runs ended."""
+
+    flash_wait_states: Count | None = perhaps("Null where the target tells of none.")
+    accelerators: dict[str, bool] = said("Prefetch and caches by name, and whether each was on.")
+    interrupts_masked: bool = said("PRIMASK: no interrupt was taken.")
+    interrupts: tuple[str, ...] = said("Enabled: `SysTick`, `line 28` of the NVIC; else empty.")
+    words: str = said("All of it in one line.")
+
+
 class Measured(Part):
     """What the target said."""
 
@@ -152,6 +162,7 @@ class Measured(Part):
     )
     meaning: str = said("The unit in words.")
     counter: str = said("Which counter was read.")
+    state: MeasuredState | None = perhaps("Flash, caches, interrupts; null where there are none.")
     counter_hz: Count = said("Counts a second; 0 where there is no meaning to it.")
     count: Count = said("One inference from the first layer to the last, median of the runs.")
     runs: tuple[Count, ...] = said("Every run.")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.registry import discover, nearest
-from pipeline.runners.base import Runner, Source, Stimulus, Transcript
+from pipeline.runners.base import CoreState, Runner, Source, Stimulus, Transcript
 
 RUNNERS = {kind.name: kind for kind in discover(__name__, Path(__file__).parent, Runner)}  # type: ignore[type-abstract]
 
-__all__ = ["RUNNERS", "Runner", "Source", "Stimulus", "Transcript", "find_runner"]
+__all__ = ["RUNNERS", "CoreState", "Runner", "Source", "Stimulus", "Transcript", "find_runner"]
 
 
 def find_runner(name: str) -> Runner:

@@ -48,6 +48,27 @@ class Stimulus:
             raise ValueError(f"layer dumps of {self.layer_dumps}, with {len(self.inputs)} samples")
 
 
+@dataclass(frozen=True, slots=True)
+class CoreState:
+    """What bears on time besides the code, as the target's registers had it when the measured runs ended."""
+
+    wait_states: int | None
+    """Of the flash; None where the target tells of none."""
+    accelerators: Mapping[str, bool]
+    """Prefetch and caches by name, and whether each is on."""
+    interrupts_masked: bool
+    """PRIMASK: none of them is taken."""
+    interrupts: tuple[str, ...]
+    """What is enabled: `SysTick`, `line 28` of the NVIC."""
+
+    def __str__(self) -> str:
+        waits = [] if self.wait_states is None else [f"{self.wait_states} flash wait states"]
+        accelerators = [f"{name} {'on' if on else 'off'}" for name, on in self.accelerators.items()]
+        enabled = f"interrupts enabled: {', '.join(self.interrupts)}" if self.interrupts else "no interrupt"
+        masked = " (all masked)" if self.interrupts_masked and self.interrupts else ""
+        return ", ".join([*waits, *accelerators, enabled + masked])
+
+
 @dataclass(frozen=True, eq=False)
 class Transcript:
     """All that a target said of one image, each line with a right CRC."""
@@ -84,6 +105,8 @@ class Transcript:
     """The last lines of the serial line."""
     seconds: float
     """Wall clock of the whole conversation."""
+    state: CoreState | None = None
+    """None where the target has no such registers."""
     notes: tuple[str, ...] = ()
     """What is odd but no error: retries, what the board's start-up complained of."""
 

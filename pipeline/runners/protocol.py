@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.build import Firmware, Progress, function_at
 from pipeline.errors import TargetFailed
-from pipeline.runners.base import Source, Stimulus, Transcript
+from pipeline.runners.base import CoreState, Source, Stimulus, Transcript
 
 T = TypeVar("T")
 PROTOCOL = 1
@@ -117,6 +117,7 @@ class Inference:
     counts: tuple[int, ...]
     output: bytes
     stack_bytes: int
+    state: CoreState | None
 
 
 @dataclass
@@ -166,7 +167,7 @@ class Target:
         stack = [int(text) for text in _values(lines, "stack")]
         if len(counts) != runs or len(stack) != 1:
             raise TargetFailed(f"{runs} runs were asked for, {len(counts)} reported", code="E_PROTOCOL")
-        return Inference(counts, _bytes(lines, "output"), stack[0])
+        return Inference(counts, _bytes(lines, "output"), stack[0], _state(_values(lines, "state")))
 
     def laps(self, sample: bytes, runs: int, layers: int) -> tuple[tuple[tuple[int, ...], ...], bytes]:
         """Counts [run][layer] of the loaded input, and the output that these runs led to."""
@@ -387,6 +388,24 @@ def _values(lines: list[str], key: str) -> list[str]:
     return [line[len(prefix) : -1] for line in lines if line.startswith(prefix)]
 
 
+def _state(told: list[str]) -> CoreState | None:
+    """From `wait_states=5 prefetch=1 interrupts_masked=0 interrupt=28`, as board/soc/hal.h has it."""
+    facts = [(name, int(value)) for name, value in re.findall(r"(\w+)=(\d+)", " ".join(told))]
+    if not facts:
+        return None
+    given = dict(facts)
+    systick = ["SysTick"] if given.pop("systick_interrupt", 0) else []
+    wait_states = given.pop("wait_states", None)
+    masked = bool(given.pop("interrupts_masked", 0))
+    given.pop("interrupt", None)
+    return CoreState(
+        wait_states=wait_states,
+        accelerators={name.replace("_", " "): bool(value) for name, value in given.items()},
+        interrupts_masked=masked,
+        interrupts=(*systick, *(f"line {value}" for name, value in facts if name == "interrupt")),
+    )
+
+
 def _bytes(lines: list[str], key: str) -> bytes:
     return bytes.fromhex("".join(_values(lines, key)))
 
@@ -464,6 +483,7 @@ def _hold(
     dumps: dict[tuple[int, int], bytes] = {}
     totals: tuple[int, ...] = ()
     layers: tuple[tuple[int, ...], ...] = ()
+    state: CoreState | None = None
     for number, sample in enumerate(samples):
         target.load(sample, identity.chunk_bytes)
         first = number == 0
@@ -472,7 +492,7 @@ def _hold(
         stack_bytes = max(stack_bytes, result.stack_bytes)
         advance()
         if first:
-            totals = result.counts
+            totals, state = result.counts, result.state
             layers, again = target.laps(sample, stimulus.timed_runs, identity.layers)
             if again != result.output:
                 raise TargetFailed(
@@ -487,8 +507,9 @@ def _hold(
     last = target.identity()
     if last != identity:
         raise TargetFailed(f"another image answers now: {last}, before {identity}", code="E_TARGET_RESET")
+    seconds = clock() - begin
     return _transcript(
-        identity, counting, target, outputs, totals, layers, dumps, stack_bytes, runner, clock() - begin
+        identity, counting, target, outputs, totals, layers, state, dumps, stack_bytes, runner, seconds
     )
 
 
@@ -528,6 +549,7 @@ def _transcript(
     outputs: list[np.ndarray],
     totals: tuple[int, ...],
     layers: tuple[tuple[int, ...], ...],
+    state: CoreState | None,
     dumps: Mapping[tuple[int, int], bytes],
     stack_bytes: int,
     runner: str,
@@ -560,5 +582,6 @@ def _transcript(
         dumps=dict(dumps),
         log=tuple(target.log),
         seconds=seconds,
+        state=state,
         notes=tuple(notes),
     )

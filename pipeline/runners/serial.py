@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -88,10 +89,23 @@ class Serial(Runner):
                 limits=self.limits,
                 progress=progress,
             )
-        if transcript.counter_hz != board.hclk_hz:
-            slow = (
-                f"the core runs at {transcript.counter_hz / 1e6:g} MHz, not at the "
-                f"{board.hclk_hz / 1e6:g} MHz of board.toml"
-            )
-            transcript = replace(transcript, notes=(*transcript.notes, slow))
-        return transcript
+        return replace(transcript, notes=(*transcript.notes, *_unlike(board, transcript)))
+
+
+def _unlike(board: Board, transcript: Transcript) -> Iterator[str]:
+    """What the chip does otherwise than board.toml has it, on which the estimate beside it rests."""
+    if transcript.counter_hz != board.hclk_hz:
+        yield (
+            f"the core runs at {transcript.counter_hz / 1e6:g} MHz, not at the {board.hclk_hz / 1e6:g} MHz "
+            "of board.toml"
+        )
+    state = transcript.state
+    if state is None:
+        return
+    latency = board.clock.flash_latency
+    if state.wait_states not in {None, latency}:
+        yield f"the flash has {state.wait_states} wait states, not the {latency} of board.toml"
+    estimated, found = board.timing.get("prefetch"), state.accelerators.get("prefetch")
+    if estimated is not None and found is not None and estimated != found:
+        on, other = ("on", "off") if found else ("off", "on")
+        yield f"prefetch is {on}; the estimate beside it is of a chip that has it {other}"

@@ -41,6 +41,12 @@ def test_outputs_are_those_of_the_model(run):
         assert output.tobytes() == small_layers(sample.tobytes())[-1]
 
 
+def test_the_state_of_interrupts_is_that_of_qemus_registers(run):
+    quiet, lively = run().state, run("*(volatile uint32_t *)0xE000E100u = 1u << 29;").state
+    assert (quiet.wait_states, dict(quiet.accelerators), quiet.interrupts) == (None, {}, ())
+    assert lively.interrupts == ("line 29",)
+
+
 def test_counts_are_exact_to_the_instruction(run):
     short, long = (run(LOOP.format(turns)) for turns in (1_000, 101_001))
     assert long.totals[0] - short.totals[0] == 2 * 100_001

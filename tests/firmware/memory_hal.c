@@ -20,6 +20,17 @@ int hal_read(void) { return -1; }
 uint64_t hal_counter(void) { return test_clock += 7u; }     /* a read costs something, as everywhere */
 void hal_exit(int status) { (void)status; }
 
+void hal_state(hal_tell tell)
+{
+    tell("wait_states", 5u);
+    tell("prefetch", 1u);
+    tell("data_cache", 0u);
+    tell("interrupts_masked", 0u);
+    tell("systick_interrupt", 1u);
+    tell("interrupt", 28u);
+    tell("interrupt", 101u);
+}
+
 const struct hal_facts *hal_facts(void)
 {
     static const struct hal_facts facts = {"test clock", "ticks", 1000000u, "", 1u, NULL, NULL};

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import TargetFailed
 from pipeline.lower import Call, Layer, Place, Program
 from pipeline.measure import measure
-from pipeline.runners import Source, Transcript
+from pipeline.runners import CoreState, Source, Transcript
 from pipeline.stream import Portion
 
 INPUT = Place("x", (1, 4), "int8", 0)
@@ -54,6 +54,15 @@ def test_exact_counts_have_to_add_up():
     with pytest.raises(TargetFailed) as raised:
         measure(replace(TRANSCRIPT, totals=(1300,)), PROGRAM)
     assert raised.value.code == "E_COUNTS"
+
+
+@pytest.mark.parametrize(
+    ("masked", "interrupts", "noted"),
+    [(False, ("line 28",), True), (True, ("line 28",), False), (False, (), False)],
+)
+def test_interrupts_that_may_be_in_the_counts_are_noted(masked, interrupts, noted):
+    found = measure(replace(TRANSCRIPT, state=CoreState(5, {}, masked, interrupts)), PROGRAM)
+    assert any("line 28" in note for note in found.notes) == noted
 
 
 def test_what_is_odd_is_noted():

@@ -42,6 +42,9 @@ def assert_true(transcript):
     """Everything in it is what the model, evaluated in Python, and the test's clock say."""
     for row, output in zip(SAMPLES, transcript.outputs, strict=True):
         assert output.tobytes() == small_layers(row.tobytes())[-1]
+    assert str(transcript.state) == (
+        "5 flash wait states, prefetch on, data cache off, interrupts enabled: SysTick, line 28, line 101"
+    )
     assert transcript.totals == (LAST_LAYER_COUNTS,) * 2
     assert transcript.layers == ((0, 0, LAST_LAYER_COUNTS),) * 2
     expected = dict(enumerate(small_layers(SAMPLES[1].tobytes())))

@@ -1,5 +1,6 @@
 /* A board for tests: its serial line is standard input and output, its clock the computer's, as cycles.
- * BOARD_PROBLEM is what its start-up complains of; BOARD_RUNS_AT its clock where it is not the board's. */
+ * BOARD_PROBLEM is what its start-up complains of; BOARD_RUNS_AT its clock where it is not the board's;
+ * BOARD_WITHOUT_PREFETCH and BOARD_INTERRUPT what its registers say. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "board/soc/hal.h"
@@ -57,6 +58,16 @@ const struct hal_facts *hal_facts(void)
     facts.problem = problem ? problem : "";
     facts.counter_hz = core_hz();
     return &facts;
+}
+
+void hal_state(hal_tell tell)
+{
+    tell("wait_states", BOARD_FLASH_LATENCY);
+    tell("prefetch", getenv("BOARD_WITHOUT_PREFETCH") == NULL);
+    tell("interrupts_masked", 0u);
+    tell("systick_interrupt", 0u);
+    if (getenv("BOARD_INTERRUPT"))
+        tell("interrupt", (uint32_t)strtoul(getenv("BOARD_INTERRUPT"), NULL, 10));
 }
 
 void hal_exit(int status)

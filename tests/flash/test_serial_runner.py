@@ -131,6 +131,18 @@ def test_a_core_that_did_not_reach_its_clock(built, board):
     assert any("4 MHz, not at the 120 MHz" in note for note in transcript.notes)
 
 
+def test_the_state_of_prefetch_and_interrupts_is_recorded(built, board):
+    with PretendedBoard() as device:
+        device.flash(built[1])
+        state = Serial(port=device.port).run(built[0], board, STIMULUS).state
+    assert (state.wait_states, dict(state.accelerators), state.interrupts) == (5, {"prefetch": True}, ())
+    with PretendedBoard(BOARD_WITHOUT_PREFETCH="1", BOARD_INTERRUPT="28") as device:
+        device.flash(built[1])
+        transcript = Serial(port=device.port).run(built[0], board, STIMULUS)
+    assert str(transcript.state) == "5 flash wait states, prefetch off, interrupts enabled: line 28"
+    assert any("prefetch is off; the estimate beside it" in note for note in transcript.notes)
+
+
 def test_a_board_that_loses_power(pretended, built, board):
     def pull(stage, done, total):
         pretended.power_off()

@@ -77,9 +77,30 @@ def test_a_board_boots_at_its_full_clock_and_answers(run, name):
     assert transcript.counter == f"DWT CYCCNT at {load_board(name).hclk_hz / 1e6:g} MHz"
     assert transcript.source is Source.INSTRUCTIONS
     assert transcript.notes == (), "no problem at start-up, no retry, an exact count"
+    state = transcript.state
+    assert (state.wait_states, state.interrupts) == (load_board(name).clock.flash_latency, ())
+    # What each family has of its own; all of it is on.
+    assert dict(state.accelerators) == dict.fromkeys(ACCELERATORS[load_board(name).soc], True)
+
+
+def test_what_is_off_is_told(run):
+    """The state is read from the registers while measuring, not repeated from what start-up meant to do."""
+    only_instructions = (CLOCK, "(FLASH_ACR & ~15u) | BOARD_FLASH_LATENCY | BIT(8) | BIT(9) | BIT(10);",
+                         "BOARD_FLASH_LATENCY | BIT(9);")  # fmt: skip
+    state = run(changes=[only_instructions, (HAL, "core_hz = raised", MASKED)]).state
+    assert dict(state.accelerators) == {"prefetch": False, "instruction cache": True, "data cache": False}
+    assert state.interrupts_masked
 
 
 HEADER = "target/board.h"
+CLOCK, HAL, UART = "board/soc/stm32l4_g4.c", "board/soc/stm32.c", "board/soc/stm32_uart.c"
+MASKED = '__asm volatile("cpsid i"); core_hz = raised'
+ART = ("prefetch", "instruction cache", "data cache")
+L1 = ("instruction cache", "data cache")
+ACCELERATORS = {
+    "stm32f4": ART, "stm32g4": ART, "stm32l4": ART, "stm32u5": ART[:2], "stm32h7": L1,
+    "stm32f7": ("prefetch of itcm bus", "art of itcm bus", *L1),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", STM32)
@@ -94,7 +115,6 @@ def test_one_wait_state_too_few_is_noticed_on_every_board(run, name):
 
 # ---- mistakes in the firmware ----
 
-CLOCK, HAL, UART = "board/soc/stm32l4_g4.c", "board/soc/stm32.c", "board/soc/stm32_uart.c"
 MISTAKES = {
     "PLL out of range": ((HEADER, "BOARD_PLL_N          30u", "BOARD_PLL_N          50u"), "E_VIRTUAL_PLL",
                          "VCO output is 400 MHz"),
@@ -129,6 +149,8 @@ MISTAKES = {
                          "E_VIRTUAL_UNMAPPED", "0x40013000"),
     "an interrupt": ((HAL, "core_hz = raised", "REGISTER(0xE000E010u) = 7u; core_hz = raised"),
                      "E_VIRTUAL_INTERRUPT", "SysTick"),
+    "a line of the NVIC": ((HAL, "core_hz = raised", "REGISTER(0xE000E108u) = BIT(6); core_hz = raised"),
+                           "E_VIRTUAL_INTERRUPT", "line 70 of the NVIC"),
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The core's own registers: system control, SysTick, DWT, MPU, caches (ARM DDI 0403E and DDI 0553B).
 
-There is no NVIC: the firmware of this project enables no interrupt, and one that does is told.
+Of the NVIC there are the registers and no interrupt: the firmware of this project enables none, and one that
+does is told.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from pipeline.virtual.chip import Chip
 
 UNLOCK = 0xC5AC_CE55
+# Registers of the NVIC for 240 lines, the most that these cores can have: those that a chip lacks read as
+# disabled. Offsets: ARM DDI 0403E, B3.4.3.
+NVIC_WORDS = 8
+NVIC_ENABLE, NVIC_DISABLE, NVIC_UNPEND = 0x100, 0x180, 0x280
 # CPUID of each core, its variant and revision as in ST's parts (ARM DDI 0403E, B3.2.3).
 CPUIDS = {"cortex-m4": 0x410F_C241, "cortex-m7": 0x411F_C271, "cortex-m33": 0x410F_D214}
 
@@ -26,11 +31,17 @@ class SystemControl(Peripheral):
         self._systick_start = 0
         self._regions: dict[int, tuple[int, int]] = {}
         registers = {
+            "ICTR": Register(0x004, NVIC_WORDS - 1, 0),
             "ACTLR": Register(0x008),
             "SYST_CSR": Register(0x010, 0, 0x1_0007),
             "SYST_RVR": Register(0x014, 0, 0xFF_FFFF),
             "SYST_CVR": Register(0x018),
             "SYST_CALIB": Register(0x01C, 0, 0),
+            **{
+                f"{name}{n}": Register(base + 4 * n)
+                for name, base in (("ISER", NVIC_ENABLE), ("ICER", NVIC_DISABLE), ("ICPR", NVIC_UNPEND))
+                for n in range(NVIC_WORDS)
+            },
             "CPUID": Register(0xD00, CPUIDS[core], 0),
             "ICSR": Register(0xD04),
             "VTOR": Register(0xD08, 0, 0xFFFF_FF80),
@@ -78,6 +89,19 @@ class SystemControl(Peripheral):
                 "CACR": Register(0xF9C),
             }
         super().__init__(chip, "SCS", 0xE000_E000, gated=False, registers=registers)
+
+    # ---- NVIC: no line is ever enabled or pending ----
+
+    def write(self, offset: int, value: int) -> None:
+        for base in (NVIC_ENABLE, NVIC_DISABLE, NVIC_UNPEND):
+            word = (offset - base) // 4
+            if word not in range(NVIC_WORDS):
+                continue
+            if base == NVIC_ENABLE and value:
+                line = 32 * word + (value & -value).bit_length() - 1
+                raise Wrong("INTERRUPT", f"line {line} of the NVIC is enabled: a virtual board has none")
+            return
+        super().write(offset, value)
 
     # ---- SysTick: counts down, one instruction a period of HCLK or eight ----
 
