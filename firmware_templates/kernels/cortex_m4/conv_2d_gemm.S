@@ -17,8 +17,8 @@
  *
  * Single loads in a row take one cycle each behind the first, which takes two; LDRD takes three.
  */
-    .syntax unified
-    .thumb
+#include "gemm_macros.h"
+
     .section .ramcode, "ax", %progbits
 
 /* struct conv_2d_gemm_block, copied to the stack, and what is added to it */
@@ -41,25 +41,6 @@
     ldr    lr, [r0], #4
     sxtb16 r11, r10, ror #8
     sxtb16 r10, r10
-    .endm
-
-/* 17 cycles too, and three instructions less; single loads would take 16, and two instructions more */
-    .macro load_int16
-    ldrd   r10, r11, [r1], #8
-    ldrd   r12, lr, [r0], #8
-    .endm
-
-    .macro step load
-    \load
-    smlad  r2, r10, r12, r2
-    smlad  r3, r11, r12, r3
-    smlad  r4, r10, lr, r4
-    smlad  r5, r11, lr, r5
-    ldrd   r12, lr, [r0], #8
-    smlad  r6, r10, r12, r6
-    smlad  r7, r11, r12, r7
-    smlad  r8, r10, lr, r8
-    smlad  r9, r11, lr, r9
     .endm
 
 /* The last pixel's sums take over the two starting values after the others have used them. */
@@ -141,35 +122,6 @@ done:
     pop    {r4-r11, pc}
     gemm   int16, 16, 44
 
-/* Requantization. In: the sums doubled in r2 to r9, r1 at the multipliers. Of each sum, with multiplier m, shift s
- * and the doubling,
- *
- *   SMMLAR(2 * sum, m, c) = x + c,   x = floor((sum * m + 2^30) / 2^31)
- *
- * is the first rounding of the reference, exactly. With c = (2 * (zero point - floor) + 1) * 2^(s - 1) the shift to
- * the right is the second, half up, the zero point added and the floor taken off: USAT then cuts at the floor. For
- * a negative x, half away from zero is half up of x - 1 (`signed`); where no floor lies below the zero point, all
- * such results are cut anyway. The sign of the sum may stand for that of x: they differ for x = 0 only, which is
- * rounded to zero both ways (s > 0).
- *
- * Bytes are then clamped four at a time, UQADD8 saturating where the ceiling was, and carried to their place.
- */
-    .macro requantize signed, multiplier, sums:vararg
-    uxtb   lr, r12, ror #16             /* floor + 128 */
-    sub    lr, r0, lr, lsl #1
-    lsl    lr, lr, r12                  /* by its lowest byte, s - 1 */
-    .irp   sum, \sums
-    .if    \signed
-    add    r0, lr, \sum, asr #31
-    smmlar \sum, \sum, \multiplier, r0
-    .else
-    smmlar \sum, \sum, \multiplier, lr
-    .endif
-    asr    \sum, \sum, r12
-    usat   \sum, #8, \sum, asr #1
-    .endr
-    .endm
-
 /* r0 START, r10 and r11 the multipliers, r12 shifts and floors */
     .macro load_record_end
     ldr    r0, [sp, #START]
@@ -178,35 +130,10 @@ done:
     ldr    r12, [r1], #4
     .endm
 
-/* From here on r10 is the floors of both channels, twice, and r12 begins with the second channel's shift. */
-    .macro second_channel signed
-    pkhtb  r10, r12, r12, asr #16
-    lsr    r12, r12, #8
-    .if    \signed
-    ldr    r0, [sp, #START]
-    .endif
-    .endm
-
-    .macro routine name
-    .balign 4
-    .global \name
-    .thumb_func
-    .type  \name, %function
-\name:
-    .endm
-
     .macro store_four name, signed
     routine \name
     load_record_end
-    requantize \signed, r10, r2, r4, r6, r8
-    second_channel \signed
-    requantize \signed, r11, r3, r5, r7, r9
-    orr    r2, r2, r3, lsl #8
-    orr    r4, r4, r5, lsl #8
-    orr    r6, r6, r7, lsl #8
-    orr    r8, r8, r9, lsl #8
-    orr    r2, r2, r4, lsl #16
-    orr    r6, r6, r8, lsl #16
+    requantize_pairs \signed
     ldr    r11, [sp, #ABOVE]
     ldr    r12, [sp, #ABOVE + 4]
     ldr    lr, [sp, #CHANNEL]
@@ -214,17 +141,7 @@ done:
     ldr    r4, [sp, #Y + 4]
     ldr    r5, [sp, #Y + 8]
     ldr    r7, [sp, #Y + 12]
-    add    r10, r10, r11
-    uqadd8 r2, r2, r10
-    uqadd8 r6, r6, r10
-    uadd8  r2, r2, r12
-    uadd8  r6, r6, r12
-    strh   r2, [r3, lr]
-    lsrs   r2, r2, #16
-    strh   r2, [r4, lr]
-    strh   r6, [r5, lr]
-    lsrs   r6, r6, #16
-    strh   r6, [r7, lr]
+    store_pairs
     ldr    pc, [sp, #NEXT]
     .size  \name, . - \name
     .endm
