@@ -77,6 +77,12 @@ class Allocation(StrEnum):
     OUTSIDE = "outside"
 
 
+class InputAllocation(StrEnum):
+    ARENA = "arena"
+    OUTSIDE = "outside"
+    ROWS = "rows"
+
+
 class CodeInRam(StrEnum):
     AUTO = "auto"
     NEVER = "never"
@@ -119,7 +125,11 @@ MaxFlash = Annotated[
     int | None, typer.Option("--max-flash", help="bytes of weights in flash, at most", metavar="BYTES")
 ]
 AllocateInput = Annotated[
-    Allocation | None, typer.Option("--allocate-input", help="arena, or outside: it then survives a run")
+    InputAllocation | None,
+    typer.Option(
+        "--allocate-input",
+        help="arena; outside: it then survives a run; rows: fed one by one, as of a camera, and never whole",
+    ),
 ]
 AllocateOutput = Annotated[Allocation | None, typer.Option("--allocate-output", help="arena, or outside")]
 RunFrom = Annotated[

@@ -16,6 +16,7 @@ from pipeline.schedule import Aim
 DEFAULT_FILE = Path("deploy.toml")
 CodeInRam = Literal["auto", "never"]
 Allocation = Literal["arena", "outside"]
+InputAllocation = Literal["arena", "outside", "rows"]
 
 
 class Budget(BaseModel):
@@ -60,8 +61,9 @@ class Settings(BaseModel):
         default=None, ge=0, description="bytes of arena and of weights in RAM, at most"
     )
     max_flash: int | None = Field(default=None, ge=0, description="bytes of weights in flash, at most")
-    allocate_input: Allocation = Field(
-        default="arena", description="arena, or outside of it: the input then survives a run"
+    allocate_input: InputAllocation = Field(
+        default="arena",
+        description="arena; outside of it: the input then survives a run; rows: fed one by one, never whole",
     )
     allocate_output: Allocation = Field(default="arena", description="arena, or outside of it")
     code_in_ram: CodeInRam = Field(

@@ -471,7 +471,8 @@ def generate(
     outside = [name for name in graph.inputs if settings.allocate_input == "outside"]
     outside += [name for name in graph.outputs if settings.allocate_output == "outside"]
     machine = the_machine(settings, board)
-    schedule = schedule_layers(graph, machine, settings.optimize, frozenset(outside))
+    fed = _fed_input(graph) if settings.allocate_input == "rows" else None
+    schedule = schedule_layers(graph, machine, settings.optimize, frozenset(outside), fed)
     program = lower_program(schedule, plan_schedule(schedule))
     if settings.weights_region is not None:
         program = with_all_weights_in_ram(program)
@@ -479,6 +480,18 @@ def generate(
     code_in_ram = settings.code_in_ram == "auto" and settings.optimize != "ram"
     tree = _render(program, board, settings, preprocessing, code_in_ram=code_in_ram)
     return Generated(graph, applied, schedule, program, preprocessing, tree)
+
+
+def _fed_input(graph: Graph) -> str:
+    """The input whose rows are fed one by one."""
+    if len(graph.inputs) > 1:
+        raise UsageError(
+            f"rows can be fed of one input, and this model has {len(graph.inputs)}",
+            code="E_FEED_ROWS",
+            where=graph.name,
+            hint="keep the whole inputs: --allocate-input arena, or outside",
+        )
+    return graph.inputs[0]
 
 
 def _render(

@@ -118,6 +118,10 @@ class Call:
     writes: Place
     live: tuple[Place, ...]
     """Everything that holds bytes of the arena during this call: tensors, scratch, state."""
+    fed: FeatureMap | None = None
+    """The model's input, where its rows come one by one."""
+    arrivals: tuple[int, ...] = ()
+    """How many portions run before each of these rows is there."""
 
     @property
     def name(self) -> str:
@@ -200,6 +204,11 @@ class Program:
         return tuple(dict.fromkeys(each for layer in self.layers for each in layer.maps))
 
     @property
+    def fed(self) -> FeatureMap | None:
+        """The input whose rows come one by one, into the ring that this is."""
+        return self.calls[0].fed if self.calls else None
+
+    @property
     def classifies(self) -> bool:
         """Whether the largest output names a class: the model ends in a softmax."""
         return bool(self.calls) and self.calls[-1].layers[-1].operator == "SOFTMAX"
@@ -252,7 +261,7 @@ class _Lowering:
         constants: _Constants,
         places: Mapping[str, Place],
     ) -> None:
-        self.graph, self.memory = schedule.graph, memory
+        self.graph, self.memory, self.fed = schedule.graph, memory, schedule.fed
         self.constants, self.places = constants, places
         self.layers = 0
         self.writers = {node.output: node.name for node in schedule.graph.nodes}
@@ -265,6 +274,8 @@ class _Lowering:
             scratch = self.memory.offsets.get(scratch_name(index, number))
             layers.append(self._layer(node, candidate, scratch if state is None else state))
         made = {layer.writes.tensor for layer in layers}
+        arrivals = step.stream.fed
+        fed = [each for layer in layers for each in layer.maps if each.place.tensor == self.fed]
         return Call(
             index=index,
             layers=tuple(layers),
@@ -272,6 +283,8 @@ class _Lowering:
             reads=tuple(place for layer in layers for place in layer.reads if place.tensor not in made),
             writes=layers[-1].writes,
             live=(*self._live(index), *self._extra(index, step)),
+            fed=fed[0] if arrivals else None,
+            arrivals=arrivals,
         )
 
     def _live(self, index: int) -> Iterator[Place]:

@@ -152,12 +152,14 @@ def _environment(folder: Path) -> jinja2.Environment:
         "c_float": c_float,
         "c_type": c_type,
         "c_value": _c_value,
+        "arrivals": _arrivals,
         "comment": comment,
         "elements": _elements,
         "extent": _extent,
         "extent_of_constant": _extent_of_constant,
         "formula": _formula,
         "place_bytes": place_bytes,
+        "functions": _functions,
         "loop": _loop,
         "plus": _plus,
         "pointer": _pointer,
@@ -254,8 +256,16 @@ def _portions(portions: Sequence[Portion]) -> str:
     return "\n".join(_rows_of_text([f"{{{p.layer}, {p.first}, {p.count}}}" for p in portions]))
 
 
+def _arrivals(arrivals: Sequence[int]) -> str:
+    return "\n".join(_rows_of_text([str(count) for count in arrivals]))
+
+
 def _portion_type(portions: Sequence[Portion]) -> str:
     return "uint8_t" if all(max(p.layer, p.first, p.count) < 256 for p in portions) else "uint16_t"
+
+
+def _functions(call: Call) -> str:
+    return ", ".join(f"layer_{layer.index}" for layer in call.layers)
 
 
 def _loop(call: Call) -> str:

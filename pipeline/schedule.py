@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from pipeline.boards import Board
-from pipeline.errors import DoesNotFit, ModelNotSupported
+from pipeline.errors import DoesNotFit, ModelNotSupported, UsageError
 from pipeline.graph import Graph, Node
 from pipeline.kernels import Candidate, candidates, kernel_bytes, libraries_of
 from pipeline.operators.reshape import Reshape
@@ -97,6 +97,8 @@ class Schedule:
     aliases: Mapping[str, str]
     outside: frozenset[str] = frozenset()
     """Inputs and outputs of the graph that have memory of their own."""
+    fed: str | None = None
+    """The input of the graph that comes row by row, and is never whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +147,13 @@ def schedule_layers(
     machine: Machine | None = None,
     aim: Aim = "balanced",
     outside: frozenset[str] = frozenset(),
+    fed: str | None = None,
 ) -> Schedule:
     """Kernels and groups that serve the aim, in the file's order of layers.
 
     A RESHAPE is no step: its output is its input under another shape. Without a machine, every layer runs
-    on its own in plain C. `outside` are inputs and outputs of the graph that are kept out of the arena.
+    on its own in plain C. `outside` are inputs and outputs of the graph that are kept out of the arena; `fed`
+    is an input that comes row by row: the first step then holds all its readers.
     """
     aliases = _aliases(graph)
     outside = frozenset(aliases.get(name, name) for name in outside)
@@ -162,13 +166,13 @@ def schedule_layers(
             hint="deploy a model with at least one layer that computes",
         )
     machine = machine or Machine(("portable",), 1 << 40, 1 << 40)
-    options = _Options(graph, nodes, aliases, machine, outside).all()
+    options = _Options(graph, nodes, aliases, machine, outside, fed).all()
     chosen = _choose(options, len(nodes), machine, aim)
     steps = [
         Step(nodes[option.first : option.last + 1], option.candidates, option.stream, option.cycles)
         for option in chosen
     ]
-    return Schedule(graph, tuple(steps), aliases, outside)
+    return Schedule(graph, tuple(steps), aliases, outside, fed)
 
 
 def schedule_one(graph: Graph, candidate: Candidate) -> Schedule:
@@ -197,11 +201,54 @@ class _Options:
     aliases: Mapping[str, str]
     machine: Machine
     outside: frozenset[str] = frozenset()
+    fed: str | None = None
     streams: dict[tuple[int, tuple[int, ...], bool], Stream] = field(default_factory=dict)
     """By first layer, rows of each layer's calls, and whether portions are cut to what is asked for."""
 
     def all(self) -> list[Option]:
-        return [option for first in range(len(self.nodes)) for option in self._from(first)]
+        found = [option for first in range(len(self.nodes)) for option in self._from(first)]
+        if self.fed is not None:
+            found = [option for option in found if self._feeds(option)]
+            whole = self.fed in self.aliases.values() or self.fed in self.graph.outputs
+            if whole or not any(option.first == 0 for option in found):
+                raise self._cannot_be_fed(self.fed)
+        return found
+
+    @cached_property
+    def _fed_readers(self) -> tuple[int, ...]:
+        """The layers that read the input that comes row by row."""
+        return tuple(k for k, node in enumerate(self.nodes) if self.fed in node.inputs)
+
+    def _feeds(self, option: Option) -> bool:
+        """Whether an option reads none of the input's rows, or is the first and takes them as they come."""
+        readers = [k for k in self._fed_readers if option.first <= k <= option.last]
+        if not readers:
+            return True
+        ways = [option.candidates[k - option.first] for k in readers]
+        return (
+            option.first == 0
+            and len(readers) == len(self._fed_readers)
+            and all(way.streams or way.accumulates for way in ways)
+        )
+
+    def _cannot_be_fed(self, fed: str) -> UsageError:
+        rows = map_rows(self.graph.tensors[fed])
+        whole = [
+            self.nodes[k]
+            for k in self._fed_readers
+            if not any(way.streams or way.accumulates for way in self.ways[k])
+        ]
+        why = "its readers lie too far apart to run strip by strip"
+        if rows == 1 or fed in self.aliases.values():
+            why = "it is read as something else than a map of rows"
+        elif whole:
+            why = f"{whole[0].name} ({whole[0].op.tflite_name}) has no kernel for this core that takes rows"
+        return UsageError(
+            f"the rows of input {fed} cannot be fed one by one: {why}",
+            code="E_FEED_ROWS",
+            where=self.graph.name,
+            hint="keep the whole input: --allocate-input arena, or outside",
+        )
 
     def _from(self, first: int) -> Iterator[Option]:
         for candidate in self.ways[first]:
@@ -277,7 +324,8 @@ class _Options:
         nodes = self.nodes[first : last + 1]
         if key not in self.streams:
             whole = self._whole(first, last)
-            self.streams[key] = stream_group(self.graph, nodes, ways, whole, exactly)
+            fed = self.fed if any(self.fed in node.inputs for node in nodes) else None
+            self.streams[key] = stream_group(self.graph, nodes, ways, whole, exactly, fed)
         stream = self.streams[key]
         # A call for fewer rows than a kernel makes at once takes as long.
         calls = Counter(portion.layer for portion in stream.portions)

@@ -2,7 +2,8 @@
 
 The last layer of a group pulls: before it makes rows, the rows that they are made of are made. A map
 between two layers of the group is then a ring of as many rows as are alive at a time, and a layer may
-write over rows of its input that nothing needs any more. Everything is found by playing the order through.
+write over rows of its input that nothing needs any more. An input of the graph can be such a ring too,
+fed row by row. Everything is found by playing the order through.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Stream:
     """(output, input): bytes by which the output has to begin below the input, if the two overlap at all."""
     busy: Mapping[str, int]
     """Of each ring, a bit for every portion at which it holds rows that are still to be read."""
+    fed: tuple[int, ...] = ()
+    """Of an input whose rows are fed one by one: how many portions run before each row is there."""
 
     def calls_of(self, layer: int) -> int:
         """A bit for every portion of one layer."""
@@ -73,20 +76,28 @@ def stream_group(
     candidates: Sequence[Candidate],
     whole: frozenset[str],
     exactly: bool = False,
+    fed: str | None = None,
 ) -> Stream:
     """Play a group through. `whole` are the outputs that are read behind the group or by the user.
 
     `nodes` read each other's outputs by name; a single layer whose kernel makes its output as a whole is a
     group of one portion. `exactly` has a layer that makes several rows at once begin with a portion
-    that is cut to what is asked for first: one call more, and often fewer rows to keep.
+    that is cut to what is asked for first: one call more, and often fewer rows to keep. `fed` is an input
+    of the graph that is a ring as well: its rows come one by one, just before a portion that asks for them.
     """
     events = _Player(graph, nodes, candidates, exactly).play()
     inside = [node.output for node in nodes if node.output not in whole]
-    outside = {name for event in events for name in event.reads} - {node.output for node in nodes}
+    outside = {name for event in events for name in event.reads} - {node.output for node in nodes} - {fed}
     shares = _shares(events, inside)
+    ring_rows, busy = _ring_rows(graph, events, inside, shares), _busy(events, inside, shares)
+    arrivals: tuple[int, ...] = ()
+    if fed is not None:
+        arrivals = _arrivals(events, fed, map_rows(graph.tensors[fed]))
+        ring_rows[fed] = _fed_rows(events, fed, arrivals)
+        busy[fed] = _fed_busy(events, fed, arrivals)
     return Stream(
         tuple(event.portion for event in events),
-        _ring_rows(graph, events, inside, shares),
+        ring_rows,
         shares,
         {
             (node.output, source): distance
@@ -95,7 +106,8 @@ def stream_group(
             for source in sorted(outside)
             if (distance := _distance(graph, events, node.output, source)) is not None
         },
-        _busy(events, inside, shares),
+        busy,
+        arrivals,
     )
 
 
@@ -224,6 +236,35 @@ def _busy(events: Sequence[_Event], inside: Sequence[str], shares: Mapping[str, 
         for source, (low, high) in event.reads.items():
             for row in range(low, high):
                 last.setdefault((source, row), index)
+    return busy
+
+
+def _arrivals(events: Sequence[_Event], fed: str, rows: int) -> tuple[int, ...]:
+    """The event that each row of a fed input has to be there for; rows that none asks for come at the end."""
+    arrivals: list[int] = []
+    for index, event in enumerate(events):
+        _, high = event.reads.get(fed, (0, 0))
+        arrivals += [index] * (high - len(arrivals))
+    return (*arrivals, *[len(events)] * (rows - len(arrivals)))
+
+
+def _fed_rows(events: Sequence[_Event], fed: str, arrivals: Sequence[int]) -> int:
+    """The most rows of a fed input between the lowest that is still to be read and the last that came."""
+    most, needed = 1, len(arrivals)
+    for index in range(len(events) - 1, -1, -1):
+        low, _ = events[index].reads.get(fed, (needed, 0))
+        needed = min(needed, low)
+        most = max(most, sum(arrival <= index for arrival in arrivals) - needed)
+    return most
+
+
+def _fed_busy(events: Sequence[_Event], fed: str, arrivals: Sequence[int]) -> int:
+    """When the ring of a fed input holds rows that are still to be read, or takes one."""
+    busy = 0
+    for row, arrival in enumerate(arrivals):
+        readers = (i for i, event in enumerate(events) if row in range(*event.reads.get(fed, (0, 0))))
+        if arrival < len(events):
+            busy |= (1 << max(readers, default=arrival) + 1) - (1 << arrival)
     return busy
 
 

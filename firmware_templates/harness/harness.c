@@ -62,7 +62,10 @@ static void load_input(void)
     for (uint32_t i = 0; i < deployed_model->input_count; i++) {
         const struct model_tensor *input = &deployed_model->inputs[i];
 
-        memcpy(input->data, from, input->bytes);
+        if (input->whole)
+            *input->whole = from;
+        else
+            memcpy(input->data, from, input->bytes);
         from += input->bytes;
     }
 }

@@ -7,6 +7,7 @@
 struct model_tensor {
     void *data;
     uint32_t bytes;
+    const void **whole;                     /* of an input that is taken row by row: where to say where it lies */
 };
 
 struct model_layer {

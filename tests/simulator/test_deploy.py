@@ -144,6 +144,16 @@ def test_every_aim_is_bit_exact(network, tmp_path, optimize):
     assert figures["outputs"]["differing_elements"] == 0
 
 
+@pytest.mark.parametrize("board", ["nucleo_l4r5zi", "qemu_mps2_an500"])
+def test_an_input_that_is_fed_row_by_row(network, tmp_path, board):
+    report, figures = deployed(network, tmp_path / "out", board, optimize="ram", allocate_input="rows")
+    assert report.verdict.level == "green"
+    assert figures["outputs"]["differing_elements"] == 0
+    (header,) = tmp_path.rglob("network.h")
+    assert "network_feed_row(const int8_t *row); /* 24 bytes */" in header.read_text()
+    assert "network_run" not in header.read_text()
+
+
 def test_on_the_host_the_same_code_gives_the_same_integers(network, tmp_path):
     _, figures = deployed(network, tmp_path / "out", board="host")
     assert figures["outputs"]["differing_elements"] == 0

@@ -7,15 +7,17 @@ kernels make. The kernels are the operators' numpy references, said to work row 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import pipeline.kernels
+from pipeline.errors import UsageError
 from pipeline.graph import Graph
 from pipeline.kernels.base import Candidate, Cost, Kernel
 from pipeline.lower import Layer, Place, Program, lower_program
@@ -71,12 +73,21 @@ class Replay:
             self.memory[place.buffer] = np.zeros(np.prod(place.shape), np.uint8)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        self.map(self.program.inputs[0])[:] = x.reshape(x.shape[1], -1).view(np.uint8)
+        rows = x.reshape(x.shape[1], -1).view(np.uint8)
+        if self.program.fed is None:
+            self.map(self.program.inputs[0])[:] = rows
         for call in self.program.calls:
-            for portion in call.portions:
+            for index, portion in enumerate(call.portions):
+                self.feed(rows, [row for row, count in enumerate(call.arrivals) if count == index])
                 self.portion(call.layers[portion.layer], portion.first, portion.count)
         output = self.program.outputs[0]
         return self.map(output).copy().view(output.dtype).reshape(output.shape)
+
+    def feed(self, rows: np.ndarray, numbers: Sequence[int]) -> None:
+        """Rows of the input that come before the next portion."""
+        kept = self.map(self.program.inputs[0])
+        for number in numbers:
+            kept[number % len(kept)] = rows[number]
 
     def portion(self, layer: Layer, first: int, count: int) -> None:
         node = self.nodes[layer.name]
@@ -199,3 +210,49 @@ def test_input_and_output_outside_of_the_arena_keep_their_bytes(network, aim):
         "output_buffer",
     }
     np.testing.assert_array_equal(replay.map(program.inputs[0]).view(np.int8), x.reshape(HEIGHT, -1))
+
+
+def fed(tflite: bytes, aim: str) -> tuple[Graph, Schedule] | None:
+    """A network whose input comes row by row, if it can."""
+    graph, _ = apply_passes(read_tflite(tflite, "network"))
+    machine = Machine(("rows", "portable"), 1 << 30, 1 << 30)
+    with suppress(UsageError):
+        return graph, schedule_layers(graph, machine, aim, fed=graph.inputs[0])
+    return None
+
+
+@given(networks, st.sampled_from(AIMS))
+@settings(max_examples=60, deadline=None)
+def test_an_input_that_is_fed_row_by_row(network, aim):
+    seed, tflite = network
+    found = fed(tflite, aim)
+    assume(found is not None)
+    graph, schedule = found
+    program = lower_program(schedule, plan_schedule(schedule))
+    assert program.fed is not None
+    assert len(program.calls[0].arrivals) == HEIGHT
+    x = np.random.default_rng(seed).integers(-128, 128, graph.tensors[graph.inputs[0]].shape).astype(np.int8)
+    np.testing.assert_array_equal(Replay(graph, program).run(x), by_tflite(tflite, x))
+
+
+def test_a_fed_ring_of_one_row_less_is_noticed():
+    found = []
+    for seed in range(80):
+        tflite = random_network(np.random.default_rng(seed), 3, HEIGHT)
+        if (each := fed(tflite, "ram")) is None:
+            continue
+        graph, schedule = each
+        name, stream = graph.inputs[0], schedule.steps[0].stream
+        if 1 < (rows := stream.ring_rows[name]) < HEIGHT:
+            less = replace(stream, ring_rows={**stream.ring_rows, name: rows - 1})
+            mutant = replace(schedule, steps=(replace(schedule.steps[0], stream=less), *schedule.steps[1:]))
+            found.append(noticed(graph, mutant, plan_schedule(mutant), tflite))
+    assert len(found) > 10
+    assert sum(found) >= 0.9 * len(found)
+
+
+def test_an_input_that_some_layer_needs_whole_cannot_be_fed():
+    graph, _ = apply_passes(read_tflite(random_network(np.random.default_rng(3), 6, HEIGHT), "network"))
+    with pytest.raises(UsageError, match="no kernel for this core that takes rows") as told:
+        schedule_layers(graph, Machine(("portable",), 1 << 30, 1 << 30), "time", fed=graph.inputs[0])
+    assert told.value.code == "E_FEED_ROWS"
