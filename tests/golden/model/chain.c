@@ -55,8 +55,8 @@ static const struct model_layer layers[CHAIN_LAYERS] = {
     {layer_0, chain_arena + 32, 12},
 };
 
-static const struct model_tensor input = {chain_arena + 0, CHAIN_INPUT_BYTES};
-static const struct model_tensor output = {chain_arena + 32, CHAIN_OUTPUT_BYTES};
+static const struct model_tensor input = {chain_arena + 0, CHAIN_INPUT_BYTES, 0};
+static const struct model_tensor output = {chain_arena + 32, CHAIN_OUTPUT_BYTES, 0};
 
 void chain_init(void)
 {
