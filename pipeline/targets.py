@@ -60,8 +60,9 @@ def plan_layout(
     """Give code in RAM the memory that fetches without waiting, where the data leave enough of it.
 
     Where that memory is a part of `ram` under a second address, the linker is given what lies before it,
-    the rest of it for code, and what lies behind it, as regions of their own. Constants in RAM lie beside
-    the arena, or in `weights_region`, one of `weights_regions`.
+    as much of it as the data leave for code, and what lies behind it, as regions of their own. Code and data
+    share its bus only where there is no other way; data that leave no room for code have all RAM in one
+    piece. Constants in RAM lie beside the arena, or in `weights_region`, one of `weights_regions`.
     """
     data = board.data_region.name
     first = needed.data + needed.arena + (needed.weights if weights_region in {None, data} else 0)
@@ -76,25 +77,37 @@ def plan_layout(
     start = code.alias - whole.origin
     end = start + code.length_bytes
     large = needed.arena + (needed.weights if weights == whole.name else 0)
+
+    def cut(front_bytes: int, code_from: int, code_to: int) -> tuple[Memory, Memory, Memory]:
+        """The whole as front, code and what lies behind the code: offsets into it."""
+        return (
+            replace(whole, length_bytes=front_bytes),
+            replace(code, origin=code.origin + code_from - start, length_bytes=code_to - code_from),
+            replace(
+                whole, name=f"{whole.name}_behind", origin=whole.origin + code_to,
+                length_bytes=whole.length_bytes - code_to,
+            ),
+        )  # fmt: skip
+
     split = max(start, -(-(needed.data + large) // SPLIT_BYTES) * SPLIT_BYTES)
-    before = replace(whole, length_bytes=split)
-    if split + LEAST_CODE_BYTES <= end:  # all data before the code
-        rest = replace(code, origin=code.origin + split - start, length_bytes=end - split)
-        return Layout((*others, before, rest), data, arena, weights, code.name)
-    # Code between the two, and one part of the data on either side.
-    behind = replace(
-        whole, name=f"{whole.name}_behind", origin=whole.origin + end, length_bytes=whole.length_bytes - end
-    )
-    if needed.data <= start and large <= behind.length_bytes:
-        before = replace(whole, length_bytes=start)
+    if split == start:  # all data before the code
+        front, rest, _ = cut(start, start, end)
+        return Layout((*others, front, rest), data, arena, weights, code.name)
+    # Stack and data before the code, the large part behind it and perhaps into its memory.
+    to = min(end, (whole.length_bytes - large) // SPLIT_BYTES * SPLIT_BYTES)
+    if needed.data <= start and start + LEAST_CODE_BYTES <= to:
+        front, rest, behind = cut(start, start, to)
         weights = behind.name if weights == whole.name else weights
-        return Layout((*others, before, code, behind), data, behind.name, weights, code.name)
+        return Layout((*others, front, rest, behind), data, behind.name, weights, code.name)
+    if split + LEAST_CODE_BYTES <= end:  # all data before the code, and into its memory
+        front, rest, _ = cut(split, split, end)
+        return Layout((*others, front, rest), data, arena, weights, code.name)
+    # The arena with the data before it, the constants behind it.
     split = end - MOST_CODE_BYTES
+    front, rest, behind = cut(split, split, end)
     apart = weights == whole.name and needed.weights <= behind.length_bytes
     if apart and needed.data + needed.arena <= split:
-        before = replace(whole, length_bytes=split)
-        rest = replace(code, origin=code.origin + split - start, length_bytes=MOST_CODE_BYTES)
-        return Layout((*others, before, rest, behind), data, arena, behind.name, code.name)
+        return Layout((*others, front, rest, behind), data, arena, behind.name, code.name)
     return Layout(own, data, arena, weights, None)
 
 

@@ -159,9 +159,11 @@ BIG_ARENA = "uint8_t small_arena[{}] __attribute__"
 # Bytes of arena, and where code and arena are put then; code None: it stays in flash.
 L4R5 = [
     (150 * KIB, 0x1000_0000, 0x2000_0000),
-    (200 * KIB, 0x1000_3400, 0x2000_0000),
-    (300 * KIB, 0x1000_0000, 0x2004_0000),
+    (200 * KIB, 0x1000_0000, 0x2004_0000),
     (383 * KIB, 0x1000_0000, 0x2004_0000),
+    (420 * KIB, 0x1000_0000, 0x2003_6C00),
+    (438 * KIB, 0x1000_0000, 0x2003_2400),
+    (450 * KIB, None, 0x2000_0000),
     (600 * KIB, None, 0x2000_0000),
 ]
 G4 = [
