@@ -70,7 +70,7 @@ from pipeline.report.flame import flame_svg, folded
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.runners.unicorn import Unicorn
-from pipeline.schedule import Machine, Schedule, machine_of, schedule_layers
+from pipeline.schedule import Choices, Machine, Schedule, TradeOff, machine_of, schedule_layers, trade_offs
 from pipeline.sketch import sketch_graph
 from pipeline.targets import check_weights_region, weights_regions
 from pipeline.timing import (
@@ -182,6 +182,7 @@ def deploy(
         int8_analysis=analyze_graph(generated.graph, board),
         quantized=loaded.quantized,
         classifications=classify_samples(loaded, executed, settings, progress),
+        choices=choices_of(generated, board, settings),
         provenance=provenance(settings, loaded, generated, firmware, executed.measurement),
     )
     report = with_budget(report, settings.budget.limits)
@@ -659,6 +660,20 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
             "one_macc_per_cycle_seconds": "a convention: one multiply-accumulate a clock cycle",
         },
     )
+
+
+def choices_of(generated: Generated, board: Board, settings: Settings) -> Choices:
+    """What was scheduled, and what else could have been; all of it as the schedule reckons."""
+    layers = generated.program.layers
+    in_ram = sum(layer.ram_bytes for layer in layers)
+    chosen = TradeOff(
+        cycles=sum(step.cycles for step in generated.schedule.steps),
+        arena_bytes=generated.program.arena_bytes,
+        ram_bytes=generated.program.arena_bytes + in_ram,
+        weights_bytes=sum(c.weights_bytes for step in generated.schedule.steps for c in step.candidates),
+    )
+    others = trade_offs(generated.schedule, the_machine(settings, board))
+    return Choices(settings.optimize, chosen, others)
 
 
 def refuse_what_cannot_fit(

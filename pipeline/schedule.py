@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -49,6 +49,9 @@ WORTH_WAITING = 1.25
 OTHER_RAM_BYTES = 4096
 # `ram` and `flash`: weights at most so many times the smallest there are.
 SMALL_WEIGHTS = 1.035
+# Limits of cycles for which a report shows what memory they take, and memory that is as good as another.
+TRADE_OFFS = 7
+AS_SMALL = 1.01
 # Of scaled limits, for the solver's own tolerance: less than a byte of an arena.
 SLACK = 3e-6
 
@@ -173,6 +176,65 @@ def schedule_layers(
         for option in chosen
     ]
     return Schedule(graph, tuple(steps), aliases, outside, fed)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeOff:
+    """What a schedule costs, predicted: one of those that nothing is better than in everything."""
+
+    cycles: float
+    arena_bytes: int
+    ram_bytes: int
+    """Arena, and weights in RAM."""
+    weights_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What was chosen for an aim, and what could have been."""
+
+    aim: Aim
+    chosen: TradeOff
+    others: tuple[TradeOff, ...]
+
+
+def trade_offs(schedule: Schedule, machine: Machine) -> tuple[TradeOff, ...]:
+    """Schedules of the same model between the quickest and the one of least memory that fit a machine.
+
+    Of each limit of cycles, the least RAM: once with the weights that this takes, once with small ones.
+    Quickest first; what another one is as good as in everything is left out.
+    """
+    nodes = tuple(node for step in schedule.steps for node in step.nodes)
+    options = _Options(schedule.graph, nodes, schedule.aliases, machine, schedule.outside, schedule.fed).all()
+    program, board = _IntegerProgram(options, len(nodes)), _limits(machine)
+    quickest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
+    smallest = program.solve({"ram": 1.0}, board)
+    light = program.solve({"weights": 1.0}, board)
+    if quickest is None or smallest is None or light is None:
+        return ()
+    small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * light.weights)}
+    most = min(smallest.cycles / quickest.cycles, MOST_RAM_CYCLES)
+    found = [quickest]
+    for step in range(TRADE_OFFS):
+        cycles = {"cycles": quickest.cycles * AS_QUICK["time"] * most ** (step / (TRADE_OFFS - 1))}
+        memory = {"ram": 1.0, "weights": FLASH_AGAINST_RAM}
+        found += [one for limits in (board, small) if (one := program.solve(memory, {**limits, **cycles}))]
+    return _front(
+        TradeOff(each.cycles, round(each.arena), round(each.ram), round(each.weights)) for each in found
+    )
+
+
+def _front(found: Iterable[TradeOff]) -> tuple[TradeOff, ...]:
+    """By cycles, without those that a quicker one is as good as in memory."""
+    kept: list[TradeOff] = []
+    for each in sorted(found, key=lambda each: (each.cycles, each.ram_bytes, each.weights_bytes)):
+        if not any(
+            other.ram_bytes <= AS_SMALL * each.ram_bytes
+            and other.weights_bytes <= AS_SMALL * each.weights_bytes
+            for other in kept
+        ):
+            kept.append(each)
+    return tuple(kept)
 
 
 def schedule_one(graph: Graph, candidate: Candidate) -> Schedule:
@@ -439,17 +501,20 @@ def _aligned(count: int) -> int:
 # --- choice -----------------------------------------------------------------------------------------
 
 
+def _limits(machine: Machine) -> dict[str, float]:
+    return {
+        "weights": float(machine.flash_bytes),
+        "ram": float(machine.ram_bytes),
+        "weights in RAM": float(machine.weights_in_ram_bytes),
+    }
+
+
 def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) -> list[Option]:
     """The options that serve the aim within the machine's flash and RAM, in order.
 
     What does not fit at all is chosen as small as it can be: the figures then say what is missing.
     """
-    program = _IntegerProgram(options, layers)
-    board = {
-        "weights": float(machine.flash_bytes),
-        "ram": float(machine.ram_bytes),
-        "weights in RAM": float(machine.weights_in_ram_bytes),
-    }
+    program, board = _IntegerProgram(options, layers), _limits(machine)
     fastest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
     if fastest is None and machine.must_fit:
         raise _too_small(program, machine)

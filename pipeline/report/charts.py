@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.build import WEIGHT_PARTS
 from pipeline.report import words
+from pipeline.report.pareto import ParetoChart, choices_chart
 from pipeline.report.schema import (
     Arena,
     ArenaTensor,
@@ -399,6 +400,7 @@ class Charts:
     ram: SizeBar | None
     parts: SizeBar | None
     code: SizeBar | None
+    choices: ParetoChart | None
     weight_symbols: tuple[SymbolBar, ...]
     code_symbols: tuple[SymbolBar, ...]
 
@@ -420,6 +422,7 @@ def draw(report: Report) -> Charts:
         ram=ram_bar(image, report.board.ram_bytes) if image else None,
         parts=flash_bar(image) if image else None,
         code=code_bar(image) if image else None,
+        choices=choices_chart(report.choices) if report.choices else None,
         weight_symbols=symbol_bars(image, weights=True, prefix=prefix) if image else (),
         code_symbols=symbol_bars(image, weights=False, prefix=prefix) if image else (),
     )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # names of types only: reading a report again needs none of t
     from pipeline.forecast import CycleForecast
     from pipeline.metrics import Classification
     from pipeline.quantize import QuantizedModel
+    from pipeline.schedule import Choices, TradeOff
     from pipeline.timing import Estimate, Figures
 
 
@@ -48,6 +49,7 @@ def make_report(
     int8_analysis: HostAnalysis | None = None,
     quantized: QuantizedModel | None = None,
     classifications: Sequence[Classification] = (),
+    choices: Choices | None = None,
     provenance: Mapping[str, str | int | float | bool | Sequence[str]] | None = None,
 ) -> schema.Report:
     """The report of one deployment; what is not at hand is left out and said to be unknown.
@@ -105,6 +107,7 @@ def make_report(
         figures=tuple(_figure(row) for row in comparison.figures),
         layers=_layers(program, prediction, measurement, estimate),
         steps=_steps(program, measurement),
+        choices=_choices(choices) if choices else None,
         arena=_arena(program),
         accuracy=tuple(_accuracy(found) for found in classifications),
         agreement=schema.AgreementSection(
@@ -516,6 +519,22 @@ def _steps(program: Program, measurement: Measurement | None) -> tuple[schema.St
             live_bytes=_live_bytes(call),
         )
         for call in program.calls
+    )
+
+
+def _choices(choices: Choices) -> schema.Choices:
+    def choice(each: TradeOff) -> schema.Choice:
+        return schema.Choice(
+            cycles=round(each.cycles),
+            arena_bytes=each.arena_bytes,
+            ram_bytes=each.ram_bytes,
+            weights_bytes=each.weights_bytes,
+        )
+
+    return schema.Choices(
+        aim=choices.aim,
+        chosen=choice(choices.chosen),
+        others=tuple(choice(each) for each in choices.others),
     )
 
 

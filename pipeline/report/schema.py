@@ -520,6 +520,26 @@ class BudgetLine(Part):
     passed: bool = said("Whether the limit is kept.")
 
 
+class Choice(Part):
+    """One schedule, by its predicted cost: cycles without waiting for code, memory without the harness."""
+
+    cycles: Count = said("Of one inference, by the kernels' cost formulas.")
+    arena_bytes: Count = said("Activations and scratch.")
+    ram_bytes: Count = said("Arena, and weights that are kept in RAM.")
+    weights_bytes: Count = said("Of flash.")
+
+
+class Choices(Part):
+    """What was scheduled, and what could have been: predicted before anything was built."""
+
+    aim: str = said("What was aimed at: time, ram, flash or balanced.")
+    chosen: Choice = said("The schedule of this image.")
+    others: tuple[Choice, ...] = said(
+        "Of several limits of cycles the schedule of least RAM, also with weights as small as they can be; "
+        "quickest first."
+    )
+
+
 class Report(Part):
     """One deployment, from prediction to measurement."""
 
@@ -539,6 +559,7 @@ class Report(Part):
     budget: tuple[BudgetLine, ...] = Field(default=(), description="Limits that were set, each checked.")
     layers: tuple[Layer, ...] = said("Per layer.")
     steps: tuple[Step, ...] = said("What runs as one, in order.")
+    choices: Choices | None = perhaps("What was scheduled, and what could have been.")
     arena: Arena = said("The arena over time.")
     accuracy: tuple[Accuracy, ...] = said("At most three; empty without labels.")
     agreement: AgreementSection | None = perhaps("Float against int8.")

@@ -67,6 +67,12 @@ def milliseconds(value: float) -> str:
     return f"{1000 * value:,.{digits}f} ms"
 
 
+def million_cycles(value: float) -> str:
+    """17963835 -> 17.96 M cycles: four digits, no more than a prediction has."""
+    digits = max(0, 3 - math.floor(math.log10(value / 1e6))) if value > 0 else 0
+    return f"{value / 1e6:,.{digits}f} M cycles"
+
+
 def integer_count(value: int) -> str:
     """-12345 -> −12,345: a count that may be below zero."""
     return f"{value:,}".replace("-", "−")

@@ -15,6 +15,7 @@ from pipeline.lower import Call, Layer, Place, Program
 from pipeline.measure import Cost, Measurement, Source
 from pipeline.metrics import Agreement, ClassFigures, Classification
 from pipeline.quantize import Calibration, QuantizedModel, TensorRange
+from pipeline.schedule import Choices, TradeOff
 from pipeline.stream import Portion
 
 CLASSES = ("cat", "dog", "frog")
@@ -232,6 +233,16 @@ OUTPUTS = compare_outputs(
     EXPECTED.view(np.uint8), EXPECTED, reference="TFLite's reference kernels (BUILTIN_REF)", program=PROGRAM
 )
 
+CHOICES = Choices(
+    "balanced",
+    TradeOff(1_250_000.0, ARENA_BYTES, 9_000, 20_000),
+    (
+        TradeOff(1_000_000.0, 8_192, 30_000, 40_000),
+        TradeOff(1_250_000.0, ARENA_BYTES, 9_000, 20_000),
+        TradeOff(2_400_000.0, 3_000, 3_000, 19_900),
+    ),
+)
+
 FULL = Sample(
     {
         "program": PROGRAM,
@@ -246,6 +257,7 @@ FULL = Sample(
         "int8_analysis": analysis("int8", 1),
         "quantized": QUANTIZED,
         "classifications": CLASSIFICATIONS,
+        "choices": CHOICES,
         "provenance": {
             "model": "small_net.keras",
             "model SHA-256": "ab" * 32,

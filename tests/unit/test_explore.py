@@ -111,8 +111,14 @@ def test_points_stand_where_their_figures_are():
     assert first.x < second.low_x < second.x
     assert first.y > second.y  # more RAM stands higher
     assert first.css != second.css
-    assert {"10.00 ms", "100.0 ms"} <= {tick.text for tick in chart.across}
+    assert {"10 ms", "100 ms"} <= {tick.text for tick in chart.across}
+    assert {"1 KiB", "64 KiB"} <= {tick.text for tick in chart.upwards}
     assert pareto_chart([]) is None
+
+
+def test_near_points_have_an_axis_too():
+    points = [Point("a", "", 5.4e6, None, 9000, True), Point("a", "", 6.1e6, None, 9100, False)]
+    assert len(pareto_chart(points).across) >= 3
 
 
 def test_a_layer_that_cannot_be_sketched_is_refused(monkeypatch, tmp_path):

@@ -443,3 +443,18 @@ def test_summary_for_the_terminal():
     assert all(len(row) == len(summary.header) for row in summary.rows)
     failed = summarize(make_report(**samples.differing().inputs))
     assert (failed.level, failed.verdict[0][:5]) == ("red", "Fail:")
+
+
+def test_other_schedules_stand_beside_the_one_chosen():
+    report = make_report(**samples.FULL.inputs)
+    assert report.choices is not None
+    assert report.choices.chosen in report.choices.others
+    page = report_html(report)
+    section = page[page.index('<section id="choices">') :]
+    section = section[: section.index("</section>")]
+    assert section.count("<circle") == len(report.choices.others) + 1
+    assert section.count(" best") == 2  # as one of them, and as the chosen one
+    assert "2,400,000" in section
+    assert "| this image | 1,250,000 | 4,096 | 9,000 | 20,000 |" in report_markdown(report)
+    without = make_report(**samples.FULL.but(choices=None).inputs)
+    assert '<section id="choices">' not in report_html(without)

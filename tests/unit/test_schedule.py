@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pipeline.kernels
 from pipeline.kernels.base import Candidate, Cost, Kernel
 from pipeline.passes import apply_passes
 from pipeline.read_tflite import read_tflite
-from pipeline.schedule import Machine, schedule_layers
+from pipeline.schedule import Machine, schedule_layers, trade_offs
 from tests.tflite_networks import random_network
 
 MACHINE = Machine(("made_up",), 1 << 30, 1 << 30, code_in_ram=True)
@@ -61,3 +62,20 @@ def test_a_limit_of_ram_outweighs_time(monkeypatch):
     kernels = MadeUp("quick", 1000.0, 1000.0, scratch=1 << 20), MadeUp("small", 1500.0, 1500.0)
     tight = replace(MACHINE, ram_bytes=1 << 19)
     assert set(chosen(monkeypatch, kernels, "time", tight)) == {"small"}
+
+
+def test_what_could_have_been_holds_nothing_that_is_beaten(monkeypatch):
+    kernels = (
+        MadeUp("quick", 1000.0, 1000.0, scratch=4096),
+        MadeUp("middle", 1500.0, 1500.0, scratch=1024),
+        MadeUp("small", 2000.0, 2000.0),
+        MadeUp("useless", 2000.0, 2000.0, scratch=8192),
+    )
+    monkeypatch.setitem(pipeline.kernels.LIBRARIES, "made_up", kernels)
+    graph, _ = apply_passes(read_tflite(random_network(np.random.default_rng(3), 8), "network"))
+    quickest, smallest = (schedule_layers(graph, MACHINE, aim) for aim in ("time", "ram"))
+    found = trade_offs(quickest, MACHINE)
+    assert len(found) >= 3
+    assert found[0].cycles == sum(step.cycles for step in quickest.steps)
+    assert found[-1].cycles == sum(step.cycles for step in smallest.steps)
+    assert all(a.cycles < b.cycles and a.ram_bytes > b.ram_bytes for a, b in pairwise(found))
