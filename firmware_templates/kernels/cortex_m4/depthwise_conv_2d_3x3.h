@@ -3,22 +3,27 @@
 
 #include "rows.h"
 
-/* Of one channel. */
+/* Of one channel, small. */
 struct depthwise_conv_2d_3x3_filter {
-    int32_t start;               /* 2 * (bias - input zero point * sum of the weights) */
+    int32_t start;               /* (bias - input zero point * sum of the weights), times 2^e */
     int32_t multiplier;
-    int8_t weights[9];           /* 0, 1, 3, 4, 2, 6, 5, 7, 8 of the window, row by row */
-    uint8_t shift;               /* to the right, at least 1, less 1 */
-    uint8_t floor, ceiling;      /* plus 128 */
+    int8_t weights[9];           /* of the window, line by line */
+    uint8_t shift;               /* to the right; plus 128 where e = 1, else e = 11 - shift */
+    int16_t zero;                /* output zero point + 127 - ceiling */
 };
 
 struct depthwise_conv_2d_3x3 {
     int32_t input_height, input_width, channels;
     int32_t output_width;
-    int32_t stride_y, stride_x;
+    int32_t stride;              /* in both directions: 1 or 2 */
     int32_t pad_top, pad_left;
-    int32_t input_zero, output_zero;
-    const int32_t *filters;      /* struct depthwise_conv_2d_3x3_filter of each channel */
+    int32_t input_zero;
+    int32_t rows_at_once;        /* scratch is there for so many output rows */
+    int32_t down;                /* 1: lines are columns of the whole map, and the windows in `filters` transposed */
+    int32_t wide;                /* 1: `filters` are as the loops read them, 0: structs as above */
+    const int32_t *filters;      /* of each channel */
+    const int8_t *clamps;        /* by channel, as uint8: 127 - ceiling + floor + 128, then floor + 128 of each
+                                  * channel; null where no output is clamped but to [-128, 127] */
 };
 
 void depthwise_conv_2d_3x3_cortex_m4(const struct depthwise_conv_2d_3x3 *p, const struct feature_map *x,

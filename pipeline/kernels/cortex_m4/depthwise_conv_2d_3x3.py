@@ -1,27 +1,58 @@
-"""DEPTHWISE_CONV_2D with 3 x 3 windows: one output row, four channels at a time."""
+"""DEPTHWISE_CONV_2D with 3 x 3 windows, stride 1 or 2: four channels of some output rows at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.arithmetic import doubling_high_product
 from pipeline.kernels.base import Candidate, Cost, Kernel
-from pipeline.kernels.cortex_m4.conv_2d_gemm import Channels, exact_channels
 from pipeline.operators import Operator
-from pipeline.operators.checks import constant, integer, present
+from pipeline.operators.base import Parameters
+from pipeline.operators.checks import array, constant, integer, present
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.tensors import Tensor
 
 # Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
-COSTS = {"outputs": (22.4, 32.0), "columns": (7.3, 8.0), "filters": (48.8, 94.0), "rows": (220.0, 340.0)}
+COSTS: Mapping[str, tuple[float, float]] = {
+    "calls": (318.5, 488),
+    "channels": (4.127, 4.758),
+    "filled": (4.931, 6.268),
+    "groups_1": (143.3, 307.1),
+    "groups_2": (93.09, 228.9),
+    "laid_once": (14.29, 15.73),
+    "laid_pairs": (21.74, 35.79),
+    "laid_rounds": (2.049, 3.162),
+    "laid_twice": (19, 22.18),
+    "outputs_1": (10.06, 12.08),
+    "outputs_1_any_shift": (14.23, 17.89),
+    "outputs_2": (13.15, 14.76),
+    "outputs_2_any_shift": (17.36, 20.68),
+    "pairs": (34.55, 97.94),
+    "passes": (17.74, 26.2),
+    "rounds": (1.349, 3.994),
+    "stored": (6.486, 4.023),
+    "stored_clamped": (16.54, 15.74),
+    "stored_last": (1.788, 4.209),
+    "stored_last_clamped": (12.65, 17.14),
+    "stored_lines": (10.73, 2.299),
+    "widened_1": (108.5, 153),
+    "widened_2": (98.94, 140.9),
+}
 CHANNELS_AT_ONCE = 4
-COLUMN_BYTES = 8
-ORDER = (0, 1, 3, 4, 2, 6, 5, 7, 8)
-"""Of the weights, so that SXTB16 pairs those of two rows, and two of the third."""
-GEOMETRY = (
-    "input_height input_width output_width stride_y stride_x pad_top pad_left input_zero output_zero"
-).split()
+FRACTION = 10
+"""Bits behind the point where a result is rounded, if all goes well; as in depthwise_conv_2d_3x3.S."""
+ANY_SHIFT = 0x80
+ROWS_AT_ONCE = (1, 2, 4, 8, 16)
+POSITION_BYTES = {1: 8 * CHANNELS_AT_ONCE, 2: 4 * CHANNELS_AT_ONCE}
+"""By stride."""
+PAIR_BYTES = 16
+WIDE_BYTES = 52
+"""A filter as the loops read it; less with stride 2."""
+WIDE_BYTES_STRIDE_2 = 32
 
 
 class DepthwiseConv2D3x3(Kernel):
@@ -32,66 +63,303 @@ class DepthwiseConv2D3x3(Kernel):
     def candidates(
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> Sequence[Candidate]:
+        """By rows, or with all columns at once; filters small, or as the loops read them."""
         if not isinstance(op, DepthwiseConv2D) or not _takes(op, inputs, output):
             return ()
         p = op.parameters(inputs, output)
-        channels = output.shape[3]
-        weights = constant(inputs[1]).reshape(9, channels).T.astype(np.int64)
-        exact = exact_channels(p, weights)
-        if exact is None:
+        weights = constant(inputs[1]).reshape(9, output.shape[3]).T.astype(np.int64)
+        filters = exact_filters(p, weights)
+        if filters is None:
             return ()
-        columns = (integer(p, "output_width") - 1) * integer(p, "stride_x") + 3
-        rows = output.shape[1]
-        features = {
-            "outputs": output.elements,
-            "columns": rows * channels * min(integer(p, "input_width"), columns - integer(p, "pad_left")),
-            "filters": rows * channels,
-            "rows": rows,
-        }
-        instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
-        filters = _filters(weights, exact)
-        return (
-            Candidate(
-                library="cortex_m4",
-                kernel=self.name,
-                variant="4 channels of a row",
-                parameters=lambda: {
-                    **{name: p[name] for name in GEOMETRY[:2]},
-                    "channels": channels,
-                    **{name: p[name] for name in GEOMETRY[2:]},
-                    "filters": filters,
-                },
-                cost=Cost(instructions, cycles),
-                features=features,
-                scratch_bytes=CHANNELS_AT_ONCE * COLUMN_BYTES * columns,
-                weights_bytes=filters.nbytes,
-                streamed={"filters": filters.nbytes * rows},
-                streams=True,
-            ),
-        )
+        height = output.shape[1]
+        found: list[Candidate] = []
+        for rows in sorted({min(rows, height) for rows in (*ROWS_AT_ONCE, height)}):
+            found += _candidates(p, filters, height, rows, down=False)
+        return (*found, *_candidates(p, filters, height, height, down=True))
 
 
 def _takes(op: DepthwiseConv2D, inputs: Sequence[Tensor | None], output: Tensor) -> bool:
     """Whether a layer's shapes are such that the kernel can run it."""
-    weights = present(inputs[1]).shape
+    x, w = present(inputs[0]), present(inputs[1])
     return (
-        weights[1:3] == (3, 3)
+        w.shape[1:3] == (3, 3)
+        and op.stride in {(1, 1), (2, 2)}
         and op.dilation == (1, 1)
         and op.pool in {None, (1, 1)}
-        and present(inputs[0]).shape[3] == output.shape[3]
-        and output.shape[3] % CHANNELS_AT_ONCE == 0
+        and x.shape[3] == output.shape[3] >= CHANNELS_AT_ONCE
+        # Some of each line lies inside the input.
+        and all(op.pads[axis][0] < (output.shape[1 + axis] - 1) * op.stride[axis] + 3 for axis in (0, 1))
     )
 
 
-def _filters(weights: np.ndarray, channels: Channels) -> np.ndarray:
-    """`struct depthwise_conv_2d_3x3_filter` of every channel, as words."""
-    # The kernel multiplies x itself, not x + 128.
-    start = channels.start + 256 * weights.sum(axis=1)
-    records = np.zeros(len(weights), np.dtype([
-        ("start", np.int32), ("multiplier", np.int32), ("weights", np.int8, 9),
-        ("shift", np.uint8), ("floor", np.uint8), ("ceiling", np.uint8),
-    ]))  # fmt: skip
-    records["start"], records["multiplier"] = start, channels.multiplier
-    records["weights"], records["shift"] = weights[:, ORDER], channels.shift - 1
-    records["floor"], records["ceiling"] = channels.floor + 128, channels.ceiling + 128
-    return records.view(np.int32)
+@dataclass(frozen=True, slots=True, eq=False)
+class Filters:
+    """What each channel has besides its weights, by the form in which it is rescaled; int64 arrays."""
+
+    weights: np.ndarray
+    """(channels, 9)"""
+    start: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    """To the right."""
+    any_shift: np.ndarray
+    """Whether sums are only doubled, and shifted by a register; else they are scaled by 2**exponent."""
+    zero: np.ndarray
+    """The output's zero point, and what lies above the ceiling: saturation cuts there."""
+    clamps: np.ndarray
+    """(2, channels): what is taken off the results' bytes, and added again."""
+
+    @property
+    def exponent(self) -> np.ndarray:
+        return np.where(self.any_shift, 1, FRACTION + 1 - self.shift)
+
+    def transposed(self, down: bool) -> np.ndarray:
+        """The weights, (channels, 9), of windows along rows or along columns."""
+        windows = self.weights.reshape(-1, 3, 3)
+        return (windows.transpose(0, 2, 1) if down else windows).reshape(-1, 9)
+
+    def narrow(self, down: bool) -> np.ndarray:
+        """`struct depthwise_conv_2d_3x3_filter` of every channel, as words."""
+        records = np.zeros(len(self.weights), np.dtype([
+            ("start", np.uint32), ("multiplier", np.int32), ("weights", np.int8, 9), ("shift", np.uint8),
+            ("zero", np.int16),
+        ]))  # fmt: skip
+        records["start"] = _word(self.start << self.exponent)
+        records["multiplier"], records["zero"] = self.multiplier, self.zero
+        records["weights"] = self.transposed(down)
+        records["shift"] = self.shift + ANY_SHIFT * self.any_shift
+        return records.view(np.int32)
+
+    def wide(self, down: bool, stride: int) -> np.ndarray:
+        """`struct wide_filter` of every channel, as words."""
+        w = (self.transposed(down) << self.exponent[:, np.newaxis]).reshape(-1, 3, 3)
+        none = np.zeros_like(self.shift)
+        addend = np.where(
+            self.any_shift,
+            (2 * self.zero + 1) << (self.shift - 1),
+            ((2 * self.zero + 1) << (FRACTION - 1)) + (1 << np.maximum(self.exponent - 2, 0)),
+        )
+        fields = [
+            *(_two(w[:, 0, i], w[:, 1, i]) for i in range(3)),
+            _two(w[:, 2, 0], w[:, 2, 1]),
+            _two(w[:, 2, 2], np.where(self.any_shift, self.shift, none)),
+            _word(self.start << self.exponent),
+            _word(self.multiplier),
+            _word(addend),
+        ]
+        if stride == 1:
+            fields += [_two(w[:, 1, i], w[:, 2, i]) for i in range(3)]
+            fields += [_two(w[:, 0, 0], w[:, 0, 1]), _two(w[:, 0, 2], none)]
+        return np.stack(fields, axis=1).reshape(-1).view(np.int32)
+
+
+def _word(values: np.ndarray) -> np.ndarray:
+    """Modulo 2**32."""
+    return (values & 0xFFFF_FFFF).astype(np.uint32)
+
+
+def _two(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Two int16 in a word."""
+    return _word((low & 0xFFFF) | high << 16)
+
+
+def exact_filters(p: Parameters, weights: np.ndarray) -> Filters | None:
+    """The filters, where the kernel gives the reference's integers for every input; else None.
+
+    Sums, scaled as they are, what they are rescaled to, and what is added to that have to fit int32,
+    whatever the input is. `weights` are (channels, 9), int64.
+    """
+    zero, output_zero = integer(p, "input_zero"), integer(p, "output_zero")
+    high, low = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
+    bias = array(p, "bias").astype(np.int64)
+    sums = bias + np.array(
+        [low * (127 - zero) - high * (128 + zero), high * (127 - zero) - low * (128 + zero)]
+    )
+    multiplier, shift, floor, ceiling = (
+        np.broadcast_to(array(p, name).astype(np.int64), bias.shape)
+        for name in ("multiplier", "shift", "minimum", "maximum")
+    )
+    shift = -shift
+    rescaled = np.abs(doubling_high_product(sums, multiplier)).max(axis=0)
+    # Where every sum is rescaled to the zero point, any shift does.
+    silent = (shift > 0) & (rescaled < 2.0 ** (shift - 1)) | (multiplier == 0)
+    multiplier, rescaled = np.where(silent, 0, multiplier), np.where(silent, 0, rescaled)
+    shift = np.where(silent, FRACTION - 1, shift)
+    largest = np.abs(sums).max(axis=0)
+    exponent = np.clip(FRACTION + 1 - shift, 0, 31)
+    scaled = (
+        (floor >= output_zero)
+        & (exponent >= 2)
+        & (np.abs(weights).max(axis=1) << exponent <= np.iinfo(np.int16).max)
+        & (largest < 2.0 ** (31 - exponent))
+    )
+    offset = output_zero + 127 - ceiling
+    added = np.abs(2 * offset + 1) * 2.0 ** (shift - 1) + rescaled + 1
+    exact = scaled | (shift >= 1) & (shift <= 31) & (largest < 2**30) & (added < 2**31)
+    if not exact.all():
+        return None
+    clamps = np.stack([255 - (ceiling - floor), floor + 128])
+    return Filters(weights, bias - zero * weights.sum(axis=1), multiplier, shift, ~scaled, offset, clamps)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of one call, as make_rows in depthwise_conv_2d_3x3.c lays them."""
+
+    stride: int
+    lines: int
+    length: int
+    """Outputs of a line."""
+    before: int
+    """Positions beneath a line: padding in front, inside the input, padding behind."""
+    inside: int
+    behind: int
+    ends: bool
+    """Whether the last pair of lines beneath, with stride 1, is all padding."""
+
+    @property
+    def even_lines(self) -> int:
+        return math.ceil(self.lines / 2) if self.stride == 1 else self.lines
+
+    @property
+    def reach(self) -> int:
+        return self.before + self.inside + self.behind
+
+    @property
+    def pitch(self) -> int:
+        return math.ceil((self.reach - min(self.before, self.behind)) / self.stride)
+
+    @property
+    def laid_lines(self) -> int:
+        return self.even_lines if self.stride == 1 else self.even_lines + 1
+
+    @property
+    def even(self) -> int:
+        return (self.even_lines - 1) * self.pitch + self.length
+
+    @property
+    def odd(self) -> int:
+        odd_lines = self.lines // 2 if self.stride == 1 else 0
+        return (odd_lines - 1) * self.pitch + self.length if odd_lines else 0
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Pairs, positions, words of the outputs."""
+        positions = (self.laid_lines - 1) * self.pitch * self.stride + self.reach + 1
+        return (
+            PAIR_BYTES * (self.even_lines + 1)
+            + POSITION_BYTES[self.stride] * positions
+            + 4 * (self.even + 1 + self.odd + 1)
+        )
+
+
+def _calls(p: Parameters, height: int, rows: int, down: bool) -> Iterator[Lines]:
+    """The lines of each call for so many rows."""
+    stride, width = integer(p, "stride_y"), integer(p, "output_width")
+    for first in range(0, height, rows):
+        count = min(rows, height - first)
+        vertical = first * stride - integer(p, "pad_top"), count, integer(p, "input_height")
+        horizontal = -integer(p, "pad_left"), width, integer(p, "input_width")
+        along, across = (vertical, horizontal) if down else (horizontal, vertical)
+        start, length, size = along
+        reach = (length - 1) * stride + 3
+        before = max(-start, 0)
+        inside = min(size - max(start, 0), reach - before)
+        beneath, lines, end = across
+        last_pair = beneath + 2 * math.ceil(lines / 2)
+        yield Lines(stride, lines, length, before, inside, reach - before - inside, last_pair >= end)
+
+
+def _candidates(p: Parameters, filters: Filters, height: int, rows: int, down: bool) -> Iterator[Candidate]:
+    """Calls of so many rows, with small filters and with wide ones, in flash and in RAM."""
+    calls = list(_calls(p, height, rows, down))
+    scratch = max(call.scratch_bytes for call in calls) + integer(p, "input_channels")
+    for wide in (False, True):
+        candidate = _candidate(p, filters, calls, rows, scratch, down=down, wide=wide)
+        yield candidate
+        yield candidate.in_ram_too({"filters": candidate.streamed["filters"] // len(calls)})
+
+
+def _candidate(
+    p: Parameters, filters: Filters, calls: list[Lines], rows: int, scratch: int, *, down: bool, wide: bool
+) -> Candidate:
+    channels, stride = integer(p, "input_channels"), integer(p, "stride_y")
+    wide_bytes = WIDE_BYTES if stride == 1 else WIDE_BYTES_STRIDE_2
+    plain = not filters.clamps.any()
+    filter_bytes = (wide_bytes if wide else 20) * channels
+    features = _features(filters, calls, wide)
+    instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
+
+    def parameters() -> Parameters:
+        return {
+            "input_height": p["input_height"],
+            "input_width": p["input_width"],
+            "channels": channels,
+            "output_width": p["output_width"],
+            "stride": stride,
+            "pad_top": p["pad_top"],
+            "pad_left": p["pad_left"],
+            "input_zero": p["input_zero"],
+            "rows_at_once": rows,
+            "down": int(down),
+            "wide": int(wide),
+            "filters": filters.wide(down, stride) if wide else filters.narrow(down),
+            "clamps": None if plain else filters.clamps.astype(np.uint8).view(np.int8).reshape(-1),
+        }
+
+    by = "all columns" if down else "1 row" if rows == 1 else f"{rows} rows"
+    return Candidate(
+        library="cortex_m4",
+        kernel=DepthwiseConv2D3x3.name,
+        variant=f"4 channels of {by}" + (", filters widened" if wide else ""),
+        parameters=parameters,
+        cost=Cost(instructions, cycles),
+        features=features,
+        scratch_bytes=scratch + (0 if wide else CHANNELS_AT_ONCE * WIDE_BYTES),
+        weights_bytes=filter_bytes + (0 if plain else 2 * channels),
+        streamed={"filters": filter_bytes * len(calls)},
+        streams=not down,
+        rows_per_call=rows,
+    )
+
+
+def _features(filters: Filters, calls: Sequence[Lines], wide: bool) -> dict[str, float]:
+    """How often each thing of COSTS is done."""
+    channels = len(filters.weights)
+    groups = math.ceil(channels / CHANNELS_AT_ONCE)
+    made = groups * CHANNELS_AT_ONCE
+    # Of the channels that are made twice, it is not asked which form they have.
+    any_shift = made * float(filters.any_shift.mean())
+    stride = calls[0].stride
+    counts: dict[str, float] = {}
+
+    def count(name: str, times: float) -> None:
+        counts[name] = counts.get(name, 0.0) + times
+
+    for call in calls:
+        step = 2 if stride == 1 else 1
+        outputs = sum(step * math.ceil(n / step) for n in (call.even, call.odd))
+        rounds = sum(math.ceil(n / (2 * step)) for n in (call.even, call.odd))
+        passes = 1 + (call.odd > 0)
+        count("calls", 1)
+        once = 2 - call.ends if stride == 1 else call.even_lines + 1
+        twice = call.even_lines - 1 if stride == 1 else 0
+        count("filled", call.laid_lines * (call.before + call.behind) * POSITION_BYTES[stride] / 4)
+        count("filled", call.reach * CHANNELS_AT_ONCE * (stride == 1 and call.ends))
+        count("pairs", call.even_lines + 1)
+        count("channels", channels)
+        count(f"groups_{stride}", groups)
+        count("laid_pairs", groups * (once + twice))
+        count("laid_rounds", groups * (once + twice) * math.ceil(call.inside / 2))
+        count("laid_once", groups * once * call.inside)
+        count("laid_twice", groups * twice * call.inside)
+        count("passes", made * passes)
+        count("rounds", made * rounds)
+        count(f"outputs_{stride}", (made - any_shift) * outputs)
+        count(f"outputs_{stride}_any_shift", any_shift * outputs)
+        count("stored_lines", groups * call.lines)
+        clamped = "_clamped" if filters.clamps.any() else ""
+        count(f"stored{clamped}", groups * call.lines * (call.length // 2))
+        count(f"stored_last{clamped}", groups * call.lines * (call.length % 2))
+        count(f"widened_{stride}", 0 if wide else made)
+    return {name: times for name, times in counts.items() if times}
