@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline import cli
+from pipeline.boards import list_boards
 from pipeline.config import Settings
-from pipeline.deploy import deploy
-from pipeline.errors import TargetFailed
+from pipeline.deploy import deploy, quantize_file
+from pipeline.errors import DoesNotFit, TargetFailed
 from pipeline.render import DIGEST_FILE, SourceTree
 from tests.tflite_chains import Chain, clamped_convolution, convolution_options, pool_options
 
@@ -81,6 +84,41 @@ def test_the_image_of_an_stm32_board_is_the_one_that_runs(network, tmp_path):
     assert figures["measured"]["runner"].startswith("unicorn ")
     assert figures["measured"]["board"] == figures["linked"]["board"] == "nucleo_l4r5zi"
     assert figures["run_image"] is None
+
+
+@pytest.mark.parametrize("board", [board for board in list_boards() if board.is_stm32], ids=lambda b: b.name)
+def test_every_stm32_board_answers_at_its_full_clock(network, tmp_path, request, board):
+    """The image that would be flashed: ResNet8 where the real models are at hand, else a smaller network.
+
+    It is built with -Werror.
+    """
+    shared = request.config.getoption("--shared")
+    resnet = Path(shared or "") / "models" / "mlperf_tiny" / "pretrainedResnet_quant.tflite"
+    model = resnet if shared and resnet.is_file() else network
+    report, _ = deployed(model, tmp_path / "out", board=board.name, inferences=10, estimate_for="none")
+    assert "-Werror" in report.linked.flags
+    assert (report.outputs.samples, report.outputs.differing_elements) == (10, 0)
+    assert report.measured.same_image
+    assert report.measured.counter == f"DWT CYCCNT at {board.hclk_hz / 1e6:g} MHz"
+    assert report.measured.notes == ()
+    assert 0 < report.linked.flash_bytes <= board.flash_bytes
+    assert 0 < report.linked.ram_bytes <= board.all_ram_bytes
+    assert 0 < report.measured.stack_bytes < board.stack_bytes
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_the_reference_model_fits_two_megabytes_and_no_half(reference_model, tmp_path):
+    settings = Settings(model=reference_model, samples=reference_model.with_name("cifar10_cnn_samples.npz"))
+    int8, _ = quantize_file(settings, tmp_path / "cifar10_cnn.tflite", quiet)
+    report, _ = deployed(int8, tmp_path / "out", board="nucleo_l4r5zi", inferences=10, estimate_for="none")
+    assert report.outputs.differing_elements == 0
+    assert report.measured.counter == "DWT CYCCNT at 120 MHz"
+    with pytest.raises(DoesNotFit) as raised:
+        deployed(int8, tmp_path / "small", board="nucleo_f446re")
+    assert "nucleo_f446re has 524,288" in raised.value.problem
+    assert {"nucleo_l4r5zi", "nucleo_f767zi"} <= set(re.findall(r"nucleo_\w+", raised.value.hint))
+    assert "nucleo_f401re" not in raised.value.hint
 
 
 def test_the_virtual_board_counts_as_qemu_does(network, tmp_path):
