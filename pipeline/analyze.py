@@ -160,7 +160,8 @@ def analyze_float(model: FloatModel, board: Board) -> HostAnalysis:
         )
         for layer in layers
     ]
-    peak = float_activations(layers, model.input_name, model.input_shape, model.output_name)
+    inputs = {spec.name: spec.shape for spec in model.inputs}
+    peak = float_activations(layers, inputs, [spec.name for spec in model.outputs])
     return _analysis(
         model.name,
         "float32",
@@ -420,21 +421,21 @@ class _Step:
 
 
 def float_activations(
-    layers: Sequence[FloatLayer], input_name: str, input_shape: tuple[int, ...], output_name: str
+    layers: Sequence[FloatLayer], inputs: Mapping[str, tuple[int, ...]], outputs: Sequence[str]
 ) -> int:
-    """The bytes of the largest step; see FLOAT_CONVENTIONS."""
-    steps, alias = _steps(layers, output_name)
+    """The bytes of the largest step, from the inputs' shapes by name; see FLOAT_CONVENTIONS."""
+    steps, alias = _steps(layers, outputs)
     reads = [tuple({alias.get(name, name) for name in step.head.inputs}) for step in steps]
-    sizes = {input_name: FLOAT_BYTES * math.prod(input_shape)}
+    sizes = {name: FLOAT_BYTES * math.prod(shape) for name, shape in inputs.items()}
     sizes |= {step.output.name: step.output_bytes for step in steps}
     last_read = {name: index for index, names in enumerate(reads) for name in names}
-    last_read[alias.get(output_name, output_name)] = len(steps)
-    peak = sizes[input_name]
-    live = {input_name}
+    last_read |= {alias.get(name, name): len(steps) for name in outputs}
+    peak = sum(sizes[name] for name in inputs)
+    live = set(inputs)
     for index, (step, names) in enumerate(zip(steps, reads, strict=True)):
         held = sum(sizes[name] for name in live)
         needed = held + step.output_bytes + step.column_bytes
-        dying = [name for name in names if last_read[name] == index and name != input_name]
+        dying = [name for name in names if last_read[name] == index and name not in inputs]
         if dying and step.may_overwrite():
             largest = max(sizes[name] for name in dying)
             over = held - largest + max(largest, step.output_bytes) + step.column_bytes + step.aside_bytes
@@ -444,7 +445,7 @@ def float_activations(
     return peak
 
 
-def _steps(layers: Sequence[FloatLayer], output_name: str) -> tuple[list[_Step], dict[str, str]]:
+def _steps(layers: Sequence[FloatLayer], outputs: Sequence[str]) -> tuple[list[_Step], dict[str, str]]:
     """The steps in order, and for every layer inside a step the name under which its values are stored."""
     readers = _consumers(layers)
     inside: set[str] = set()
@@ -458,7 +459,7 @@ def _steps(layers: Sequence[FloatLayer], output_name: str) -> tuple[list[_Step],
             alias[layer.name] = alias.get(source, source)
             continue
         chain, pooled = [layer], layer.kind not in CONVOLUTIONS
-        while chain[-1].name != output_name and len(readers.get(chain[-1].name, ())) == 1:
+        while chain[-1].name not in outputs and len(readers.get(chain[-1].name, ())) == 1:
             (reader,) = readers[chain[-1].name]
             pools = reader.kind in POOLS and not pooled
             if len(reader.inputs) != 1 or not (pools or reader.kind in FREE | IN_PLACE | MERGES):

@@ -29,7 +29,7 @@ class Entrance:
 
     place: Place
     symbol: str
-    """What C calls it after the model's name: `input`, or of several `input_<number>`."""
+    """What C calls it after the model's name: `input`, or of several `input_<name>`."""
     preprocessing: Preprocessing
     """From the numbers of its samples to real numbers."""
     table: tuple[int | float, ...]
@@ -80,18 +80,17 @@ class Exit:
         return self.place.dtype in INTEGERS
 
 
-def entrances(program: Program, preprocessing: Preprocessing) -> tuple[Entrance, ...]:
-    """Every input of a program, whose samples were prepared so."""
-    return tuple(_entrance(place, symbol, preprocessing) for symbol, place in _ports(program.inputs, "input"))
+def entrances(program: Program, preprocessings: Sequence[Preprocessing]) -> tuple[Entrance, ...]:
+    """Every input of a program, and how its samples were prepared."""
+    return tuple(
+        _entrance(place, symbol, preprocessing)
+        for (symbol, place), preprocessing in zip(program.input_ports, preprocessings, strict=True)
+    )
 
 
 def exits(program: Program) -> tuple[Exit, ...]:
     """Every output of a program."""
-    return tuple(_exit(place, symbol) for symbol, place in _ports(program.outputs, "output"))
-
-
-def _ports(places: Sequence[Place], kind: str) -> list[tuple[str, Place]]:
-    return [(f"{kind}_{i}" if len(places) > 1 else kind, place) for i, place in enumerate(places)]
+    return tuple(_exit(place, symbol) for symbol, place in program.output_ports)
 
 
 def _entrance(place: Place, symbol: str, preprocessing: Preprocessing) -> Entrance:

@@ -63,7 +63,7 @@ from pipeline.quantize import (
 from pipeline.read_tflite import read_tflite
 from pipeline.reference import quantize_inputs, reference_layers, reference_outputs
 from pipeline.registry import nearest
-from pipeline.render import AS_THEY_ARE, SourceTree, render_sources
+from pipeline.render import SourceTree, render_sources
 from pipeline.report import Report, make_report, with_budget, write_report
 from pipeline.report.changes import junit_xml
 from pipeline.report.flame import flame_svg, folded
@@ -73,6 +73,7 @@ from pipeline.runners.unicorn import Unicorn
 from pipeline.schedule import Choices, Machine, Schedule, TradeOff, machine_of, schedule_layers, trade_offs
 from pipeline.sketch import sketch_graph
 from pipeline.targets import check_weights_region, weights_regions
+from pipeline.tensors import arrays_of
 from pipeline.timing import (
     SIMULATORS,
     Estimate,
@@ -118,7 +119,7 @@ class Generated:
     applied: tuple[Applied, ...]
     schedule: Schedule
     program: Program
-    preprocessing: Preprocessing
+    preprocessings: Sequence[Preprocessing]
     """What makes the model's input of the numbers of its samples."""
     tree: SourceTree
 
@@ -153,7 +154,7 @@ def deploy(
     model = estimated_board(settings, board)
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board, settings, loaded.samples.preprocessing)
+    generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
     prediction = predict(generated, board, model, settings.optimize)
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
@@ -271,7 +272,7 @@ def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Gene
     """Write the source tree of a model for a board."""
     board = the_board(settings)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board, settings, loaded.samples.preprocessing)
+    generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
     # Where `build` and `deploy` put it too.
     folder = output_folder(settings, loaded.name) / board.name / "src"
     write_tree(generated.tree, folder)
@@ -283,7 +284,7 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     board = the_board(settings)
     check_tools(board)
     loaded = load_quantized(settings, progress)
-    generated = generate(loaded.quantized, board, settings, loaded.samples.preprocessing)
+    generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
     prediction = predict(generated, board, None, settings.optimize)
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
@@ -462,11 +463,11 @@ def generate(
     quantized: QuantizedModel,
     board: Board,
     settings: Settings,
-    preprocessing: Preprocessing = AS_THEY_ARE,
+    preprocessings: Sequence[Preprocessing] = (),
 ) -> Generated:
     """From the TFLite file to C: read, rewrite, schedule, plan, lower, render.
 
-    `preprocessing`: what makes the model's input of the numbers of its samples.
+    `preprocessings`: what makes each input of the numbers of its samples; empty: as they are.
     """
     graph, applied = apply_passes(read_tflite(quantized.tflite, quantized.name))
     outside = [name for name in graph.inputs if settings.allocate_input == "outside"]
@@ -479,8 +480,8 @@ def generate(
         program = with_all_weights_in_ram(program)
     # Code in RAM wins little where the smallest scratch is wanted (its loops fit a cache), and is RAM itself.
     code_in_ram = settings.code_in_ram == "auto" and settings.optimize != "ram"
-    tree = _render(program, board, settings, preprocessing, code_in_ram=code_in_ram)
-    return Generated(graph, applied, schedule, program, preprocessing, tree)
+    tree = _render(program, board, settings, preprocessings, code_in_ram=code_in_ram)
+    return Generated(graph, applied, schedule, program, preprocessings, tree)
 
 
 def _fed_input(graph: Graph) -> str:
@@ -499,7 +500,7 @@ def _render(
     program: Program,
     board: Board,
     settings: Settings,
-    preprocessing: Preprocessing,
+    preprocessings: Sequence[Preprocessing],
     *,
     code_in_ram: bool,
 ) -> SourceTree:
@@ -511,7 +512,7 @@ def _render(
         program,
         board,
         aim=settings.optimize,
-        preprocessing=preprocessing,
+        preprocessings=preprocessings,
         code_in_ram=code_in_ram,
         weights_region=region,
     )
@@ -718,7 +719,7 @@ def _build(
     except DoesNotFit as error:
         if error.code != CODE_OVERFLOW:
             raise
-    tree = _render(generated.program, board, settings, generated.preprocessing, code_in_ram=False)
+    tree = _render(generated.program, board, settings, generated.preprocessings, code_in_ram=False)
     generated = replace(generated, tree=tree)
     return generated, link(generated.tree)
 
@@ -734,7 +735,7 @@ def _execute(
 ) -> Executed:
     """Run samples through an image, which is built first where it is not given."""
     if image is None:
-        generated = generate(loaded.quantized, board, settings, loaded.samples.preprocessing)
+        generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
         image = _build(generated, board, folder, settings, progress)
     generated, firmware = image
     inputs = quantize_inputs(loaded.quantized.tflite, loaded.samples.take(settings.inferences).x)
@@ -839,9 +840,10 @@ def classify_samples(
 ) -> tuple[Classification, ...]:
     """Float model, int8 on the host and target held against the labels, where there are labels."""
     samples = loaded.samples
-    output = executed.generated.program.outputs[0]
-    count = output.shape[-1]
-    if samples.labels is None or samples.offline or math.prod(output.shape) != count:
+    if samples.labels is None or samples.offline:
+        return ()
+    (output,) = executed.generated.program.outputs  # of several, none is known to be the labels'
+    if math.prod(output.shape) != output.shape[-1]:
         return ()
     found = []
     if loaded.float_model is not None:
@@ -853,12 +855,12 @@ def classify_samples(
 
 
 def _classify_float(model: FloatModel, samples: Samples, progress: Progress) -> Classification:
-    scores = predict_float(model, samples.x, progress)
+    (scores,) = arrays_of(predict_float(model, samples.x, progress))
     return _classify("float model", scores.reshape(len(scores), -1), samples)
 
 
 def _classify_int8(tflite: bytes, samples: Samples, progress: Progress) -> Classification:
-    integers, _ = predict_int8(tflite, samples.x, progress=progress)
+    (integers,) = arrays_of(predict_int8(tflite, samples.x, progress=progress)[0])
     return _classify("int8 on the host", integers.reshape(len(integers), -1), samples)
 
 
@@ -881,7 +883,7 @@ def provenance(
         "framework": loaded.float_model.framework if loaded.float_model else "given as int8 TFLite",
         "int8 TFLite sha256": loaded.quantized.sha256,
         "samples": loaded.samples.origin,
-        "preprocessing": str(loaded.samples.preprocessing),
+        "preprocessing": _preprocessing_in_words(loaded.samples),
         "graph passes": [f"{a.name}: {a.removed_nodes} node(s) fewer" for a in generated.applied],
         "source digest": generated.tree.digest,
         "optimize": settings.optimize,
@@ -893,6 +895,11 @@ def provenance(
         "ai-edge-litert": metadata.version("ai-edge-litert"),
         "tensorflow": metadata.version("tensorflow"),
     }
+
+
+def _preprocessing_in_words(samples: Samples) -> str:
+    each = samples.preprocessings
+    return "; ".join(f"{name}: {done}" for name, done in each.items()) or str(samples.preprocessing)
 
 
 def command_line(settings: Settings) -> str:

@@ -33,6 +33,9 @@ class Graph:
     nodes: tuple[Node, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    input_names: tuple[str, ...] = ()
+    """What the model's author calls each input; empty where nobody said."""
+    output_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         used = {*self.inputs, *self.outputs}
@@ -46,6 +49,9 @@ class Graph:
         self._verify()
 
     def _verify(self) -> None:
+        for tensors, given in ((self.inputs, self.input_names), (self.outputs, self.output_names)):
+            if len(given) not in {0, len(tensors)}:
+                raise ValueError(f"{self.name}: {len(given)} names for {len(tensors)} inputs or outputs")
         known = {name for name, tensor in self.tensors.items() if tensor.is_constant} | set(self.inputs)
         names: set[str] = set()
         for node in self.nodes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from pipeline.graph import Node
 from pipeline.kernels import Candidate, array_bytes
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
-from pipeline.plan import MemoryPlan, scratch_name, state_name
+from pipeline.plan import ALIGNMENT_BYTES, MemoryPlan, scratch_name, state_name
 from pipeline.schedule import Schedule, Step
 from pipeline.stream import Portion, map_rows, row_bytes
 from pipeline.tensors import Quantization, Tensor
@@ -172,6 +172,9 @@ class Program:
     outputs: tuple[Place, ...]
     tensors: Mapping[str, Place]
     """Every arena tensor by its name in the TFLite file."""
+    input_symbols: tuple[str, ...] = ("input",)
+    """What C calls each input after the model's name: `input`, or of several `input_<name>`."""
+    output_symbols: tuple[str, ...] = ("output",)
     arena_alignment: int = 16
 
     @property
@@ -180,8 +183,22 @@ class Program:
 
     @property
     def buffers(self) -> tuple[Place, ...]:
-        """Inputs and outputs that have memory of their own."""
-        return tuple(place for place in (*self.inputs, *self.outputs) if place.buffer != "arena")
+        """Inputs and outputs that have memory of their own, each memory once."""
+        found: dict[str, Place] = {}
+        for place in (*self.inputs, *self.outputs):
+            if place.buffer != "arena":
+                found.setdefault(place.buffer, place)
+        return tuple(found.values())
+
+    @property
+    def input_ports(self) -> tuple[tuple[str, Place], ...]:
+        """What C calls each input, and where it is."""
+        return tuple(zip(self.input_symbols, self.inputs, strict=True))
+
+    @property
+    def output_ports(self) -> tuple[tuple[str, Place], ...]:
+        """What C calls each output, and where it is."""
+        return tuple(zip(self.output_symbols, self.outputs, strict=True))
 
     @property
     def prepared(self) -> tuple[Prepared, ...]:
@@ -223,9 +240,13 @@ def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
     """Write each step as calls of its kernels, with their parameters and places."""
     graph = schedule.graph
     constants = _Constants()
+    input_symbols = _symbols("input", graph.inputs, graph.input_names, constants)
+    output_symbols = _symbols("output", graph.outputs, graph.output_names, constants)
+    symbols = dict(zip((*graph.outputs, *graph.inputs), (*output_symbols, *input_symbols), strict=True))
+    buffers = _buffers(schedule, symbols)
     rings = {name: rows for step in schedule.steps for name, rows in _rings(step).items()}
     places = {
-        tensor: _arena_place(graph.tensors[tensor], memory, rings.get(tensor), _buffer(schedule, tensor))
+        tensor: _arena_place(graph.tensors[tensor], memory, rings.get(tensor), buffers.get(tensor, "arena"))
         for tensor in memory.offsets
         if tensor in graph.tensors
     }
@@ -235,11 +256,14 @@ def lower_program(schedule: Schedule, memory: MemoryPlan) -> Program:
         name=identifier(graph.name),
         calls=calls,
         constants=tuple(constants.made),
-        arena_bytes=memory.arena_bytes,
+        # C has no array of no bytes: inputs and outputs may all lie elsewhere.
+        arena_bytes=max(memory.arena_bytes, ALIGNMENT_BYTES),
         arena_lower_bound_bytes=memory.lower_bound_bytes,
         inputs=tuple(places[tensor] for tensor in graph.inputs),
         outputs=tuple(places[tensor] for tensor in graph.outputs),
         tensors=places,
+        input_symbols=input_symbols,
+        output_symbols=output_symbols,
     )
 
 
@@ -406,11 +430,25 @@ def _fused(op: Operator) -> tuple[str, ...]:
     return (*words, *((f"MAX_POOL_2D {pool[0]}x{pool[1]}",) if pool else ()))
 
 
-def _buffer(schedule: Schedule, tensor: str) -> str:
-    owner = schedule.aliases.get(tensor, tensor)
-    if owner not in schedule.outside:
-        return "arena"
-    return "input_buffer" if owner in schedule.graph.inputs else "output_buffer"
+def _symbols(
+    kind: str, tensors: Sequence[str], names: Sequence[str], constants: _Constants
+) -> tuple[str, ...]:
+    """What C calls each input or output: its kind, and of several also its name, else its number."""
+    if len(tensors) == 1:
+        return (constants.unique(kind),)
+    wanted = names or [str(index) for index in range(len(tensors))]
+    return tuple(constants.unique(f"{kind}_{name}") for name in wanted)
+
+
+def _buffers(schedule: Schedule, symbols: Mapping[str, str]) -> dict[str, str]:
+    """The memory of each tensor that is kept out of the arena, by what the owner of its bytes is called."""
+    owned = {
+        owner: f"{symbols[name]}_buffer"
+        for name in symbols
+        if (owner := schedule.aliases.get(name, name)) in schedule.outside
+    }
+    tensors = schedule.graph.tensors
+    return {name: owned[owner] for name in tensors if (owner := schedule.aliases.get(name, name)) in owned}
 
 
 def _arena_place(tensor: Tensor, memory: MemoryPlan, ring_rows: int | None, buffer: str) -> Place:

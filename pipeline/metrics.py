@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.tensors import Values, arrays_of
+
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
@@ -76,13 +78,22 @@ def classify(
     )
 
 
-def compare_predictions(first: np.ndarray, second: np.ndarray) -> Agreement:
-    """How far two models' real-valued outputs (N, ...) agree; the class is the largest output's index."""
-    first, second = first.reshape(len(first), -1), second.reshape(len(second), -1)
-    difference = np.abs(first.astype(np.float64) - second.astype(np.float64))
+def compare_predictions(first: Values, second: Values) -> Agreement:
+    """How far two models' real-valued outputs (N, ...) agree; the class is the largest value's index.
+
+    Of several outputs, the same class means that of each; differences are over all values.
+    """
+    pairs = [
+        (a.reshape(len(a), -1), b.reshape(len(b), -1))
+        for a, b in zip(arrays_of(first), arrays_of(second), strict=True)
+    ]
+    same = [a.argmax(axis=1) == b.argmax(axis=1) for a, b in pairs]
+    difference = np.concatenate(
+        [np.abs(a.astype(np.float64) - b.astype(np.float64)) for a, b in pairs], axis=1
+    )
     return Agreement(
         samples=len(first),
-        same_class=float((first.argmax(axis=1) == second.argmax(axis=1)).mean()),
+        same_class=float(np.logical_and.reduce(same).mean()),
         mean_absolute_difference=float(difference.mean()),
         largest_difference=float(difference.max()),
     )

@@ -120,6 +120,8 @@ def _requests(schedule: Schedule, lifetimes: Mapping[str, Lifetime]) -> dict[str
 def _below(schedule: Schedule, lifetimes: Mapping[str, Lifetime]) -> dict[tuple[str, str], int]:
     """Outputs that may cover an input of their step, which nothing reads afterwards."""
     found: dict[tuple[str, str], int] = {}
+    # What the user reads, perhaps under another shape, is kept to the end.
+    left = {schedule.aliases.get(name, name) for name in schedule.graph.outputs}
     for index, step in enumerate(schedule.steps):
         for (output, source), distance in step.stream.below.items():
             owner = schedule.aliases.get(source, source)
@@ -131,7 +133,7 @@ def _below(schedule: Schedule, lifetimes: Mapping[str, Lifetime]) -> dict[tuple[
                 if schedule.aliases.get(name, name) == owner
             }
             ends = lifetimes[owner].last == index and lifetimes[output].first == index
-            inside = owner not in schedule.graph.outputs and not {output, owner} & schedule.outside
+            inside = owner not in left and not {output, owner} & schedule.outside
             if ends and names == {source} and inside:
                 found[output, owner] = distance
     return found

@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.errors import ModelNotSupported
 from pipeline.graph import Graph, Node
+from pipeline.load.signature import signature_names, tensor_name, unique_names
 from pipeline.operators import BY_TFLITE_NAME, REFUSED, evaluate
 from pipeline.operators.base import Part
 from pipeline.tensors import Quantization, Tensor
@@ -33,7 +34,7 @@ def read_tflite(content: bytes, name: str) -> Graph:
     """
     subgraph, model = _parse(content, name)
     tensor_names = unique_names(
-        _text(tensor.name) or f"tensor_{i}" for i, tensor in enumerate(subgraph.tensors)
+        tensor_name(tensor.name) or f"tensor_{i}" for i, tensor in enumerate(subgraph.tensors)
     )
     _refuse_border(subgraph, tensor_names, name)
     try:
@@ -62,6 +63,8 @@ def read_tflite(content: bytes, name: str) -> Graph:
             nodes=nodes,
             inputs=tuple(tensor_names[i] for i in subgraph.inputs),
             outputs=tuple(tensor_names[i] for i in subgraph.outputs),
+            input_names=signature_names(model, "inputs"),
+            output_names=signature_names(model, "outputs"),
         )
     except (ValueError, IndexError) as error:
         raise _damaged(name, error) from error
@@ -93,16 +96,14 @@ def _damaged(name: str, error: Exception) -> ModelNotSupported:
 
 
 def _refuse_border(subgraph: Any, names: Sequence[str], name: str) -> None:
-    """One input, one output, static shapes: what the harness can feed and read."""
+    """An input and an output at least, and static shapes, which memory can be planned for."""
     counts = (len(subgraph.inputs), len(subgraph.outputs))
-    if counts != (1, 1):
+    if 0 in counts:
         raise ModelNotSupported(
-            f"the model has {counts[0]} inputs and {counts[1]} outputs, expected one of each",
+            f"the model has {counts[0]} inputs and {counts[1]} outputs, expected one of each at least",
             code="E_MODEL_INPUTS",
             where=name,
-            details=[f"input {names[i]}" for i in subgraph.inputs]
-            + [f"output {names[i]}" for i in subgraph.outputs],
-            hint="split the model, or concatenate its inputs into one tensor",
+            hint="a model whose outputs depend on nothing needs no inference: convert the whole model",
         )
     dynamic = [
         f"{tensor_name}: {[int(size) for size in tensor.shapeSignature]}"
@@ -220,7 +221,7 @@ def _kind(operator: Any, model: Any) -> str:
     """The operator's name in the schema; of a custom one also its own."""
     code = model.operatorCodes[operator.opcodeIndex]
     kind = OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "?")
-    return f"CUSTOM {_text(code.customCode)}" if kind == "CUSTOM" else kind
+    return f"CUSTOM {tensor_name(code.customCode)}" if kind == "CUSTOM" else kind
 
 
 def _node_names(layers: Sequence[str], kinds: Sequence[str]) -> list[str]:
@@ -254,24 +255,6 @@ def _common_prefix(names: Iterable[str]) -> str:
     heads = Counter(name.split("/")[0] for name in names if "/" in name)
     head, count = heads.most_common(1)[0] if heads else ("", 0)
     return f"{head}/" if count > heads.total() / 2 and heads.total() > 2 else ""
-
-
-def unique_names(names: Iterable[str]) -> list[str]:
-    """The names, each followed by a number where it has been taken."""
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        candidate, number = name, 1
-        while candidate in taken:
-            candidate = f"{name}_{number}"
-            number += 1
-        taken.add(candidate)
-        result.append(candidate)
-    return result
-
-
-def _text(raw: Any) -> str:
-    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw or "")
 
 
 def _numpy_name(dtype: str) -> bool:

@@ -54,7 +54,7 @@ def render_sources(
     board: Board,
     *,
     aim: Aim = "balanced",
-    preprocessing: Preprocessing = AS_THEY_ARE,
+    preprocessings: Sequence[Preprocessing] = (),
     code_in_ram: bool = True,
     weights_region: str | None = None,
 ) -> SourceTree:
@@ -62,7 +62,7 @@ def render_sources(
 
     `aim`: what schedule and compiler aim at. It is written into the sources, so that the same sources
     compiled in two ways are two images.
-    `preprocessing`: what makes the model's input of the numbers of its samples.
+    `preprocessings`: what makes each input of the numbers of its samples; empty: as they are.
     `code_in_ram`: whether functions that ask for it run from RAM, where the board has some that is fit.
     `weights_region`: where the constants that are copied to RAM go; None: beside the arena.
     """
@@ -83,7 +83,7 @@ def render_sources(
         "program": program,
         "headers": headers,
         "aim": aim,
-        "entrances": entrances(program, preprocessing),
+        "entrances": entrances(program, preprocessings or (AS_THEY_ARE,) * len(program.inputs)),
         "exits": exits(program),
     }
     files = {

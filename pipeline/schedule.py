@@ -427,6 +427,11 @@ class _Options:
         """Tensors that are the user's, or are read under another shape."""
         return frozenset(self.graph.outputs) | frozenset(self.aliases.values())
 
+    @cached_property
+    def _given(self) -> frozenset[str]:
+        """Tensors whose bytes are the user's outputs, perhaps under another shape."""
+        return frozenset(self.aliases.get(name, name) for name in self.graph.outputs)
+
     def _arena(self, first: int, last: int, ways: Sequence[Candidate], stream: Stream) -> int:
         tensors = self.graph.tensors
         rings = stream.ring_rows.keys() | stream.shares.keys()
@@ -442,11 +447,7 @@ class _Options:
                 # Along a chain of such layers each map begins lower than the one before, until there is no
                 # room: what the plan can make of it is not reckoned with.
                 continue
-            if (
-                self.lives[owner][1] <= last
-                and owner not in self.graph.outputs
-                and {output, owner} <= held.keys()
-            ):
+            if self.lives[owner][1] <= last and owner not in self._given and {output, owner} <= held.keys():
                 both = max(held[output], _aligned(distance) + held[owner])
                 saved = max(saved, held[output] + held[owner] - both)
         ring_bytes = {

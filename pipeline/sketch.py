@@ -55,6 +55,8 @@ def sketch_graph(model: FloatModel) -> Graph | None:
             drawing.names[layer.name] = drawing.names[layer.inputs[0]]
         elif draw is None or not draw(drawing, layer) or not drawing.activate(layer):
             return None
+    if any(spec.name not in drawing.names for spec in model.outputs):
+        return None  # a further output of a layer that has several
     return drawing.graph()
 
 
@@ -69,9 +71,9 @@ class _Drawing:
     """By the tensor that each writes."""
 
     def __post_init__(self) -> None:
-        name = self.model.input_name
-        self.names[name] = name
-        self.tensors[name] = Tensor(name, (1, *self.model.input_shape), "int8", MAP)
+        for spec in self.model.inputs:
+            self.names[spec.name] = spec.name
+            self.tensors[spec.name] = Tensor(spec.name, (1, *spec.shape), "int8", MAP)
         self.readers = Counter(source for layer in self.model.layers for source in set(layer.inputs))
 
     def graph(self) -> Graph:
@@ -79,8 +81,8 @@ class _Drawing:
             self.model.name,
             self.tensors,
             tuple(self.nodes.values()),
-            (self.model.input_name,),
-            (self.names[self.model.output_name],),
+            tuple(spec.name for spec in self.model.inputs),
+            tuple(self.names[spec.name] for spec in self.model.outputs),
         )
 
     def map(self, layer: FloatLayer, position: int = 0) -> Tensor:

@@ -3,9 +3,43 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """Values of several inputs or outputs by name, all of the same samples: counted and taken by sample."""
+
+    arrays: Mapping[str, np.ndarray]
+    """(N, ...) each, in the model's order."""
+
+    def __len__(self) -> int:
+        return min(map(len, self.arrays.values()))
+
+    def __getitem__(self, rows: Any) -> Bundle:
+        return self.map(lambda array: array[rows])
+
+    def map(self, change: Callable[[np.ndarray], np.ndarray]) -> Bundle:
+        """The same for each array."""
+        return Bundle({name: change(array) for name, array in self.arrays.items()})
+
+
+Values = np.ndarray | Bundle
+"""What goes into a model or comes out of it: an array (N, ...), or of several inputs or outputs one each."""
+
+
+def arrays_of(values: Values) -> tuple[np.ndarray, ...]:
+    """One array (N, ...) for each input or output, in the model's order."""
+    return tuple(values.arrays.values()) if isinstance(values, Bundle) else (values,)
+
+
+def bundled(names: tuple[str, ...], arrays: tuple[np.ndarray, ...]) -> Values:
+    """The array itself, or of several a bundle under their names."""
+    return arrays[0] if len(arrays) == 1 else Bundle(dict(zip(names, arrays, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,18 @@ class Chain:
             operator.builtinOptions = options
         self.graph.operators.append(operator)
 
+    def signature(self, inputs: dict[str, int], outputs: dict[str, int]) -> None:
+        """Name the file's inputs and outputs."""
+        signature = schema.SignatureDefT()
+        signature.signatureKey = b"serving_default"
+        for side, named in (("inputs", inputs), ("outputs", outputs)):
+            setattr(signature, side, [])
+            for name, index in named.items():
+                entry = schema.TensorMapT()
+                entry.name, entry.tensorIndex = name.encode(), index
+                getattr(signature, side).append(entry)
+        self.model.signatureDefs = [signature]
+
     def finish(self, inputs: list[int], outputs: list[int]) -> bytes:
         self.graph.inputs, self.graph.outputs = inputs, outputs
         builder = flatbuffers.Builder(1024)

@@ -1,6 +1,6 @@
 """Read a Keras model and the samples that calibrate it."""
 
-from pipeline.load.description import FloatLayer, FloatModel, TfliteModel
+from pipeline.load.description import FloatLayer, FloatModel, TensorSpec, TfliteModel
 from pipeline.load.frameworks import Progress
 from pipeline.load.models import load_model
 from pipeline.load.samples import (
@@ -17,6 +17,7 @@ __all__ = [
     "Preprocessing",
     "Progress",
     "Samples",
+    "TensorSpec",
     "TfliteModel",
     "declare_preprocessing",
     "load_model",

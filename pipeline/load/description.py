@@ -10,6 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.tensors import Values
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """An input or output of a model, without the batch."""
+
+    name: str
+    """As the model's author calls it; unique among the inputs, or among the outputs."""
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    scale: float | None = None
+    """None where it is not quantized."""
+    zero_point: int = 0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatLayer:
@@ -19,7 +34,7 @@ class FloatLayer:
     kind: str
     """The Keras class name, such as Conv2D; of a SavedModel the nearest one to TensorFlow's operation."""
     inputs: tuple[str, ...]
-    """The layers whose outputs it reads; the model's input by `FloatModel.input_name`."""
+    """The layers whose outputs it reads; the model's inputs by their own names."""
     input_shapes: tuple[tuple[int, ...], ...]
     """Without the batch."""
     output_shape: tuple[int, ...]
@@ -32,7 +47,7 @@ class FloatLayer:
 
 @dataclass(frozen=True, eq=False)
 class FloatModel:
-    """A trained float model with one input and one output, both of known shape."""
+    """A trained float model; its inputs and outputs are of known shape."""
 
     name: str
     """A C identifier, from the file's name."""
@@ -43,14 +58,22 @@ class FloatModel:
     api: str
     """Whose objects `live` holds: `keras`, `tf_keras` or `saved_model`."""
     layers: tuple[FloatLayer, ...]
-    """In an order in which they can run; the input is none of them."""
-    input_name: str
-    input_shape: tuple[int, ...]
-    """Without the batch, which is one on the target."""
-    output_name: str
-    output_shape: tuple[int, ...]
+    """In an order in which they can run; the inputs are none of them."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    """Named after the layers that make them."""
     live: Any
-    """The model itself: called as `live(x, training=False)`."""
+    """The model itself: called as `live(x, training=False)`, x a list where there are several inputs."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of the first input."""
+        return self.inputs[0].shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the first output."""
+        return self.outputs[0].shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,14 +84,18 @@ class TfliteModel:
     path: Path
     sha256: str
     content: bytes
-    input_shape: tuple[int, ...]
-    """Without the batch."""
-    input_dtype: str
-    input_scale: float | None
-    """None where the input is not quantized."""
-    input_zero_point: int
-    output_shape: tuple[int, ...] = ()
-    """Without the batch; empty where unknown."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of the first input."""
+        return self.inputs[0].shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the first output."""
+        return self.outputs[0].shape
 
 
 def identifier(text: str) -> str:
@@ -81,12 +108,12 @@ def identifier(text: str) -> str:
 class Raw:
     """Samples as a source holds them, before they are scaled and checked."""
 
-    x: np.ndarray
+    x: Values
     labels: np.ndarray | None
     classes: tuple[str, ...] | None
     origin: str
     where: str
     """For errors: the file or folder."""
-    calibration: np.ndarray | None = None
+    calibration: Values | None = None
     """A training set's samples, where the source has both."""
     offline: bool = False

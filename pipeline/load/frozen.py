@@ -7,12 +7,15 @@ inputs are all constants are weights being prepared, the others are the layers.
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.load.description import FloatLayer
+from pipeline.load.description import FloatLayer, TensorSpec
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
+from pipeline.load.signature import unique_names
 
 # TensorFlow's operation -> the Keras layer of the same cost
 KINDS = {
@@ -41,27 +44,46 @@ WEIGHTED = {"Conv2D", "DepthwiseConv2D", "Dense"}
 SHAPE_OPERATIONS = {"Shape", "StridedSlice", "Pack", "Prod", "Fill", "Range"}
 
 
-def freeze(function: Any, input_shape: tuple[int, ...]) -> Any:
-    """The concrete function for a batch of one, with every variable a constant."""
+def freeze(function: Any, inputs: Sequence[TensorSpec]) -> Any:
+    """The concrete function for a batch of one, with every variable a constant; its inputs in this order.
+
+    `function` takes a tensor, or a list where there are several. A single input is called `input`, several
+    have their own names.
+    """
     tensorflow = import_tensorflow()
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    spec = tensorflow.TensorSpec((1, *input_shape), tensorflow.float32, name="input")
+    names = ["input"] if len(inputs) == 1 else _operation_names(inputs)
+    specs = [
+        tensorflow.TensorSpec((1, *spec.shape), tensorflow.float32, name=name)
+        for name, spec in zip(names, inputs, strict=True)
+    ]
     with captured_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras on inputs that it takes in a list or under a name
-        concrete = tensorflow.function(function, input_signature=[spec]).get_concrete_function()
+        concrete = tensorflow.function(
+            lambda *tensors: function(list(tensors) if len(tensors) > 1 else tensors[0]),
+            input_signature=specs,
+        ).get_concrete_function()
         return convert_variables_to_constants_v2(concrete)  # type: ignore[no-untyped-call]
 
 
+def _operation_names(inputs: Sequence[TensorSpec]) -> list[str]:
+    """The inputs' names as TensorFlow allows them for operations."""
+    return unique_names(
+        re.sub(r"\W", "_", spec.name, flags=re.ASCII).strip("_") or "input" for spec in inputs
+    )
+
+
 def describe_frozen(
-    function: Any, input_shape: tuple[int, ...], input_name: str
-) -> tuple[tuple[FloatLayer, ...], str, tuple[int, ...]]:
-    """The layers in order, the name of the one that makes the output, and the output's shape."""
-    frozen = freeze(function, input_shape)
+    function: Any, inputs: Sequence[TensorSpec]
+) -> tuple[tuple[FloatLayer, ...], tuple[TensorSpec, ...]]:
+    """The layers in order, and the outputs, named after the layers that make them."""
+    frozen = freeze(function, inputs)
     tensorflow = import_tensorflow()
-    (source,) = frozen.inputs
     # which layer makes a tensor's values; None for a constant
-    makers: dict[str, str | None] = {source.name: input_name}
+    makers: dict[str, str | None] = {
+        source.name: spec.name for source, spec in zip(frozen.inputs, inputs, strict=True)
+    }
     layers: dict[str, FloatLayer] = {}
     for operation in frozen.graph.get_operations():
         reads = [tensor for tensor in operation.inputs if tensor.dtype != tensorflow.resource]
@@ -83,13 +105,16 @@ def describe_frozen(
             layers[layer.name] = layer
             maker = layer.name
         makers.update({tensor.name: maker for tensor in operation.outputs})
-    (output,) = frozen.outputs
-    short = _short_names([*layers, input_name])
+    short = _short_names([*layers, *(spec.name for spec in inputs)])
     described = tuple(
         replace(layer, name=short[layer.name], inputs=tuple(short[name] for name in layer.inputs))
         for layer in layers.values()
     )
-    return described, short[str(makers[output.name])], _whole(output)[1:]
+    names = unique_names(short[str(makers[output.name])] for output in frozen.outputs)
+    outputs = tuple(
+        TensorSpec(name, _whole(output)[1:]) for name, output in zip(names, frozen.outputs, strict=True)
+    )
+    return described, outputs
 
 
 def _short_names(names: list[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelNotSupported, PipelineError
-from pipeline.load.description import FloatLayer, FloatModel, identifier
+from pipeline.load.description import FloatLayer, FloatModel, TensorSpec, identifier
 from pipeline.load.frameworks import (
     captured_stderr,
     import_keras,
@@ -18,6 +18,7 @@ from pipeline.load.frameworks import (
     import_tensorflow,
 )
 from pipeline.load.refusals import damaged, digest, dynamic
+from pipeline.load.signature import unique_names
 
 
 def load_keras_archive(path: Path, content: bytes) -> FloatModel:
@@ -150,12 +151,10 @@ def describe_keras(path: Path, sha256: str, framework: str, api: str, live: Any)
             hint="give it an Input layer with a fixed shape, or export it with model.export('folder')",
         )
     _refuse_border(path, graph)
-    source = graph.inputs[0]
-    names = {id(source): str(source.name).split(":")[0]}
-    input_name = _layer_of(source).name
-    names[id(source)] = input_name
+    input_names = unique_names(_layer_of(source).name for source in graph.inputs)
+    names = {id(source): name for source, name in zip(graph.inputs, input_names, strict=True)}
     layers: list[FloatLayer] = []
-    _walk(graph, names, "", layers, {input_name}, set())
+    _walk(graph, names, "", layers, set(input_names), set())
     unknown = [
         f"{layer.name}: {list(shape)}"
         for layer in layers
@@ -165,6 +164,7 @@ def describe_keras(path: Path, sha256: str, framework: str, api: str, live: Any)
     if unknown:
         raise dynamic(path, list(dict.fromkeys(unknown)))
     _refuse_layout(path, layers)
+    output_names = unique_names(names[id(tensor)] for tensor in graph.outputs)
     return FloatModel(
         name=identifier(path.stem),
         path=path,
@@ -172,10 +172,11 @@ def describe_keras(path: Path, sha256: str, framework: str, api: str, live: Any)
         framework=framework,
         api=api,
         layers=tuple(layers),
-        input_name=input_name,
-        input_shape=tensor_shape(source),
-        output_name=names[id(graph.outputs[0])],
-        output_shape=tensor_shape(graph.outputs[0]),
+        inputs=tuple(TensorSpec(names[id(tensor)], tensor_shape(tensor)) for tensor in graph.inputs),
+        outputs=tuple(
+            TensorSpec(name, tensor_shape(tensor))
+            for name, tensor in zip(output_names, graph.outputs, strict=True)
+        ),
         live=live,
     )
 
@@ -195,28 +196,20 @@ def has_fixed_batch(model: Any) -> bool:
 
 
 def _refuse_border(path: Path, graph: Any) -> None:
-    counts = (len(graph.inputs), len(graph.outputs))
-    if counts != (1, 1):
+    unknown = [source for source in graph.inputs if any(size < 0 for size in tensor_shape(source))]
+    if unknown:
+        raise dynamic(path, [f"input {source.name}: {list(tensor_shape(source))}" for source in unknown])
+    whole = [
+        f"input {source.name}: {dtype}"
+        for source in graph.inputs
+        if not (dtype := str(getattr(source.dtype, "name", source.dtype))).startswith(("float", "bfloat"))
+    ]
+    if whole:
         raise ModelNotSupported(
-            f"the model has {counts[0]} inputs and {counts[1]} outputs, expected one of each",
+            f"{len(whole)} of the model's {len(graph.inputs)} inputs are not float32",
             code="E_MODEL_INPUTS",
             where=path,
-            details=[
-                f"{kind} {t.name}: {list(tensor_shape(t))}"
-                for kind, ts in (("input", graph.inputs), ("output", graph.outputs))
-                for t in ts
-            ],
-            hint="split the model, or concatenate its inputs into one tensor",
-        )
-    source = graph.inputs[0]
-    if any(size < 0 for size in tensor_shape(source)):
-        raise dynamic(path, [f"input {source.name}: {list(tensor_shape(source))}"])
-    dtype = str(getattr(source.dtype, "name", source.dtype))
-    if not dtype.startswith(("float", "bfloat")):
-        raise ModelNotSupported(
-            f"the model's input {source.name} is {dtype}, expected float32",
-            code="E_MODEL_INPUTS",
-            where=path,
+            details=whole,
             hint="integer inputs (token numbers, say) cannot be quantized to int8",
         )
 

@@ -11,6 +11,7 @@ from pipeline.load.description import FloatModel, TfliteModel, identifier
 from pipeline.load.keras_model import load_h5, load_keras_archive
 from pipeline.load.refusals import HDF5_MAGIC, TFLITE_MAGIC, ZIP_MAGIC, damaged, digest, what_it_is
 from pipeline.load.saved_model import load_saved_model
+from pipeline.load.signature import border_specs
 from pipeline.registry import nearest
 
 SUFFIXES = (".keras", ".h5", ".hdf5", ".tflite")
@@ -77,19 +78,12 @@ def _load_tflite(path: Path, content: bytes) -> TfliteModel:
         raise damaged(path, f"this is no TFLite file: {what_it_is(content)}", "convert the model again")
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
-        (subgraph,) = model.subgraphs
-        tensor = subgraph.tensors[subgraph.inputs[0]]
-        shape = tuple(int(size) for size in tensor.shape)
-        result = tuple(int(size) for size in subgraph.tensors[subgraph.outputs[0]].shape)
-        held = tensor.quantization
-        quantized = held is not None and held.scale is not None and len(held.scale) == 1
-        scale = float(held.scale[0]) if quantized else None
-        zero_point = int(held.zeroPoint[0]) if quantized and held.zeroPoint is not None else 0
-        dtype = next(name for name, code in vars(schema.TensorType).items() if code == tensor.type).lower()
+        inputs = border_specs(model, "inputs")
+        outputs = border_specs(model, "outputs")
+        if not inputs or not outputs:
+            raise ValueError(f"{len(inputs)} inputs and {len(outputs)} outputs")
     except Exception as error:  # flatbuffers reads any bytes and fails in any way
         raise damaged(
             path, f"the TFLite file is damaged or of an unknown form ({error})", "convert the model again"
         ) from error
-    return TfliteModel(
-        identifier(path.stem), path, digest(content), content, shape[1:], dtype, scale, zero_point, result[1:]
-    )
+    return TfliteModel(identifier(path.stem), path, digest(content), content, inputs, outputs)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.load.cifar10 import find_cifar10
-from pipeline.load.description import FloatModel, Raw, TfliteModel
+from pipeline.load.description import FloatModel, Raw, TensorSpec, TfliteModel
 from pipeline.load.frameworks import Progress
 from pipeline.load.plausible import refuse_implausible
 from pipeline.load.sources import read_source
 from pipeline.registry import nearest
+from pipeline.tensors import Values, arrays_of, bundled
 
 CALIBRATION_SAMPLES = 500
 """Kept of a training set, evenly spaced."""
@@ -63,8 +64,8 @@ class Preprocessing:
 class Samples:
     """Inputs as the float model takes them, and what is known of them."""
 
-    x: np.ndarray
-    """float32 (N, *input_shape)"""
+    x: Values
+    """float32 (N, *input_shape); of several inputs a bundle, by their names"""
     labels: np.ndarray | None
     """int64 (N,): the true class of each sample."""
     classes: tuple[str, ...] | None
@@ -73,8 +74,10 @@ class Samples:
     offline: bool
     """Made from the network itself: good for calibration and agreement, not for accuracy."""
     preprocessing: Preprocessing
-    calibration: np.ndarray | None = None
+    calibration: Values | None = None
     """float32, other samples of the same kind to calibrate with (a training set's); None: `x` itself."""
+    preprocessings: Mapping[str, Preprocessing] = field(default_factory=dict)
+    """Of each of several inputs, by its name; `preprocessing` is then that of the first."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -87,10 +90,15 @@ class Samples:
         labels = self.labels[chosen] if self.labels is not None else None
         return replace(self, x=self.x[chosen], labels=labels)
 
-    def to_calibrate(self, count: int = CALIBRATION_SAMPLES) -> np.ndarray:
+    @property
+    def each_preprocessing(self) -> tuple[Preprocessing, ...]:
+        """Of each input, in the model's order."""
+        return tuple(self.preprocessings.values()) or (self.preprocessing,)
+
+    def to_calibrate(self, count: int = CALIBRATION_SAMPLES) -> Values:
         """At most `count` samples for calibration, evenly spaced, always the same ones."""
         pool = self.x if self.calibration is None else self.calibration
-        chosen: np.ndarray = pool[spread(len(pool), count)]
+        chosen: Values = pool[spread(len(pool), count)]
         return chosen
 
 
@@ -147,6 +155,8 @@ def load_samples(
 ) -> Samples:
     """Find samples for a model: the user's, else CIFAR-10 for a model of that name, else the offline set.
 
+    A model with several inputs takes a .npz with an array for each, under its name.
+
     `source` is a .npz or .npy file, a cifar-10-batches-py folder, a folder of class folders of
     images, or a folder of images. `<model>_samples.npz` beside the model is the offline set. At
     most `limit` samples are kept, evenly spaced. Without a declared preprocessing 8-bit images are
@@ -156,49 +166,63 @@ def load_samples(
     E_SAMPLES_DTYPE, E_SAMPLES_NAN, E_SAMPLES_RANGE or E_SAMPLES_LABELS.
     """
     raw = _find(model, source, preprocessing, limit, download, progress)
-    if raw.x.dtype.kind not in "fiub":
-        raise UsageError(
-            f"the samples are of type {raw.x.dtype}, expected float32 or uint8",
-            code="E_SAMPLES_DTYPE",
-            where=raw.where,
+    for array in arrays_of(raw.x):
+        if array.dtype.kind not in "fiub":
+            raise UsageError(
+                f"the samples are of type {array.dtype}, expected float32 or uint8",
+                code="E_SAMPLES_DTYPE",
+                where=raw.where,
+            )
+    chosen = {
+        spec.name: replace(
+            preprocessing or _default_preprocessing(model, spec, array, raw.where), of_bytes=_are_bytes(array)
         )
-    chosen = replace(preprocessing or _default_preprocessing(model, raw), of_bytes=_are_bytes(raw.x))
-    x = _checked(model, raw.x, raw.where, chosen, preprocessing is not None)
+        for spec, array in zip(model.inputs, arrays_of(raw.x), strict=True)
+    }
+    x = _checked_inputs(model, raw.x, raw.where, chosen, preprocessing is not None)
     keep = spread(len(x), limit) if limit is not None else slice(None)
     calibration = None
     if raw.calibration is not None:
         pool = raw.calibration[spread(len(raw.calibration), CALIBRATION_SAMPLES)]
-        calibration = _checked(model, pool, raw.where, chosen, preprocessing is not None)
+        calibration = _checked_inputs(model, pool, raw.where, chosen, preprocessing is not None)
     labels, origin = None, raw.origin
-    if raw.labels is not None and model.output_shape[-1:] == (1,):
+    first = chosen[model.inputs[0].name]
+    if raw.labels is not None and len(model.outputs) > 1:
+        origin = f"{raw.origin}; its labels left out, since the model has {len(model.outputs)} outputs"
+    elif raw.labels is not None and model.output_shape[-1:] == (1,):
         origin = f"{raw.origin}; its labels left out, since a single output names no class"
     elif raw.labels is not None:
         labels = _checked_labels(model, raw.labels, len(x), raw.where)
-    if isinstance(model, FloatModel) and preprocessing is None:
-        refuse_implausible(model, x[spread(len(x), 64)], chosen.scale, raw.where)
+    if isinstance(model, FloatModel) and preprocessing is None and isinstance(x, np.ndarray):
+        refuse_implausible(model, x[spread(len(x), 64)], first.scale, raw.where)
     return Samples(
         x=x[keep],
         labels=None if labels is None else labels[keep],
         classes=_checked_classes(raw, model),
         origin=origin,
         offline=raw.offline,
-        preprocessing=chosen,
+        preprocessing=first,
         calibration=calibration,
+        preprocessings=chosen if len(chosen) > 1 else {},
     )
 
 
 def random_samples(model: TfliteModel, count: int = 16, seed: int = 0) -> Samples:
-    """Uniformly random int8 inputs: good for comparing bits, not for accuracy or calibration."""
+    """Uniformly random integers as inputs: good for comparing bits, not for accuracy or calibration."""
     rng = np.random.default_rng(seed)
-    integers = rng.integers(-128, 128, (count, *model.input_shape))
-    x = (integers - model.input_zero_point) * np.float32(model.input_scale or 1 / 128)
+    arrays = []
+    for spec in model.inputs:
+        low, high = _input_range(spec)
+        integers = rng.integers(-128, 128, (count, *spec.shape))
+        arrays.append((low + (integers + 128) * ((high - low) / 255)).astype(np.float32))
     return Samples(
-        x=x.astype(np.float32),
+        x=bundled(tuple(spec.name for spec in model.inputs), tuple(arrays)),
         labels=None,
         classes=None,
         origin=f"{count} random inputs (seed {seed})",
         offline=True,
         preprocessing=Preprocessing(),
+        preprocessings={spec.name: Preprocessing() for spec in model.inputs if len(model.inputs) > 1},
     )
 
 
@@ -215,20 +239,22 @@ def _find(
 ) -> Raw:
     if source is not None:
         resize = preprocessing is not None and preprocessing.resize
-        return read_source(Path(source), model.input_shape, resize=resize, limit=limit, progress=progress)
-    if model.name.startswith("cifar10") and model.input_shape == (32, 32, 3):
+        return read_source(Path(source), model.inputs, resize=resize, limit=limit, progress=progress)
+    if model.name.startswith("cifar10") and [spec.shape for spec in model.inputs] == [(32, 32, 3)]:
         found = find_cifar10(download=download, progress=progress)
         if found is not None:
             return found
     beside = model.path.with_name(f"{model.path.stem}_samples.npz")
     if beside.is_file():
-        return replace(read_source(beside, model.input_shape), labels=None, offline=True)
+        return replace(read_source(beside, model.inputs), labels=None, offline=True)
+    wanted = "x" if len(model.inputs) == 1 else ", ".join(spec.name for spec in model.inputs)
+    shapes = ", ".join(f"(N, {', '.join(map(str, spec.shape))})" for spec in model.inputs)
     raise UsageError(
         "there are no samples: none were named, and no offline set lies beside the model",
         code="E_SAMPLES_MISSING",
         where=model.path,
         hint="name a file or folder of samples such as the model was trained on: --samples data.npz, "
-        f"with x of shape (N, {', '.join(map(str, model.input_shape))})",
+        f"with {wanted} of shape {shapes}",
     )
 
 
@@ -240,16 +266,17 @@ def _are_bytes(raw: np.ndarray) -> bool:
     return bool(some.min() >= 0 and 1 < some.max() <= 255 and (some == np.trunc(some)).all())
 
 
-def _default_preprocessing(model: FloatModel | TfliteModel, raw: Raw) -> Preprocessing:
-    if raw.x.dtype.kind == "f" or (raw.x.dtype == np.int8 and isinstance(model, TfliteModel)):
+def _default_preprocessing(
+    model: FloatModel | TfliteModel, spec: TensorSpec, raw: np.ndarray, where: str
+) -> Preprocessing:
+    if raw.dtype.kind == "f" or (raw.dtype == np.int8 and isinstance(model, TfliteModel)):
         return Preprocessing()
     if isinstance(model, FloatModel):
         # A model whose first layer scales takes the numbers as the files hold them.
-        own = bool(model.layers) and model.layers[0].kind in {"Rescaling", "Normalization"}
-        return Preprocessing() if own else Preprocessing(scale=1 / 255)
-    if model.input_scale is None:
+        return Preprocessing() if _rescales(model, spec) else Preprocessing(scale=1 / 255)
+    if spec.scale is None:
         return Preprocessing(scale=1 / 255)
-    low, high = _input_range(model)
+    low, high = _input_range(spec)
     for candidate in (
         Preprocessing(scale=1 / 255),
         Preprocessing(),
@@ -263,28 +290,71 @@ def _default_preprocessing(model: FloatModel | TfliteModel, raw: Raw) -> Preproc
     raise UsageError(
         f"the model's input holds {low:.4g} to {high:.4g}, which fits no usual preprocessing of 8-bit images",
         code="E_PREPROCESSING",
-        where=raw.where,
+        where=where,
         hint="declare it: --preprocess scale=...,offset=... so that raw * scale + offset fills that range",
     )
 
 
-def _input_range(model: TfliteModel) -> tuple[float, float]:
-    """The real values that a quantized input can hold."""
-    scale = model.input_scale or 1.0
-    low, high = (0, 255) if model.input_dtype == "uint8" else (-128, 127)
-    return scale * (low - model.input_zero_point), scale * (high - model.input_zero_point)
+def _rescales(model: FloatModel, spec: TensorSpec) -> bool:
+    """Whether the first layer that reads an input scales it."""
+    reader = next((layer for layer in model.layers if spec.name in layer.inputs), None)
+    return reader is not None and reader.kind in {"Rescaling", "Normalization"}
+
+
+def _input_range(spec: TensorSpec) -> tuple[float, float]:
+    """The real values that a quantized input can hold; -1 to 1 of one that is not quantized."""
+    scale = spec.scale or 1 / 128
+    low, high = (0, 255) if spec.dtype == "uint8" else (-128, 127)
+    return scale * (low - spec.zero_point), scale * (high - spec.zero_point)
 
 
 # --- checks --------------------------------------------------------------------------------------
 
 
+def _checked_inputs(
+    model: FloatModel | TfliteModel,
+    raw: Values,
+    where: str,
+    preprocessings: Mapping[str, Preprocessing],
+    declared: bool,
+) -> Values:
+    """Each input checked, and as many samples of each."""
+    several = len(model.inputs) > 1
+    arrays = tuple(
+        _checked(
+            model,
+            spec,
+            array,
+            f"{where}: {spec.name}" if several else where,
+            preprocessings[spec.name],
+            declared,
+        )
+        for spec, array in zip(model.inputs, arrays_of(raw), strict=True)
+    )
+    counts = {spec.name: len(array) for spec, array in zip(model.inputs, arrays, strict=True)}
+    if len({*counts.values()}) > 1:
+        raise UsageError(
+            "the inputs have different numbers of samples, expected as many of each",
+            code="E_SAMPLES_SHAPE",
+            where=where,
+            details=[f"{name}: {count} samples" for name, count in counts.items()],
+        )
+    return bundled(tuple(counts), arrays)
+
+
 def _checked(
-    model: FloatModel | TfliteModel, raw: np.ndarray, where: str, preprocessing: Preprocessing, declared: bool
+    model: FloatModel | TfliteModel,
+    spec: TensorSpec,
+    raw: np.ndarray,
+    where: str,
+    preprocessing: Preprocessing,
+    declared: bool,
 ) -> np.ndarray:
     """float32 (N, *input_shape), or a refusal that says what was expected."""
-    raw = _with_batch(raw, model.input_shape, where)
-    if raw.dtype == np.int8 and isinstance(model, TfliteModel) and model.input_scale and not declared:
-        return (raw.astype(np.int32) - model.input_zero_point) * np.float32(model.input_scale)
+    raw = _with_batch(raw, spec.shape, where)
+    if raw.dtype == np.int8 and isinstance(model, TfliteModel) and spec.scale and not declared:
+        real: np.ndarray = (raw.astype(np.int32) - spec.zero_point) * np.float32(spec.scale)
+        return real
     if raw.dtype.kind in "iu" and not declared and (raw.min() < 0 or raw.max() > 255):
         raise UsageError(
             f"the samples are {raw.dtype} from {raw.min()} to {raw.max()}, expected 0 to 255 or floats",
@@ -295,7 +365,7 @@ def _checked(
     if raw.dtype.kind == "f":
         _refuse_not_finite(raw, where)
         if not declared:
-            _refuse_undeclared_bytes(model, raw, where)
+            _refuse_undeclared_bytes(model, spec, raw, where)
     x = preprocessing.apply(raw)
     low, high = float(x.min()), float(x.max())
     if low == high:
@@ -311,8 +381,8 @@ def _checked(
             where=where,
             hint="declare what scales them: --preprocess scale=...",
         )
-    if isinstance(model, TfliteModel) and model.input_scale is not None:
-        _refuse_saturating(model, x, where)
+    if isinstance(model, TfliteModel) and spec.scale is not None:
+        _refuse_saturating(spec, x, where)
     return x
 
 
@@ -324,7 +394,7 @@ def _with_batch(raw: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarr
     if raw.shape[1:] != shape or not len(raw):
         turned = len(shape) == 3 and raw.shape[1:] == (shape[2], *shape[:2])
         raise UsageError(
-            f"the samples have shape {_text(raw.shape)}, expected (N, {_text(shape)[1:]}"
+            f"the samples have shape {_text(raw.shape)}, expected (N, {', '.join(map(str, shape))})"
             + ("" if len(raw.shape) and len(raw) else " with at least one sample"),
             code="E_SAMPLES_SHAPE",
             where=where,
@@ -344,17 +414,15 @@ def _refuse_not_finite(raw: np.ndarray, where: str) -> None:
         )
 
 
-def _refuse_undeclared_bytes(model: FloatModel | TfliteModel, raw: np.ndarray, where: str) -> None:
+def _refuse_undeclared_bytes(
+    model: FloatModel | TfliteModel, spec: TensorSpec, raw: np.ndarray, where: str
+) -> None:
     """Whole numbers up to 255 in a float array: images, and nobody said whether the model scales them."""
-    if len(model.input_shape) != 3 or model.input_shape[-1] not in (1, 3, 4):
+    if len(spec.shape) != 3 or spec.shape[-1] not in (1, 3, 4):
         return
-    if (
-        isinstance(model, FloatModel)
-        and model.layers
-        and model.layers[0].kind in {"Rescaling", "Normalization"}
-    ):
+    if isinstance(model, FloatModel) and _rescales(model, spec):
         return
-    if isinstance(model, TfliteModel) and model.input_scale is not None:
+    if isinstance(model, TfliteModel) and spec.scale is not None:
         return
     head = raw[spread(len(raw), 64)]
     if head.min() >= 0 and 2 < head.max() <= 255 and bool((head == np.round(head)).all()):
@@ -368,8 +436,8 @@ def _refuse_undeclared_bytes(model: FloatModel | TfliteModel, raw: np.ndarray, w
         )
 
 
-def _refuse_saturating(model: TfliteModel, x: np.ndarray, where: str) -> None:
-    low, high = _input_range(model)
+def _refuse_saturating(spec: TensorSpec, x: np.ndarray, where: str) -> None:
+    low, high = _input_range(spec)
     slack = (high - low) / 64
     outside = float(((x < low - slack) | (x > high + slack)).mean())
     share_used = (float(x.max()) - float(x.min())) / (high - low)

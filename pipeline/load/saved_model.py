@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelNotSupported, UsageError
-from pipeline.load.description import FloatModel, identifier
+from pipeline.load.description import FloatModel, TensorSpec, identifier
 from pipeline.load.frameworks import captured_stderr, import_legacy_keras, import_tensorflow
 from pipeline.load.frozen import describe_frozen
 from pipeline.load.keras_model import describe_keras, functional_graph, tensor_shape
@@ -17,16 +18,20 @@ from pipeline.load.refusals import damaged, dynamic
 class SavedFunction:
     """The serving function of a SavedModel, called like a Keras model."""
 
-    def __init__(self, loaded: Any, signature: Any, argument: str, result: str) -> None:
+    def __init__(self, loaded: Any, signature: Any, arguments: Sequence[str], results: Sequence[str]) -> None:
         self.loaded = loaded  # keeps the variables alive
         self.signature = signature
-        self.argument = argument
-        self.result = result
+        self.arguments = tuple(arguments)
+        self.results = tuple(results)
 
     def __call__(self, x: Any, training: bool = False) -> Any:
+        """One tensor for one input, a list for several; so are the outputs."""
         if training:
             raise ValueError("the serving function of a SavedModel cannot train")
-        return self.signature(**{self.argument: x})[self.result]
+        given = x if len(self.arguments) > 1 else [x]
+        found = self.signature(**dict(zip(self.arguments, given, strict=True)))
+        outputs = [found[name] for name in self.results]
+        return outputs if len(outputs) > 1 else outputs[0]
 
 
 def load_saved_model(path: Path) -> FloatModel:
@@ -73,28 +78,28 @@ def _describe_saved_function(path: Path, sha256: str, framework: str, loaded: An
             where=path,
             hint="export it with model.export('folder')",
         )
-    arguments = signature.structured_input_signature[1]
-    results = signature.structured_outputs
-    if len(arguments) != 1 or len(results) != 1:
+    arguments = dict(sorted(signature.structured_input_signature[1].items()))
+    results = sorted(signature.structured_outputs)
+    unknown = [
+        f"input {name}: {spec.shape}"
+        for name, spec in arguments.items()
+        if spec.shape.rank is None or any(size < 0 for size in tensor_shape(spec))
+    ]
+    if unknown:
+        raise dynamic(path, unknown)
+    whole = [
+        f"input {name}: {spec.dtype.name}" for name, spec in arguments.items() if spec.dtype.name != "float32"
+    ]
+    if whole:
         raise ModelNotSupported(
-            f"the model has {len(arguments)} inputs and {len(results)} outputs, expected one of each",
+            f"{len(whole)} of the model's {len(arguments)} inputs are not float32",
             code="E_MODEL_INPUTS",
             where=path,
-            details=[f"input {name}" for name in arguments] + [f"output {name}" for name in results],
-            hint="split the model, or concatenate its inputs into one tensor",
+            details=whole,
         )
-    ((argument, spec),) = arguments.items()
-    (result,) = results
-    if spec.shape.rank is None or any(size < 0 for size in tensor_shape(spec)):
-        raise dynamic(path, [f"input {argument}: {spec.shape}"])
-    if spec.dtype.name != "float32":
-        raise ModelNotSupported(
-            f"the model's input {argument} is {spec.dtype.name}, expected float32",
-            code="E_MODEL_INPUTS",
-            where=path,
-        )
-    function = SavedFunction(loaded, signature, argument, result)
-    layers, output_name, output_shape = describe_frozen(function, tensor_shape(spec), argument)
+    inputs = tuple(TensorSpec(name, tensor_shape(spec)) for name, spec in arguments.items())
+    function = SavedFunction(loaded, signature, tuple(arguments), results)
+    layers, outputs = describe_frozen(function, inputs)
     if any(size < 0 for layer in layers for size in layer.output_shape):
         raise dynamic(
             path,
@@ -111,9 +116,7 @@ def _describe_saved_function(path: Path, sha256: str, framework: str, loaded: An
         framework=framework,
         api="saved_model",
         layers=layers,
-        input_name=argument,
-        input_shape=tensor_shape(spec),
-        output_name=output_name,
-        output_shape=output_shape,
+        inputs=inputs,
+        outputs=outputs,
         live=function,
     )

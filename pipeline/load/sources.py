@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.load.cifar10 import is_cifar10_folder, read_cifar10_folder
-from pipeline.load.description import Raw
+from pipeline.load.description import Raw, TensorSpec
 from pipeline.load.frameworks import Progress
 from pipeline.registry import nearest
+from pipeline.tensors import Bundle
 
 # (samples, labels) under the names that people give them, the test set first
 KEYS = (
@@ -28,6 +31,7 @@ KEYS = (
 )
 TRAINING_KEYS = ("x_train", "X_train", "train_images", "calibration")
 CLASS_KEYS = ("classes", "class_names")
+LABEL_KEYS = ("y", "labels")
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff", ".gif"}
 MOST_IMAGES = 20_000
 """Of a folder; more are left out evenly, so that they fit the host's memory."""
@@ -35,13 +39,16 @@ MOST_IMAGES = 20_000
 
 def read_source(
     source: Path,
-    input_shape: tuple[int, ...],
+    inputs: Sequence[TensorSpec],
     *,
     resize: bool = False,
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Raw:
-    """Read what the user named; `input_shape` decides between grey and coloured images."""
+    """Read what the user named: for several inputs arrays under their names, else an array or images.
+
+    The input's shape decides between grey and coloured images.
+    """
     if not source.exists():
         names = sorted(p.name for p in source.parent.iterdir()) if source.parent.is_dir() else []
         near = nearest(source.name, names)
@@ -51,10 +58,13 @@ def read_source(
             where=source,
             hint=f"did you mean {source.parent / near}?" if near else None,
         )
+    if len(inputs) > 1:
+        return _read_named(source, inputs)
+    (spec,) = inputs
     if source.is_dir():
         if is_cifar10_folder(source):
             return read_cifar10_folder(source, f"CIFAR-10 ({source.name})")
-        return _read_images(source, input_shape, resize, limit, progress)
+        return _read_images(source, spec.shape, resize, limit, progress)
     if source.suffix.lower() == ".npz":
         return _read_npz(source)
     if source.suffix.lower() == ".npy":
@@ -90,13 +100,20 @@ def _load_array(source: Path) -> np.ndarray:
     return loaded
 
 
-def _read_npz(source: Path) -> Raw:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Archive:
+    """What a .npz holds: the names of all arrays, and those that were read."""
+
+    files: tuple[str, ...]
+    held: Mapping[str, np.ndarray]
+
+
+def _load_archive(source: Path, wanted: Callable[[list[str]], list[str]]) -> _Archive:
     try:
         with np.load(source, allow_pickle=False) as archive:
             if not hasattr(archive, "files"):
                 raise ValueError("an array under the name of an archive")
-            arrays = {key: archive[key] for key in _wanted(archive.files)}
-            files = tuple(archive.files)
+            return _Archive(tuple(archive.files), {key: archive[key] for key in wanted(archive.files)})
     except (
         ValueError,
         OSError,
@@ -108,19 +125,66 @@ def _read_npz(source: Path) -> Raw:
         TypeError,
     ) as error:
         raise _damaged(source, error) from error
+
+
+def _read_npz(source: Path) -> Raw:
+    archive = _load_archive(source, _wanted)
+    arrays, files = archive.held, archive.files
     x_key, y_key = _keys(files, source)
     if x_key not in arrays:
         x_key, y_key = files[0], ""
-    classes = next((arrays[key] for key in CLASS_KEYS if key in arrays), None)
     training = next((key for key in TRAINING_KEYS if key in arrays), None)
     origin = str(arrays["origin"]) if "origin" in arrays else source.name
     return Raw(
         x=arrays[x_key],
         labels=arrays.get(y_key),
-        classes=None if classes is None else tuple(str(name) for name in classes.reshape(-1)),
+        classes=_class_names(arrays),
         origin=origin,
         where=str(source),
         calibration=arrays[training] if training and training != x_key else None,
+    )
+
+
+def _class_names(arrays: Mapping[str, np.ndarray]) -> tuple[str, ...] | None:
+    classes = next((arrays[key] for key in CLASS_KEYS if key in arrays), None)
+    return None if classes is None else tuple(str(name) for name in classes.reshape(-1))
+
+
+def _read_named(source: Path, inputs: Sequence[TensorSpec]) -> Raw:
+    """An array for each input, under its name, and perhaps labels, classes and where the data are from."""
+    expected = [f"{spec.name}: (N, {', '.join(map(str, spec.shape))})" for spec in inputs]
+    hint = "np.savez('data.npz', " + ", ".join(f"**{{{spec.name!r}: ...}}" for spec in inputs) + ")"
+    if source.is_dir() or source.suffix.lower() != ".npz":
+        raise UsageError(
+            f"the model has {len(inputs)} inputs, expected a .npz file with an array for each",
+            code="E_SAMPLES_FORMAT",
+            where=source,
+            details=expected,
+            hint=hint,
+        )
+    names = [spec.name for spec in inputs]
+    known = {*names, *LABEL_KEYS, *CLASS_KEYS, "origin"}
+    arrays = _load_archive(source, lambda files: [key for key in files if key in known])
+    missing = [text for name, text in zip(names, expected, strict=True) if name not in arrays.held]
+    extra = [key for key in arrays.files if key not in known]
+    if missing or extra:
+        words = [f"{len(missing)} of the model's {len(inputs)} inputs have no array"] if missing else []
+        words += [f"{len(extra)} arrays are no input of the model"] if extra else []
+        raise UsageError(
+            ", and ".join(words),
+            code="E_SAMPLES_FORMAT",
+            where=source,
+            details=[*(f"missing: {text}" for text in missing), *(f"no such input: {key}" for key in extra)],
+            hint=hint,
+        )
+    return Raw(
+        x=Bundle({name: arrays.held[name] for name in names}),
+        labels=next(
+            (arrays.held[key] for key in LABEL_KEYS if key in arrays.held and key not in names), None
+        ),
+        classes=_class_names(arrays.held),
+        origin=str(arrays.held["origin"]) if "origin" in arrays.held else source.name,
+        where=str(source),
     )
 
 

@@ -21,13 +21,14 @@ from ai_edge_litert import schema_py_generated as schema
 from pipeline.load import Progress
 from pipeline.load.samples import spread
 from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
+from pipeline.tensors import Values
 
 SAMPLES = 64
 CORRECTED = frozenset({Operator.CONV_2D, Operator.DEPTHWISE_CONV_2D, Operator.FULLY_CONNECTED})
 
 
 def correct_biases(
-    graph: TfliteGraph, tflite: bytes, x: np.ndarray, progress: Progress | None = None
+    graph: TfliteGraph, tflite: bytes, x: Values, progress: Progress | None = None
 ) -> tuple[bytes, int]:
     """The int8 file with corrected biases, and of how many layers; `graph` is the float one it was made of.
 
@@ -73,7 +74,7 @@ def _is_grouped(integers: TfliteGraph, operator: Any) -> bool:
     )
 
 
-def _means(content: bytes, x: np.ndarray, tensors: list[int]) -> dict[int, np.ndarray]:
+def _means(content: bytes, x: Values, tensors: list[int]) -> dict[int, np.ndarray]:
     """float64: the mean over the samples of each tensor's real values."""
     sums: dict[int, np.ndarray] = {}
     for values in run_graph(content, x, list(dict.fromkeys(tensors))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.errors import CheckFailed, ModelNotSupported, UsageError
-from pipeline.load import FloatModel, Progress, Samples
+from pipeline.load import FloatModel, Progress, Samples, TensorSpec
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
 from pipeline.load.frozen import freeze
 from pipeline.load.samples import spread
@@ -23,16 +23,17 @@ from pipeline.quantize.equalize import equalize
 from pipeline.quantize.fold import Rewritten, fold_normalizations, in_float32
 from pipeline.quantize.predict import (
     dequantize,
+    give_samples,
     make_interpreter,
     predict_float,
     predict_int8,
-    quantize_input,
     run_float,
 )
 from pipeline.quantize.ranges import choose_ranges, measure_ranges, observe
 from pipeline.quantize.recipe import CALIBRATION_SAMPLES, Recipe
 from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 from pipeline.quantize.tflite_graph import TfliteGraph
+from pipeline.tensors import Values, arrays_of
 
 CHECKED_SAMPLES = 64
 """On which the rewritten float model is held against the original, and whose ranges are reported."""
@@ -53,7 +54,7 @@ class Prepared:
     model: FloatModel
     graph: bytes
     """TFLite, in float32; beside each activation its smallest and largest value on `x`."""
-    x: np.ndarray
+    x: Values
     """float32 (N, *input_shape): the calibration samples."""
     rewrites: tuple[str, ...]
     """What has been done to the model in float, in words."""
@@ -113,12 +114,13 @@ def prepare_model(
 
     Raises as `quantize_model`.
     """
-    if samples.x.shape[1:] != model.input_shape:
-        raise UsageError(
-            f"the samples have shape {samples.x.shape[1:]}, the model's input is {model.input_shape}",
-            code="E_SAMPLES_SHAPE",
-            where=model.path,
-        )
+    for spec, array in zip(model.inputs, arrays_of(samples.x), strict=True):
+        if array.shape[1:] != spec.shape:
+            raise UsageError(
+                f"the samples have shape {array.shape[1:]}, the model's input {spec.name} is {spec.shape}",
+                code="E_SAMPLES_SHAPE",
+                where=model.path,
+            )
     _refuse_layers(model)
     chosen = samples.to_calibrate(count)
     _report(progress, "folding batch norms", 0, 1)
@@ -216,13 +218,13 @@ def _report(progress: Progress | None, what: str, done: int, total: int) -> None
         progress(what, done, total)
 
 
-def _check_rewrite(model: FloatModel, rewritten: Rewritten, x: np.ndarray) -> float:
+def _check_rewrite(model: FloatModel, rewritten: Rewritten, x: Values) -> float:
     """The largest difference of any output; refused where it is no rounding."""
     if not rewritten.folds:
         return 0.0
     original, folded = run_float(in_float32(model), x), run_float(rewritten.live, x)
-    difference = float(np.abs(original - folded).max())
-    largest = float(np.abs(original).max())
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(original, folded, strict=True))
+    largest = max(float(np.abs(output).max()) for output in original)
     if not difference <= REWRITE_TOLERANCE * max(largest, 1e-6):
         raise CheckFailed(
             f"folding batch norm changes the float model's outputs by up to {difference:.3g} "
@@ -239,7 +241,9 @@ def _check_equalized(prepared: Prepared, before: bytes, after: bytes) -> None:
     """Refuse an equalization that is more than roundings: the function has to stay."""
     x = prepared.x[spread(len(prepared.x), CHECKED_SAMPLES)]
     original, equalized = (predict_int8(graph, x, reference=False)[1] for graph in (before, after))
-    difference, largest = float(np.abs(original - equalized).max()), float(np.abs(original).max())
+    pairs = list(zip(arrays_of(original), arrays_of(equalized), strict=True))
+    difference = max(float(np.abs(a - b).max()) for a, b in pairs)
+    largest = max(float(np.abs(a).max()) for a, _ in pairs)
     if not difference <= REWRITE_TOLERANCE * max(largest, 1e-6):
         raise CheckFailed(
             f"equalizing channels changes the float model's outputs by up to {difference:.3g} "
@@ -268,17 +272,17 @@ def _named_function(model: FloatModel, rewritten: Rewritten) -> Any:
     A function, not the model: a batch of one is then known everywhere, and no SHAPE, STRIDED_SLICE or
     PACK is left to compute it.
     """
-    frozen = freeze(lambda batch: rewritten.live(batch, training=False), model.input_shape)
-    return _rename(frozen, rewritten.names, model.output_name)
+    frozen = freeze(lambda batch: rewritten.live(batch, training=False), model.inputs)
+    return _rename(frozen, rewritten.names, [spec.name for spec in model.outputs])
 
 
-def _convert(model: FloatModel, function: Any, x: np.ndarray, progress: Progress | None) -> bytes:
+def _convert(model: FloatModel, function: Any, x: Values, progress: Progress | None) -> bytes:
     """The float graph with ranges of the samples x."""
     tensorflow = import_tensorflow()
 
     def calibration() -> Iterator[list[np.ndarray]]:
-        for index, sample in enumerate(x):
-            yield [sample[None]]
+        for index, sample in enumerate(zip(*arrays_of(x), strict=True)):
+            yield [array[None] for array in sample]
             _report(progress, "calibrating", index + 1, len(x))
 
     with captured_stderr() as chatter:
@@ -305,11 +309,37 @@ def _make_integers(model: FloatModel, graph: bytes) -> bytes:
 
     with captured_stderr() as chatter:
         try:
-            return bytes(
-                mlir_quantize(graph, input_data_type=tensorflow.int8, output_data_type=tensorflow.int8)
+            quantized = mlir_quantize(
+                graph, input_data_type=tensorflow.int8, output_data_type=tensorflow.int8
             )
         except Exception as error:  # the quantizer raises ConverterError, ValueError and RuntimeError
             raise _not_convertible(model, error, chatter()) from error
+    return _signed(bytes(quantized), model)
+
+
+def _signed(tflite: bytes, model: FloatModel) -> bytes:
+    """The file with a signature that names its inputs and outputs, where there are several of either.
+
+    The converter writes none for a function; without one only an order would tell the inputs apart.
+    """
+    if len(model.inputs) == len(model.outputs) == 1:
+        return tflite
+    graph = TfliteGraph(tflite)
+    signature: Any = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.inputs = _named_tensors(model.inputs, graph.subgraph.inputs)
+    signature.outputs = _named_tensors(model.outputs, graph.subgraph.outputs)
+    graph.model.signatureDefs = [signature]
+    return graph.pack()
+
+
+def _named_tensors(specs: Sequence[TensorSpec], tensors: Sequence[int]) -> list[Any]:
+    entries = []
+    for spec, index in zip(specs, tensors, strict=True):
+        entry: Any = schema.TensorMapT()
+        entry.name, entry.tensorIndex = spec.name, int(index)
+        entries.append(entry)
+    return entries
 
 
 def _not_convertible(model: FloatModel, error: Exception, chatter: str) -> ModelNotSupported:
@@ -325,7 +355,7 @@ def _not_convertible(model: FloatModel, error: Exception, chatter: str) -> Model
     )
 
 
-def _rename(frozen: Any, names: dict[str, str], output_name: str) -> Any:
+def _rename(frozen: Any, names: dict[str, str], outputs: Sequence[str]) -> Any:
     """Name the operations after the user's layers; Keras numbers its name scopes anew in every trace.
 
     `model_1/layer0003_1/convolution` becomes `conv2d_1/convolution`, without the counters that would
@@ -335,14 +365,14 @@ def _rename(frozen: Any, names: dict[str, str], output_name: str) -> Any:
     graph = frozen.graph.as_graph_def()
     taken: set[str] = set()
     renamed: dict[str, str] = {}
-    results = {tensor.op.name for tensor in frozen.outputs}
+    results = {tensor.op.name: name for tensor, name in zip(frozen.outputs, outputs, strict=True)}
     for node in graph.node:
         found = re.search(r"(?:^|/)(layer\d{4})(?:_\d+)?/", node.name)
         name = node.name
         if found and found.group(1) in names:
             name = f"{names[found.group(1)]}/{node.name[found.end() :]}"
         if node.name in results and "/" not in node.name:  # `Identity`, behind the last layer
-            name = f"{output_name}/Output"
+            name = f"{results[node.name]}/Output"
         candidate, number = name, 1
         while candidate in taken:
             candidate = f"{name}_{number}"
@@ -374,19 +404,17 @@ def _rename(frozen: Any, names: dict[str, str], output_name: str) -> Any:
 # --- what became of it ---------------------------------------------------------------------------
 
 
-def _measure_ranges(tflite: bytes, x: np.ndarray, progress: Progress | None) -> tuple[TensorRange, ...]:
-    """Of the input and of every operator's output: values seen, and how many stand at the ends."""
+def _measure_ranges(tflite: bytes, x: Values, progress: Progress | None) -> tuple[TensorRange, ...]:
+    """Of the inputs and of every operator's output: values seen, and how many stand at the ends."""
     interpreter = make_interpreter(tflite, reference=True, keep_all=True)
-    (source,) = interpreter.get_input_details()
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    wanted = [source["index"]] + [
+    wanted = [detail["index"] for detail in interpreter.get_input_details()] + [
         int(index) for operator in interpreter._get_ops_details() for index in operator["outputs"]
     ]
     wanted = [index for index in dict.fromkeys(wanted) if details[index]["dtype"] == np.int8]
     lows, highs = dict.fromkeys(wanted, 127), dict.fromkeys(wanted, -128)
     ends, counts = dict.fromkeys(wanted, 0), dict.fromkeys(wanted, 0)
-    for number, integers in enumerate(quantize_input(x, source)):
-        interpreter.set_tensor(source["index"], integers[None])
+    for number in give_samples(interpreter, x):
         interpreter.invoke()
         for index in wanted:
             values = interpreter.get_tensor(index)

@@ -294,10 +294,10 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
         pending.append((copy, layer.get_weights() if weights is None else weights))
         return copy
 
-    source = keras.Input(model.input_shape, name=model.input_name, dtype="float32")
+    sources = [keras.Input(spec.shape, name=spec.name, dtype="float32") for spec in model.inputs]
     with captured_stderr():
-        # A functional model may take its one input in a list or under a name.
-        inputs = tensorflow.nest.map_structure(lambda _: source, functional_graph(model.live).input)
+        # A functional model may take its inputs, even a single one, in a list or under names.
+        inputs = tensorflow.nest.pack_sequence_as(functional_graph(model.live).input, sources)
         live = keras.models.clone_model(model.live, input_tensors=inputs, clone_function=clone)
     for copy, weights in pending:
         if weights:

@@ -12,6 +12,7 @@ from pipeline.load import Progress, Samples
 from pipeline.quantize.convert import Prepared, apply_recipe
 from pipeline.quantize.recipe import Recipe
 from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
+from pipeline.tensors import Values
 
 SQUASHING = frozenset({Operator.SOFTMAX, Operator.LOGISTIC, Operator.TANH})
 WITHIN_DB = 0.25
@@ -115,7 +116,7 @@ def _classes(values: np.ndarray) -> np.ndarray:
     return classes
 
 
-def _run_to(tflite: bytes, name: str, x: np.ndarray) -> np.ndarray:
+def _run_to(tflite: bytes, name: str, x: Values) -> np.ndarray:
     """float32 (N, ...): the real values of a named tensor of an int8 file, by the reference kernels."""
     tensors = TfliteGraph(tflite)
     wanted = next(tensor for tensor in tensors.made() if tensors.name(tensor) == name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,48 +13,70 @@ from pipeline.errors import ModelNotSupported
 from pipeline.load import FloatModel, Progress
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
 from pipeline.load.keras_model import has_fixed_batch
+from pipeline.load.signature import unique_names
+from pipeline.tensors import Values, arrays_of, bundled
 
 FLOAT_BATCH = 250
 
 
-def predict_float(model: FloatModel, x: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+def predict_float(model: FloatModel, x: Values, progress: Progress | None = None) -> Values:
     """float32 (N, *output_shape) of the float model for float32 (N, *input_shape)."""
-    return run_float(model.live, x, progress=progress)
+    found = run_float(model.live, x, progress=progress)
+    return bundled(tuple(spec.name for spec in model.outputs), found)
 
 
-def run_float(live: Any, x: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
-    """Run `live(x, training=False)` in batches, or sample by sample where its batch is fixed."""
+def run_float(live: Any, x: Values, *, progress: Progress | None = None) -> tuple[np.ndarray, ...]:
+    """The outputs of `live(x, training=False)`, in batches, or sample by sample where its batch is fixed."""
     tensorflow = import_tensorflow()
-    compiled = tensorflow.function(lambda batch: live(batch, training=False), reduce_retracing=True)
+    compiled = tensorflow.function(lambda *batch: call_live(live, batch), reduce_retracing=True)
     step = 1 if has_fixed_batch(live) else FLOAT_BATCH
     results = []
     with captured_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras on inputs that it takes in a list or under a name
         for start in range(0, len(x), step):
-            results.append(np.asarray(compiled(tensorflow.constant(x[start : start + step])), np.float32))
+            given = [tensorflow.constant(array[start : start + step]) for array in arrays_of(x)]
+            results.append([np.asarray(output, np.float32) for output in compiled(*given)])
             if progress:
                 progress("running the float model", min(start + step, len(x)), len(x))
-    return np.concatenate(results)
+    return tuple(np.concatenate(batches) for batches in zip(*results, strict=True))
+
+
+def call_live(live: Any, tensors: Sequence[Any]) -> list[Any]:
+    """The outputs of a float model, in a list; its inputs in the model's order."""
+    result = live(tensors[0] if len(tensors) == 1 else list(tensors), training=False)
+    return list(import_tensorflow().nest.flatten(result))
 
 
 def predict_int8(
-    tflite: bytes, x: np.ndarray, *, reference: bool = True, progress: Progress | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+    tflite: bytes, x: Values, *, reference: bool = True, progress: Progress | None = None
+) -> tuple[Values, Values]:
     """The int8 outputs (N, *output_shape) and their real values (float32) for float32 (N, *input_shape).
 
     With `reference` the kernels are TFLite's reference ones, which the target reproduces bit for bit;
     without it the fast ones, which differ from them by units.
     """
     interpreter = make_interpreter(tflite, reference=reference)
-    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
-    outputs = np.empty((len(x), *result["shape"][1:]), result["dtype"])
-    for index, integers in enumerate(quantize_input(x, source)):
-        interpreter.set_tensor(source["index"], integers[None])
+    results = interpreter.get_output_details()
+    outputs = tuple(np.empty((len(x), *result["shape"][1:]), result["dtype"]) for result in results)
+    for index in give_samples(interpreter, x):
         interpreter.invoke()
-        outputs[index] = interpreter.get_tensor(result["index"])[0]
+        for result, output in zip(results, outputs, strict=True):
+            output[index] = interpreter.get_tensor(result["index"])[0]
         if progress and (index % 50 == 49 or index + 1 == len(x)):
             progress("running the int8 model", index + 1, len(x))
-    return outputs, dequantize(outputs, result)
+    names = tuple(unique_names(result["name"] for result in results))
+    real = tuple(dequantize(output, result) for output, result in zip(outputs, results, strict=True))
+    return bundled(names, outputs), bundled(names, real)
+
+
+def give_samples(interpreter: Any, x: Values) -> Iterator[int]:
+    """Set the interpreter's inputs to each sample in turn, quantized as they ask; yields its number."""
+    details = interpreter.get_input_details()
+    columns = [quantize_input(array, detail) for array, detail in zip(arrays_of(x), details, strict=True)]
+    for index, sample in enumerate(zip(*columns, strict=True)):
+        for detail, values in zip(details, sample, strict=True):
+            interpreter.set_tensor(detail["index"], values[None])
+        yield index
 
 
 def make_interpreter(tflite: bytes, *, reference: bool, keep_all: bool = False) -> Any:

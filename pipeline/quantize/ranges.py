@@ -21,6 +21,7 @@ import numpy as np
 
 from pipeline.load import Progress
 from pipeline.quantize.tflite_graph import TfliteGraph, run_graph
+from pipeline.tensors import Values
 
 RangeMethod = Literal["minmax", "percentile", "mse"]
 PERCENTILE = 99.99
@@ -49,7 +50,7 @@ class Observed:
         return centres
 
 
-def measure_ranges(graph: TfliteGraph, x: np.ndarray, progress: Progress | None = None) -> None:
+def measure_ranges(graph: TfliteGraph, x: Values, progress: Progress | None = None) -> None:
     """Give every float activation of the graph the smallest and largest value it takes on the samples."""
     tensors = graph.activations()
     ends = dict.fromkeys(tensors, (np.inf, -np.inf))
@@ -63,7 +64,7 @@ def measure_ranges(graph: TfliteGraph, x: np.ndarray, progress: Progress | None 
         graph.set_range(tensor, low, high)
 
 
-def observe(graph: TfliteGraph, x: np.ndarray, progress: Progress | None = None) -> dict[int, Observed]:
+def observe(graph: TfliteGraph, x: Values, progress: Progress | None = None) -> dict[int, Observed]:
     """Histograms of every activation, for samples float32 (N, *input_shape).
 
     The graph's ranges have to be the smallest and largest values on the same samples.

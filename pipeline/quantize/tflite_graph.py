@@ -14,7 +14,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.builder import Builder
 
-from pipeline.quantize.predict import dequantize, make_interpreter, quantize_input
+from pipeline.quantize.predict import dequantize, give_samples, make_interpreter
+from pipeline.tensors import Values
 
 DTYPES: dict[int, np.dtype[Any]] = {
     schema.TensorType.FLOAT32: np.dtype(np.float32),
@@ -161,16 +162,14 @@ class TfliteGraph:
 
 
 def run_graph(
-    content: bytes, x: np.ndarray, tensors: Sequence[int], *, reference: bool = False
+    content: bytes, x: Values, tensors: Sequence[int], *, reference: bool = False
 ) -> Iterator[dict[int, np.ndarray]]:
     """For each sample of float32 (N, *input_shape): what the named tensors hold, as real values.
 
     Of a float file or an int8 one, with a batch of one, by TFLite's reference kernels or its fast ones.
     """
     interpreter = make_interpreter(content, reference=reference, keep_all=True)
-    (source,) = interpreter.get_input_details()
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    for integers in quantize_input(x, source):
-        interpreter.set_tensor(source["index"], integers[None])
+    for _ in give_samples(interpreter, x):
         interpreter.invoke()
         yield {tensor: dequantize(interpreter.get_tensor(tensor), details[tensor]) for tensor in tensors}

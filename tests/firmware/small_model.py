@@ -36,8 +36,8 @@ static void negate(void)
     @LAST@
 }
 
-static const struct model_tensor inputs[] = {{small_arena, 24u}};
-static const struct model_tensor outputs[] = {{small_arena + 48, 10u}};
+static const struct model_tensor inputs[] = {{small_arena, 24u, 0}};
+static const struct model_tensor outputs[] = {{small_arena + 48, 10u, 0}};
 static const struct model_layer layers[] = {
     {add, small_arena + 24, 24u}, {pairs, small_arena, 12u}, {negate, small_arena + 48, 10u},
 };

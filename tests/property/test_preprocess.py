@@ -34,7 +34,7 @@ class Header:
     def __init__(self, folder: Path, scale: float, zero: int, preprocessing: Preprocessing) -> None:
         tflite = build("RELU", None, [Spec(SHAPE, "int8", scale, zero)], Spec(SHAPE, "int8", scale, zero))
         quantized = QuantizedModel("net", tflite, None, None, "")
-        tree = generate(quantized, load_board("qemu_mps2_an386"), Settings(), preprocessing).tree
+        tree = generate(quantized, load_board("qemu_mps2_an386"), Settings(), (preprocessing,)).tree
         self.text = tree.files["model/net_preprocess.h"]
         (folder / "net_preprocess.h").write_text(self.text)
         wrappers = [

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.analyze import analyze_float, analyze_graph, float_activations, layer_macc
 from pipeline.boards import load_board
-from pipeline.load import FloatLayer, FloatModel, load_model
+from pipeline.load import FloatLayer, FloatModel, TensorSpec, load_model
 from pipeline.read_tflite import read_tflite
 
 MODELS = Path(__file__).parents[2] / "models" / "cifar10_cnn"
@@ -28,10 +28,8 @@ def model_of(*layers, input_shape):
         framework="",
         api="keras",
         layers=layers,
-        input_name="input",
-        input_shape=input_shape,
-        output_name=layers[-1].name,
-        output_shape=layers[-1].output_shape,
+        inputs=(TensorSpec("input", input_shape),),
+        outputs=(TensorSpec(layers[-1].name, layers[-1].output_shape),),
         live=None,
     )
 
@@ -85,7 +83,7 @@ def conv(name, source, inputs, output, size=3, stride=1, **attributes):
 
 
 def activations(*layers, shape):
-    return float_activations(layers, "input", shape, layers[-1].name)
+    return float_activations(layers, {"input": shape}, [layers[-1].name])
 
 
 def test_a_convolution_needs_input_output_and_column():

@@ -58,10 +58,10 @@ def in_float(chain):
     return chain.finish([x], [y])
 
 
-def two_inputs(chain):
-    a, b, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("left", "right", "sum"))
-    chain.operator("ADD", [a, b], y, schema.AddOptionsT())
-    return chain.finish([a, b], [y])
+def no_outputs(chain):
+    x, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("x", "y"))
+    chain.operator("RELU", [x], y)
+    return chain.finish([x], [])
 
 
 def dynamic(chain):
@@ -76,7 +76,7 @@ def dynamic(chain):
     [
         (unsupported, "E_OP_UNSUPPORTED"),
         (in_float, "E_MODEL_NOT_INT8"),
-        (two_inputs, "E_MODEL_INPUTS"),
+        (no_outputs, "E_MODEL_DAMAGED"),
         (dynamic, "E_SHAPE_DYNAMIC"),
         (lambda chain: b"nothing of the kind", "E_MODEL_DAMAGED"),
     ],

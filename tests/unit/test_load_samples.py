@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.load import (
     FloatLayer,
     FloatModel,
     Preprocessing,
+    TensorSpec,
     TfliteModel,
     cifar10,
     declare_preprocessing,
@@ -37,16 +39,15 @@ def float_model(shape=(8, 8, 3), outputs=4, first="Conv2D", name="net", folder=P
         "",
         "saved_model",
         (first_layer,),
-        "input",
-        shape,
-        first,
-        (outputs,),
+        (TensorSpec("input", shape),),
+        (TensorSpec(first, (outputs,)),),
         None,
     )
 
 
 def int8_model(scale=1.0, zero_point=-128, shape=(8, 8, 3)):
-    return TfliteModel("net", Path("net.tflite"), "", b"", shape, "int8", scale, zero_point)
+    spec = TensorSpec("x", shape, "int8", scale, zero_point)
+    return TfliteModel("net", Path("net.tflite"), "", b"", (spec,), (TensorSpec("y", (4,), "int8"),))
 
 
 def images(count=6, shape=(8, 8, 3)):
@@ -480,3 +481,84 @@ def test_whether_samples_are_bytes_is_known(tmp_path, raw, of_bytes):
         float_model((4, 4, 1)), tmp_path / "x.npy", preprocessing=Preprocessing(scale=1 / 255)
     )
     assert samples.preprocessing == Preprocessing(scale=1 / 255, of_bytes=of_bytes)
+
+
+# --- several inputs ------------------------------------------------------------------------------
+
+
+def two_inputs(folder=Path(".")):
+    """An image of (8, 8, 3) and three readings."""
+    model = float_model(folder=folder)
+    return replace(model, inputs=(TensorSpec("image", (8, 8, 3)), TensorSpec("readings", (3,))))
+
+
+def readings(count=6):
+    return RNG.normal(size=(count, 3)).astype(np.float32)
+
+
+def test_each_of_several_inputs_has_an_array_under_its_name(tmp_path):
+    given = {"readings": readings(), "image": images(), "y": np.arange(6) % 4}
+    samples = load_samples(two_inputs(), npz(tmp_path, **given))
+    assert list(samples.x.arrays) == ["image", "readings"]
+    np.testing.assert_allclose(samples.x.arrays["image"], given["image"] / 255, rtol=1e-6)
+    np.testing.assert_array_equal(samples.x.arrays["readings"], given["readings"])
+    np.testing.assert_array_equal(samples.labels, given["y"])
+    assert {name: str(done) for name, done in samples.preprocessings.items()} == {
+        "image": "x / 255",
+        "readings": "as they are",
+    }
+    few = samples.take(2)
+    assert (len(few), len(few.labels)) == (2, 2)
+    np.testing.assert_array_equal(few.x.arrays["readings"], given["readings"][[0, 3]])
+    assert len(samples.to_calibrate(4)) == 4
+
+
+def test_missing_and_unknown_arrays_are_named_at_once(tmp_path):
+    error = refusal(two_inputs(), npz(tmp_path, image=images(), reading=readings()))
+    assert error.code == "E_SAMPLES_FORMAT"
+    assert error.details == ("missing: readings: (N, 3)", "no such input: reading")
+    assert "readings" in error.hint
+
+
+def test_an_array_of_another_shape_is_named(tmp_path):
+    error = refusal(two_inputs(), npz(tmp_path, image=images(), readings=readings()[:, :2]))
+    assert error.code == "E_SAMPLES_SHAPE"
+    assert error.where.endswith(": readings")
+    assert "(6, 2), expected (N, 3)" in error.problem
+
+
+def test_as_many_samples_of_each_input(tmp_path):
+    error = refusal(two_inputs(), npz(tmp_path, image=images(), readings=readings(5)))
+    assert error.code == "E_SAMPLES_SHAPE"
+    assert error.details == ("image: 6 samples", "readings: 5 samples")
+
+
+def test_several_inputs_need_an_archive(tmp_path):
+    np.save(tmp_path / "x.npy", images())
+    error = refusal(two_inputs(), tmp_path / "x.npy")
+    assert error.code == "E_SAMPLES_FORMAT"
+    assert error.details == ("image: (N, 8, 8, 3)", "readings: (N, 3)")
+
+
+def test_labels_of_a_model_with_several_outputs_are_left_out(tmp_path):
+    model = float_model()
+    model = replace(model, outputs=(*model.outputs, TensorSpec("box", (4,))))
+    samples = load_samples(model, npz(tmp_path, x=images(), y=np.arange(6) % 4))
+    assert samples.labels is None
+    assert "2 outputs" in samples.origin
+
+
+def test_random_inputs_fill_the_range_of_each(tmp_path):
+    specs = (
+        TensorSpec("a", (4000,), "int8", 0.5, 3),
+        TensorSpec("b", (4000,), "uint8", 0.25, 100),
+        TensorSpec("c", (4000,), "float32"),
+    )
+    model = replace(int8_model(), inputs=specs)
+    x = random_samples(model, 2).x.arrays
+    ends = {name: (float(array.min()), float(array.max())) for name, array in x.items()}
+    assert ends == {
+        "a": (-65.5, 62.0),
+        "b": (-25.0, 38.75),
+        "c": (-1.0, pytest.approx(127 / 128)),
+    }

@@ -55,8 +55,12 @@ static const struct model_layer layers[CHAIN_LAYERS] = {
     {layer_0, chain_arena + 32, 12},
 };
 
-static const struct model_tensor input = {chain_arena + 0, CHAIN_INPUT_BYTES, 0};
-static const struct model_tensor output = {chain_arena + 32, CHAIN_OUTPUT_BYTES, 0};
+static const struct model_tensor inputs[] = {
+    {chain_arena + 0, CHAIN_INPUT_BYTES, 0},
+};
+static const struct model_tensor outputs[] = {
+    {chain_arena + 32, CHAIN_OUTPUT_BYTES, 0},
+};
 
 void chain_init(void)
 {
@@ -64,9 +68,9 @@ void chain_init(void)
 
 const struct model chain_model = {
     .name = "chain",
-    .inputs = &input,
+    .inputs = inputs,
     .input_count = 1,
-    .outputs = &output,
+    .outputs = outputs,
     .output_count = 1,
     .layers = layers,
     .layer_count = CHAIN_LAYERS,

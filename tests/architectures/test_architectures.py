@@ -1,0 +1,34 @@
+"""Architectures that people deploy, from Keras to bit-exact integers on the host and in a simulator."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.architectures.prove import RUNNERS, Proof, prove_architecture, prove_shipped
+from tests.architectures.shipped import FILES, RESNET, accuracies
+from tests.architectures.zoo import ARCHITECTURES
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.simulator, pytest.mark.toolchain, pytest.mark.slow]
+
+
+def check(proof: Proof) -> None:
+    """Nothing differs, and there was something to differ: the outputs depend on the input."""
+    assert proof.differing == (0,) * len(RUNNERS)
+    assert proof.elements > 0
+    assert (proof.reference[0] != proof.reference[1]).any()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_is_bit_exact(name, tmp_path):
+    check(prove_architecture(name, tmp_path))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_trained_model_is_bit_exact(shared, tmp_path, file):
+    check(prove_shipped(shared, file, tmp_path))
+
+
+def test_resnet8_is_as_accurate_from_keras_as_from_tflite(shared):
+    found = accuracies(shared)
+    assert found[RESNET[0]] == pytest.approx(found[RESNET[1]], abs=0.003)
+    assert found[RESNET[0]] == pytest.approx(found["float"], abs=0.003)
