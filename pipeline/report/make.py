@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # names of types only: reading a report again needs none of t
     from pipeline.schedule import Choices, TradeOff
     from pipeline.timing import Estimate, Figures
 
+MOST_NAMES = 8
+"""Layers that a note names."""
+
 
 def make_report(
     *,
@@ -91,6 +94,7 @@ def make_report(
             judged,
             [
                 *_notes(board, firmware, other, ran_on, measurement, classifications),
+                *_plain_layers(program),
                 *_estimate_notes(estimate or bounds, no_estimate),
             ],
         ),
@@ -169,6 +173,16 @@ def _notes(
     if not classifications:
         notes.append("No labelled samples were at hand, so no accuracy is claimed.")
     return notes
+
+
+def _plain_layers(program: Program) -> list[str]:
+    """Which layers run in plain C, where there are kernels for the core."""
+    plain = [layer for layer in program.layers if layer.library == "portable"]
+    if not plain or len(plain) == len(program.layers):
+        return []
+    names = [f"{layer.name} ({layer.operator})" for layer in plain[:MOST_NAMES]]
+    more = f" and {len(plain) - MOST_NAMES} more" if len(plain) > MOST_NAMES else ""
+    return [f"In plain C, all others by kernels for this core: {', '.join(names)}{more}."]
 
 
 def _core(board: BoardFacts, ran_on: BoardFacts) -> str:

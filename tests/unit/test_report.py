@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -458,3 +459,16 @@ def test_other_schedules_stand_beside_the_one_chosen():
     assert "| this image | 1,250,000 | 4,096 | 9,000 | 20,000 |" in report_markdown(report)
     without = make_report(**samples.FULL.but(choices=None).inputs)
     assert '<section id="choices">' not in report_html(without)
+
+
+def test_layers_in_plain_c_are_named_beside_faster_ones():
+    calls = list(samples.PROGRAM.calls)
+    fast = replace(calls[0].layers[0], library="cortex_m4")
+    calls[0] = replace(calls[0], layers=(fast,))
+    program = replace(samples.PROGRAM, calls=tuple(calls))
+    (note,) = [
+        n for n in make_report(**samples.FULL.but(program=program).inputs).verdict.notes if "plain C" in n
+    ]
+    assert "conv2d_1 (CONV_2D)" in note
+    assert "conv2d (CONV_2D)" not in note
+    assert not any("plain C" in note for note in make_report(**samples.FULL.inputs).verdict.notes)
