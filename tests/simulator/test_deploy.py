@@ -176,10 +176,31 @@ def test_every_part_of_the_report_is_the_same_at_every_run(network, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-@pytest.mark.parametrize("optimize", ["time", "ram", "flash", "balanced"])
-def test_every_aim_is_bit_exact(network, tmp_path, optimize):
-    _, figures = deployed(network, tmp_path / "out", board="qemu_mps2_an386", optimize=optimize)
+@pytest.mark.parametrize(
+    ("board", "optimize"),
+    [
+        ("qemu_mps2_an386", "time"),
+        ("qemu_mps2_an386", "ram"),
+        ("qemu_mps2_an386", "flash"),
+        ("qemu_mps2_an386", "balanced"),
+        ("qemu_mps2_an500", "time"),
+        ("qemu_mps2_an505", "time"),
+    ],
+)
+def test_every_aim_is_bit_exact(network, tmp_path, board, optimize):
+    """On M4, M7 and M33, by the same kernels."""
+    _, figures = deployed(network, tmp_path / "out", board=board, optimize=optimize)
     assert figures["outputs"]["differing_elements"] == 0
+    assert any(layer["kernel"].startswith("cortex_m4/") for layer in figures["layers"])
+
+
+@pytest.mark.parametrize("board", ["qemu_mps2_an500", "qemu_mps2_an505"])
+def test_a_trained_model_on_an_m7_and_an_m33(shared, tmp_path, board):
+    model = shared / "models" / "mlperf_tiny" / "pretrainedResnet_quant.tflite"
+    _, figures = deployed(model, tmp_path / "out", board, optimize="time", inferences=3)
+    assert figures["outputs"]["differing_elements"] == 0
+    plain = [layer["operator"] for layer in figures["layers"] if layer["kernel"].startswith("portable/")]
+    assert set(plain) <= {"FULLY_CONNECTED", "SOFTMAX"}
 
 
 @pytest.mark.parametrize("board", ["nucleo_l4r5zi", "qemu_mps2_an500"])
