@@ -22,9 +22,9 @@ from tests.tflite_chains import Chain
 ACTIVATIONS = (0, 0, 0, 0, 1, 1, 2, 3)
 SAME, VALID = 0, 1
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 8, 12, 16, 16, 24)
-LARGEST_MAP = 3000
+LARGEST_MAP = 4500
 """Elements."""
-MOST_MACS = 200_000
+MOST_MACS = 300_000
 """Of one layer."""
 TYPICAL = np.arange(-70, 70)
 """Integers of a map, as far as scales are chosen by them."""
@@ -50,10 +50,13 @@ class Map:
 
 
 class RandomGraph:
-    """A file under construction: operators read any map made before, the newest most often."""
+    """A file under construction: operators read any map made before, the newest most often.
 
-    def __init__(self, dice: Dice) -> None:
-        self.dice, self.chain = dice, Chain()
+    A `deep` one is like a network for images: larger maps, usual windows, few branches.
+    """
+
+    def __init__(self, dice: Dice, deep: bool) -> None:
+        self.dice, self.chain, self.deep = dice, Chain(), deep
         self.maps: list[Map] = []
         self.read: set[int] = set()
         self.kinds: list[str] = []
@@ -106,7 +109,7 @@ class RandomGraph:
         fitting = [x for x in self.maps if rank in {None, len(x.shape)} and fits(x)]
         if not fitting:
             return None
-        chosen = fitting[-1] if self.dice.chance(0.7) else self.dice.pick(fitting)
+        chosen = fitting[-1] if self.dice.chance(0.95 if self.deep else 0.7) else self.dice.pick(fitting)
         self.read.add(chosen.index)
         return chosen
 
@@ -178,9 +181,15 @@ def slide(
     """Window, stride, dilation and padding drawn into the options; the window and the output's size."""
     dice = graph.dice
     size = x.shape[1:3]
-    window = dice.pick([(1, 1), (3, 3), (3, 3), (2, 2), (dice.integer(1, 5), dice.integer(1, 5))])
-    stride = dice.pick([(1, 1), (1, 1), (2, 2), (dice.integer(1, 3), dice.integer(1, 3))])
-    dilation = (dice.integer(1, 2), dice.integer(1, 3)) if dilates and dice.chance(0.15) else (1, 1)
+    window, stride, dilation = (
+        dice.pick([(1, 1), (3, 3), (3, 3), (2, 2)]),
+        dice.pick([(1, 1), (1, 1), (2, 2)]),
+        (1, 1),
+    )
+    if dice.chance(0.1 if graph.deep else 0.3):
+        window, stride = (dice.integer(1, 5), dice.integer(1, 5)), (dice.integer(1, 3), dice.integer(1, 3))
+    if dilates and dice.chance(0.05 if graph.deep else 0.15):
+        dilation = dice.integer(1, 2), dice.integer(1, 3)
     reach = [(window[i] - 1) * dilation[i] + 1 for i in (0, 1)]
     options.padding = dice.pick([SAME, VALID])
     if options.padding == VALID and (size[0] < reach[0] or size[1] < reach[1]):
@@ -676,6 +685,11 @@ def depth_and_space(graph: RandomGraph, kind: str) -> bool:
 
 # --- whole graphs -------------------------------------------------------------------------------------
 
+IMAGE_KINDS = (
+    "CONV_2D CONV_2D CONV_2D DEPTHWISE_CONV_2D DEPTHWISE_CONV_2D ADD ADD MUL RELU RELU6 MAXIMUM PAD "
+    "MAX_POOL_2D AVERAGE_POOL_2D CONCATENATION HARD_SWISH"
+).split()
+"""What a network for images is mostly made of."""
 LIKELY = {"CONV_2D": 8, "DEPTHWISE_CONV_2D": 5, "ADD": 3, "FULLY_CONNECTED": 2, "CONCATENATION": 2, "MUL": 2}
 """How often an operator is tried against the others."""
 
@@ -701,11 +715,11 @@ class Drawn:
 def random_graph(seed: int, operators: int | None = None) -> Drawn:
     """The graph of this seed: an image or a vector, some operators, all loose ends joined into one output."""
     dice = Dice(seed, 8)
-    graph = RandomGraph(dice)
+    graph = RandomGraph(dice, deep=dice.chance(0.3))
     shape, dtype = _draw_input(graph)
     first = graph.maps[0]
     wanted = operators or dice.integer(1, 12)
-    kinds = [kind for kind in MAKERS for _ in range(LIKELY.get(kind, 1))]
+    kinds = IMAGE_KINDS if graph.deep else [kind for kind in MAKERS for _ in range(LIKELY.get(kind, 1))]
     for _ in range(40 * wanted):
         if len(graph.kinds) >= wanted:
             break
@@ -721,9 +735,9 @@ def random_graph(seed: int, operators: int | None = None) -> Drawn:
 def _draw_input(graph: RandomGraph) -> tuple[tuple[int, ...], str]:
     """The file's input: mostly an int8 image; also vectors, and uint8 or float32 that is quantized first."""
     dice = graph.dice
-    side = dice.pick([1, 3, 4, 6, 8, 8, 11, 12, 16])
+    side = dice.pick([12, 16, 19, 24]) if graph.deep else dice.pick([1, 3, 4, 6, 8, 8, 11, 12, 16])
     image = (1, side, dice.pick([side, side, 1, 5, 9]), dice.pick(CHANNELS[:8]))
-    shape = image if dice.chance(0.85) else (1, dice.integer(1, 60))
+    shape = image if graph.deep or dice.chance(0.85) else (1, dice.integer(1, 60))
     dtype = dice.pick(["int8"] * 8 + ["uint8", "float32"])
     if dtype == "int8":
         graph.maps.append(graph.new(shape, dice.factor(0.005, 0.5)))
