@@ -884,7 +884,7 @@ def provenance(
         "int8 TFLite sha256": loaded.quantized.sha256,
         "samples": loaded.samples.origin,
         "preprocessing": _preprocessing_in_words(loaded.samples),
-        "graph passes": [f"{a.name}: {a.removed_nodes} node(s) fewer" for a in generated.applied],
+        "graph passes": [str(each) for each in generated.applied],
         "source digest": generated.tree.digest,
         "optimize": settings.optimize,
         "compiler": firmware.toolchain,

@@ -427,7 +427,8 @@ def _fused(op: Operator) -> tuple[str, ...]:
     clamps = [name for name in ("floor", "ceiling") if getattr(op, name, None) is not None]
     words = [{"floor": "per-channel MAXIMUM", "ceiling": "per-channel MINIMUM"}[name] for name in clamps]
     pool = getattr(op, "pool", None)
-    return (*words, *((f"MAX_POOL_2D {pool[0]}x{pool[1]}",) if pool else ()))
+    pooling = (f"MAX_POOL_2D {pool[0]}x{pool[1]}",) if pool else ()
+    return (*words, *pooling, *getattr(op, "operators", ()))
 
 
 def _symbols(

@@ -35,6 +35,8 @@ from pipeline.tensors import Quantization, Tensor
 
 MAP = Quantization((0.05,), (0,))
 WEIGHTS = Quantization((0.005,), (0,))
+WEIGHTS_SPREAD = 30
+"""Standard deviation of int8 weights whose largest in a channel is 127, more or less."""
 PROBABILITIES = Quantization((1 / 256,), (-128,))
 
 # No operator of their own in the int8 graph: folded into the layer before, or nothing but another shape.
@@ -96,11 +98,16 @@ class _Drawing:
         return tensor
 
     def weights(self, layer: FloatLayer, shape: tuple[int, ...], axis: int, suffix: str = "") -> list[Tensor]:
-        """Zeros of this shape, and a bias for each index along `axis`."""
+        """Some weights of this shape, and a bias for each index along `axis`.
+
+        They are spread as trained ones are, and differ from layer to layer: zeros, or the same ones twice,
+        would be taken away by the passes.
+        """
         name, channels = f"{layer.name}{suffix}", shape[axis]
         per_channel = Quantization(WEIGHTS.scale * channels, WEIGHTS.zero_point * channels, axis)
+        spread = np.random.default_rng(len(self.tensors)).normal(0, WEIGHTS_SPREAD, shape)
         return [
-            self.constant(f"{name}/weights", np.zeros(shape, np.int8), per_channel),
+            self.constant(f"{name}/weights", np.clip(spread, -127, 127).astype(np.int8), per_channel),
             self.constant(f"{name}/bias", np.zeros(channels, np.int32)),
         ]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from cases import Dice, bias_of, channel_scales, fitting_scales, spread_of
+from cases import Dice, channel_scales, fitting_scales, spread_of
 
 from tests.tflite_chains import Chain
 
@@ -66,12 +66,9 @@ class RandomGraph:
     def new(self, shape: Sequence[int], scale: float, zero: int | None = None, dtype: str = "int8") -> Map:
         """A map that an operator is about to make; a zero point is drawn where none is given."""
         if zero is None:
-            # Extremes one time in four: at -128 a ReLU keeps everything, at 127 nothing.
-            zero = (
-                self.dice.zero_point()
-                if self.dice.chance(0.25)
-                else self.dice.pick([-128, -30, -9, 0, 5, 20])
-            )
+            # Rarely an extreme: at -128 a ReLU keeps everything, at 127 nothing.
+            extreme = self.dice.chance(0.15)
+            zero = self.dice.zero_point() if extreme else self.dice.pick([-128, -30, -9, -2, 0, 5, 12, 20])
         scale = float(np.float32(scale))
         name = f"net/layer_{len(self.chain.graph.operators)}_{len(self.chain.graph.tensors)}/Op"
         quantized = dtype in {"int8", "uint8"}
@@ -153,7 +150,7 @@ def makes(
 def weights_of(graph: RandomGraph, shape: tuple[int, ...], outputs: int, inputs: int | None) -> np.ndarray:
     """int8 weights; now and then whole output or input channels of them are zero."""
     dice = graph.dice
-    w = dice.random.integers(-127, 128, shape).astype(np.int8) if dice.chance() else dice.array(shape)
+    w = dice.random.integers(-127, 128, shape).astype(np.int8) if dice.chance(0.8) else dice.array(shape)
     for axis, share in ((outputs, 0.3), (inputs, 0.2)):
         if axis is not None and dice.chance(share):
             dead = dice.random.random(shape[axis]) < dice.pick([0.3, 0.5, 1.0])
@@ -171,7 +168,8 @@ def sums_of_products(
     scales = channel_scales(dice, w_scale, outputs)
     each = list(scales) if isinstance(scales, tuple) else [scales]
     weights = graph.constant(w, "int8", scale=each, axis=axis)
-    bias = graph.constant(bias_of(dice, outputs, spread), scale=[x.scale * s for s in each])
+    reach = int(min(spread * dice.pick([0.0, *[0.5] * 8, *[1.0] * 8, 1000.0]), 2**26))
+    bias = graph.constant(dice.random.integers(-reach, reach + 1, outputs), scale=[x.scale * s for s in each])
     return weights, bias, scale
 
 
@@ -320,7 +318,11 @@ def second_operand(graph: RandomGraph, x: Map, alike: bool = False) -> Map:
             return other
     ones = (1,) * (len(x.shape) - 1)
     shape = graph.dice.pick([(x.channels,), (x.channels,), (1,), (), (*ones, x.channels), x.shape])
-    return graph.vector(shape, *((x.scale, x.zero) if alike else ()))
+    if alike:
+        return graph.vector(shape, x.scale, x.zero)
+    return graph.vector(
+        shape, float(np.float32(x.scale * graph.dice.pick([1.0, graph.dice.between(0.2, 2.0)])))
+    )
 
 
 def in_any_order(graph: RandomGraph, a: Map, b: Map) -> list[Map]:
@@ -717,7 +719,10 @@ def random_graph(seed: int, operators: int | None = None) -> Drawn:
     dice = Dice(seed, 8)
     graph = RandomGraph(dice, deep=dice.chance(0.3))
     shape, dtype = _draw_input(graph)
-    first = graph.maps[0]
+    first = graph.maps[-1]
+    if dice.chance(0.15):
+        # What is read of it alone does not depend on the input.
+        graph.maps.insert(0, graph.vector((1, 6, 5, dice.pick(CHANNELS[:7]))))
     wanted = operators or dice.integer(1, 12)
     kinds = IMAGE_KINDS if graph.deep else [kind for kind in MAKERS for _ in range(LIKELY.get(kind, 1))]
     for _ in range(40 * wanted):
@@ -767,11 +772,14 @@ def _draw_output(graph: RandomGraph) -> Map:
         x = graph.maps[-1]
         graph.read.add(x.index)
         graph.add("RELU", [x], graph.new(x.shape, x.scale * 1.3, -30), None)
-    unread = [x for x in graph.maps if x.index not in graph.read and dice.chance(0.9)] or graph.maps[-1:]
+    loose = [x for x in graph.maps if x.index not in graph.read and not x.constant]
+    unread = [x for x in loose if dice.chance(0.9)] or graph.maps[-1:]
     if len(unread) == 1:
         last = unread[0]
     else:
-        joined = graph.new((1, sum(x.elements for x in unread)), max(x.scale for x in unread))
+        joined = graph.new(
+            (1, sum(x.elements for x in unread)), sorted(x.scale for x in unread)[len(unread) // 2]
+        )
         flat = []
         for x in unread:
             y = graph.like(x, (1, x.elements))

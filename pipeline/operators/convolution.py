@@ -120,13 +120,19 @@ def requantization(
     }
 
 
-def store(p: Parameters, sums: np.ndarray) -> np.ndarray:
-    """Requantized, clamped and pooled int8 output of int64 sums (height, width, channels)."""
+def requantized(p: Parameters, sums: np.ndarray) -> np.ndarray:
+    """What becomes of sums of products (..., channels): bias added, rescaled and clamped, int64."""
     sums = sums + array(p, "bias")
     scaled = rescale(sums, array(p, "multiplier"), array(p, "shift")) + integer(p, "output_zero")
     y: np.ndarray = np.clip(
         scaled, array(p, "minimum").astype(np.int64), array(p, "maximum").astype(np.int64)
     )
+    return y
+
+
+def store(p: Parameters, sums: np.ndarray) -> np.ndarray:
+    """Requantized, clamped and pooled int8 output of int64 sums (height, width, channels)."""
+    y = requantized(p, sums)
     height, width = integer(p, "output_height"), integer(p, "output_width")
     rows, columns = integer(p, "pool_height"), integer(p, "pool_width")
     tiles = y[: height * rows, : width * columns].reshape(1, height, rows, width, columns, -1)

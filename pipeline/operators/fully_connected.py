@@ -117,12 +117,18 @@ class FullyConnected(Operator):
         x, w = arrays
         # float64 holds these products and sums exactly.
         rows = x.reshape(integer(p, "rows"), -1).astype(np.float64)
-        sums = (rows @ w.T.astype(np.float64)).astype(np.int64) + array(p, "bias")
-        residue = array(p, "residue") if p["residue"] is not None else 0
-        y = rescale_once(sums, array(p, "multiplier"), residue, array(p, "shift"))
-        y = y + integer(p, "output_zero")
-        stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum")).astype(np.int8)
+        stored = self.requantized(p, (rows @ w.T.astype(np.float64)).astype(np.int64)).astype(np.int8)
         return stored.reshape((*x.shape[:-1], -1)) if self.keep_num_dims else stored
+
+    @staticmethod
+    def requantized(p: Parameters, sums: np.ndarray) -> np.ndarray:
+        """What becomes of sums of products (..., outputs): bias added, rescaled and clamped, int64."""
+        residue = array(p, "residue") if p["residue"] is not None else 0
+        y = rescale_once(sums + array(p, "bias"), array(p, "multiplier"), residue, array(p, "shift"))
+        clamped: np.ndarray = np.clip(
+            y + integer(p, "output_zero"), integer(p, "minimum"), integer(p, "maximum")
+        )
+        return clamped
 
     @staticmethod
     def _multipliers(x: Tensor, weights: Tensor, output: Tensor) -> list[tuple[int, int, int] | None]:

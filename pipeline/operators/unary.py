@@ -49,16 +49,19 @@ class Unary(Operator):
 
     @abstractmethod
     def results(self, x: Tensor, output: Tensor) -> np.ndarray:
-        """What -128, -127 ... 127 become, not yet clamped to int8."""
+        """What -128, -127 ... 127 become, not yet clamped to int8; (256,), or (channels, 256)."""
 
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct lookup`, in its order."""
         results = self.results(present(inputs[0]), output)
-        return {"count": output.elements, "table": np.clip(results, INT8_MIN, INT8_MAX).astype(np.int8)}
+        tables = np.clip(results, INT8_MIN, INT8_MAX).astype(np.int8).reshape(-1, len(EVERY_INT8))
+        return {"count": output.elements, "tables": len(tables), "table": tables}
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
-        found: np.ndarray = array(p, "table")[arrays[0].astype(np.int64) - INT8_MIN]
-        return found
+        # One table serves every channel, or the last axis says which.
+        tables = array(p, "table")
+        found: np.ndarray = tables[np.arange(len(tables)), arrays[0].astype(np.int64) - INT8_MIN]
+        return found.reshape(arrays[0].shape)
 
 
 def through_float(x: Tensor, output: Tensor, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

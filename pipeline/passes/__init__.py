@@ -5,27 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.graph import Graph
-from pipeline.passes.base import Applied, Pass
+from pipeline.passes.base import Applied, Pass, applied
+from pipeline.passes.drop_identities import drop_identities
+from pipeline.passes.drop_unread import drop_unread
+from pipeline.passes.fold_constants import fold_constants
 from pipeline.passes.fuse_clamp import fuse_clamp
 from pipeline.passes.fuse_pad import fuse_pad
 from pipeline.passes.fuse_pool import fuse_pool
+from pipeline.passes.fuse_tables import fuse_tables
+from pipeline.passes.share import share
 
-# The order has meaning: a clamp comes off between a convolution and its pooling before the two can meet.
+# The order has meaning: what is dropped between two operators lets them meet, a clamp comes off between a
+# convolution and its pooling, and tables take what nothing else could.
 PASSES: tuple[Pass, ...] = (
+    Pass("fold constants", "operators that do not depend on the input", fold_constants),
+    Pass("drop identities", "operators that change nothing", drop_identities),
+    Pass("share repeated operators", "computing the same twice", share),
+    Pass("drop unread", "operators whose output nobody reads", drop_unread),
     Pass("fuse padding", "a padded copy of a convolution's input", fuse_pad),
     Pass("fuse clamps", "a pass over the activations for each MAXIMUM, MINIMUM or ReLU", fuse_clamp),
     Pass("fuse pooling", "the unpooled activations of a convolution in RAM", fuse_pool),
+    Pass("fuse tables", "arithmetic on single elements, which a table of 256 results replaces", fuse_tables),
 )
 
 
 def apply_passes(graph: Graph, passes: Sequence[Pass] = PASSES) -> tuple[Graph, tuple[Applied, ...]]:
     """Apply the passes in order; also say what each did."""
-    applied = []
+    done = []
     for rewrite in passes:
         rewritten = rewrite.apply(graph)
-        applied.append(Applied(rewrite.name, rewrite.saves, len(graph.nodes) - len(rewritten.nodes)))
+        done.append(applied(rewrite, graph, rewritten))
         graph = rewritten
-    return graph, tuple(applied)
+    return graph, tuple(done)
 
 
 __all__ = ["PASSES", "Applied", "Pass", "apply_passes"]

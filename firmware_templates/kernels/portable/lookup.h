@@ -5,7 +5,8 @@
 
 struct lookup {
     int32_t count;
-    const int8_t *table; /* of the results for -128, -127 ... 127 */
+    int32_t tables;      /* one for all channels, or one for each */
+    const int8_t *table; /* (tables, 256): the results for -128, -127 ... 127 */
 };
 
 /* x and y may be the same array. */
