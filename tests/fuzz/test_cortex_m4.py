@@ -61,7 +61,7 @@ class Processor:
             self.symbols[f"{case.name}_model"], 10
         )
         given, made = (
-            np.array(self.words(first, 2 * count)).reshape(count, 2).tolist()
+            np.array(self.words(first, 3 * count)).reshape(count, 3)[:, :2].tolist()  # of struct model_tensor
             for first, count in ((inputs, input_count), (outputs, output_count))
         )
         self.call(self.symbols[f"{case.name}_init"])
