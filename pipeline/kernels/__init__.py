@@ -22,7 +22,13 @@ def libraries_of(board: Board) -> tuple[str, ...]:
 def candidates(
     op: Operator, inputs: Sequence[Tensor | None], output: Tensor, libraries: Sequence[str]
 ) -> tuple[Candidate, ...]:
-    """All ways in which the kernels of these libraries can run a layer; `portable` can run any."""
+    """All ways in which the kernels of these libraries can run a layer; `portable` can run any.
+
+    A layer that reads nothing but constants, as an output that does not depend on the input, is its own:
+    the others take maps in RAM.
+    """
+    if all(x is None or x.is_constant for x in inputs):
+        libraries = ("portable",)
     return tuple(
         candidate
         for library in libraries
