@@ -34,6 +34,7 @@ from pipeline.errors import PipelineError, TargetFailed, UsageError
 if TYPE_CHECKING:
     from pipeline.analyze import HostAnalysis, RegionFit
     from pipeline.config import Settings
+    from pipeline.deploy import Inspected
     from pipeline.flash import Flashed
     from pipeline.forecast import CycleForecast
     from pipeline.metrics import Classification
@@ -396,15 +397,19 @@ def quantize(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    inspect: Annotated[
+        bool, typer.Option("--inspect", help="int8 against float layer by layer: error, range, cost")
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="the .tflite file to write")] = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
 ) -> None:
     """Turn a Keras model into a full int8 TFLite file, and say how well the two agree."""
     from pipeline.deploy import quantize_file
+    from pipeline.report.make import finding_sections, inspection_section
 
     with _progress() as progress:
-        path, quantized = quantize_file(
+        path, quantized, inspected = quantize_file(
             _settings(config, model=model, samples=samples, preprocess=preprocess, recipe=recipe),
             output,
             progress,
@@ -417,6 +422,10 @@ def quantize(
                 "bytes": len(quantized.tflite),
                 "calibration": asdict(quantized.calibration) if quantized.calibration else None,
                 "agreement": asdict(quantized.agreement) if quantized.agreement else None,
+                "findings": [each.model_dump() for each in finding_sections(inspected.findings)],
+                "inspection": inspection_section(inspected.inspection).model_dump(mode="json")
+                if inspected.inspection
+                else None,
             }
         )
         return
@@ -432,6 +441,31 @@ def quantize(
             f"float and int8 predict the same class for {quantized.agreement.same_class:.2%} "
             f"of {quantized.agreement.samples} samples"
         )
+    if inspect:
+        _print_inspection(inspected)
+    for finding in inspected.findings:
+        out.print(f"[yellow]caution[/] {finding.code}: {escape(str(finding))}", soft_wrap=True)
+
+
+def _print_inspection(inspected: Inspected) -> None:
+    """int8 against float, layer by layer."""
+    from pipeline.report.inspected import inspection_table
+    from pipeline.report.make import inspection_section
+
+    if inspected.inspection is None:
+        out.print("without samples there is nothing to inspect: name some with --samples")
+        return
+    held = inspection_table(inspection_section(inspected.inspection))
+    for line in held.before:
+        out.print(escape(line), soft_wrap=True)
+    table = Table(*held.header)
+    for column in table.columns[held.texts :]:
+        column.justify, column.no_wrap = "right", True
+    for row in held.rows:
+        table.add_row(*(escape(cell) for cell in row))
+    out.print(table)
+    for line in held.after:
+        out.print(f"[dim]{escape(line)}[/]")
 
 
 @app.command()

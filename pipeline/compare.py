@@ -578,8 +578,12 @@ def verdict(
     run_firmware: Firmware | None = None,
     agreement: Agreement | None = None,
     classifications: Sequence[Classification] = (),
+    findings: Sequence[str] = (),
 ) -> Verdict:
-    """Judge a deployment. Red: a check failed. Amber: nothing failed, but something wants a look."""
+    """Judge a deployment. Red: a check failed. Amber: nothing failed, but something wants a look.
+
+    `findings` are what quantization and its samples were found to have, in words.
+    """
     failures = [*_failures(board, program, firmware, run_firmware or firmware, measurement, outputs)]
     cautions = [*_cautions(board, firmware, run_firmware or firmware, measurement, outputs)]
     compared = agreement is not None and agreement.samples > 0 and program.classifies
@@ -589,6 +593,7 @@ def verdict(
             f"of {agreement.samples} samples: calibrate with data like the model's own."
         )
     cautions.extend(_accuracy_cautions(classifications))
+    cautions.extend(findings)
     if failures:
         return Verdict(Level.RED, "Fail", failures[0], tuple(failures), tuple(cautions))
     headline = _good(board, firmware, outputs)

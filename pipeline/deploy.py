@@ -51,9 +51,14 @@ from pipeline.metrics import Classification, classify
 from pipeline.passes import Applied, apply_passes
 from pipeline.plan import plan_schedule
 from pipeline.quantize import (
+    Finding,
+    Inspection,
     QuantizedModel,
     Recipe,
     compare_recipes,
+    find_in_inputs,
+    find_in_layers,
+    inspect_quantization,
     parse_recipe,
     predict_float,
     predict_int8,
@@ -111,6 +116,15 @@ class Loaded:
     samples: Samples
 
 
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What an int8 model is like beside its float one, and what wants a look."""
+
+    inspection: Inspection | None
+    """None where there are no samples to run."""
+    findings: tuple[Finding, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Generated:
     """A model as calls and as C for one board."""
@@ -154,6 +168,7 @@ def deploy(
     model = estimated_board(settings, board)
     check_tools(board, run_board, runner=runner)
     loaded = load_quantized(settings, progress)
+    inspected = inspect_loaded(loaded, progress)
     generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
     prediction = predict(generated, board, model, settings.optimize)
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
@@ -182,6 +197,8 @@ def deploy(
         float_analysis=analyze_float(loaded.float_model, board) if loaded.float_model else None,
         int8_analysis=analyze_graph(generated.graph, board),
         quantized=loaded.quantized,
+        inspection=inspected.inspection,
+        findings=inspected.findings,
         classifications=classify_samples(loaded, executed, settings, progress),
         choices=choices_of(generated, board, settings),
         provenance=provenance(settings, loaded, generated, firmware, executed.measurement),
@@ -252,7 +269,9 @@ def _forecast(graph: Graph, board: Board, settings: Settings) -> CycleForecast |
     return forecast_cycles(schedule, model, settings.optimize)
 
 
-def quantize_file(settings: Settings, output: Path | None, progress: Progress) -> tuple[Path, QuantizedModel]:
+def quantize_file(
+    settings: Settings, output: Path | None, progress: Progress
+) -> tuple[Path, QuantizedModel, Inspected]:
     """Quantize a Keras model and write the TFLite file, by default beside the other results."""
     if output is not None and output.suffix != ".tflite":
         raise UsageError(
@@ -265,7 +284,7 @@ def quantize_file(settings: Settings, output: Path | None, progress: Progress) -
     loaded = load_quantized(settings, progress)
     path = output or output_folder(settings, loaded.name) / f"{loaded.name}_int8.tflite"
     write_file(path, loaded.quantized.tflite)
-    return path, loaded.quantized
+    return path, loaded.quantized, inspect_loaded(loaded, progress)
 
 
 def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Generated]:
@@ -440,6 +459,28 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
         recipe = compared.best.recipe
     quantized = quantize_model(model, samples, recipe=recipe, check=carried, progress=progress)
     return Loaded(model.name, model, quantized, samples)
+
+
+def inspect_loaded(loaded: Loaded, progress: Progress) -> Inspected:
+    """Run int8 beside float on the samples, layer by layer, and look for what is probably wrong."""
+    samples, quantized = loaded.samples, loaded.quantized
+    if samples.random:
+        return Inspected(None, ())
+    inputs = arrays_of(samples.x)
+    graph = read_tflite(quantized.tflite, quantized.name)
+    names = dict(zip(graph.inputs, graph.input_names, strict=False))
+    inspection = inspect_quantization(
+        quantized.tflite,
+        quantized.float_tflite,
+        inputs,
+        names=names | {node.output: node.name for node in graph.nodes},
+        labelled=samples.labels is not None,
+        progress=progress,
+    )
+    calibration = None if samples.calibration is None else arrays_of(samples.calibration)
+    return Inspected(
+        inspection, (*find_in_inputs(inspection, inputs, calibration), *find_in_layers(inspection))
+    )
 
 
 def asked_recipe(settings: Settings) -> Recipe | None:

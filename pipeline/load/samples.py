@@ -78,6 +78,8 @@ class Samples:
     """float32, other samples of the same kind to calibrate with (a training set's); None: `x` itself."""
     preprocessings: Mapping[str, Preprocessing] = field(default_factory=dict)
     """Of each of several inputs, by its name; `preprocessing` is then that of the first."""
+    random: bool = False
+    """Random numbers, of which nothing follows but that two machines compute the same."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -221,6 +223,7 @@ def random_samples(model: TfliteModel, count: int = 16, seed: int = 0) -> Sample
         classes=None,
         origin=f"{count} random inputs (seed {seed})",
         offline=True,
+        random=True,
         preprocessing=Preprocessing(),
         preprocessings={spec.name: Preprocessing() for spec in model.inputs if len(model.inputs) > 1},
     )

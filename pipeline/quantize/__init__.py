@@ -1,6 +1,8 @@
 """Turn a float model into an int8 TFLite model."""
 
 from pipeline.quantize.convert import Prepared, apply_recipe, prepare_model, quantize_model
+from pipeline.quantize.findings import Finding, find_in_inputs, find_in_layers
+from pipeline.quantize.inspect import Inspection, inspect_quantization
 from pipeline.quantize.measure import Comparison, Cured, compare_recipes
 from pipeline.quantize.predict import predict_float, predict_int8
 from pipeline.quantize.recipe import Recipe, parse_recipe
@@ -10,12 +12,17 @@ __all__ = [
     "Calibration",
     "Comparison",
     "Cured",
+    "Finding",
+    "Inspection",
     "Prepared",
     "QuantizedModel",
     "Recipe",
     "TensorRange",
     "apply_recipe",
     "compare_recipes",
+    "find_in_inputs",
+    "find_in_layers",
+    "inspect_quantization",
     "parse_recipe",
     "predict_float",
     "predict_int8",

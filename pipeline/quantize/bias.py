@@ -85,7 +85,7 @@ def _means(content: bytes, x: Values, tensors: list[int]) -> dict[int, np.ndarra
 
 def mean_output(graph: TfliteGraph, operator: Any, mean: np.ndarray) -> np.ndarray:
     """float64 (channels,): the layer's mean output before its activation, for the mean of its inputs."""
-    weights = _real(graph, int(operator.inputs[1]))
+    weights = graph.real_constant(int(operator.inputs[1]))
     bias = int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
     if graph.kind(operator) == Operator.FULLY_CONNECTED:
         total = weights @ mean.reshape(-1, weights.shape[1]).mean(axis=0)
@@ -96,7 +96,7 @@ def mean_output(graph: TfliteGraph, operator: Any, mean: np.ndarray) -> np.ndarr
             total = (weights[0] * np.repeat(patch, times, axis=2)).sum(axis=(0, 1))
         else:
             total = np.einsum("ohwc,hwc->o", weights, patch)
-    mean_output: np.ndarray = total + (_real(graph, bias) if bias >= 0 else 0.0)
+    mean_output: np.ndarray = total + (graph.real_constant(bias) if bias >= 0 else 0.0)
     return mean_output
 
 
@@ -120,20 +120,6 @@ def _mean_patch(graph: TfliteGraph, operator: Any, mean: np.ndarray, window: tup
             covered = padded[top :: strides[0], left :: strides[1]][: outputs[0], : outputs[1]]
             patch[row, column] = covered.mean(axis=(0, 1))
     return patch
-
-
-def _real(graph: TfliteGraph, tensor: int) -> np.ndarray:
-    """float64: a constant's real values, whether it is float or quantized."""
-    values = graph.constant(tensor)
-    assert values is not None
-    held = graph.subgraph.tensors[tensor].quantization
-    if values.dtype.kind == "f" or held is None or held.scale is None:
-        return values.astype(np.float64)
-    shape = [1] * values.ndim
-    shape[int(held.quantizedDimension)] = -1
-    zero_point = np.asarray(held.zeroPoint, np.float64).reshape(shape)
-    real: np.ndarray = (values - zero_point) * np.asarray(held.scale, np.float64).reshape(shape)
-    return real
 
 
 def _shift_bias(content: bytearray, integers: TfliteGraph, operator: Any, shift: np.ndarray) -> None:

@@ -74,7 +74,15 @@ class TfliteGraph:
 
     def activations(self) -> list[int]:
         """Those of `made` that hold float32."""
-        return [index for index in self.made() if self._type(index) == schema.TensorType.FLOAT32]
+        return [index for index in self.made() if self.is_float(index)]
+
+    def is_float(self, tensor: int) -> bool:
+        return self._type(tensor) == schema.TensorType.FLOAT32
+
+    def is_integer(self, tensor: int) -> bool:
+        """Whether it holds int8, uint8 or int16: values that stand for real ones."""
+        kinds = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16)
+        return self._type(tensor) in kinds
 
     def _type(self, tensor: int) -> int:
         return int(self.subgraph.tensors[tensor].type)
@@ -91,6 +99,19 @@ class TfliteGraph:
         values = np.frombuffer(bytes(np.asarray(data, np.uint8)), DTYPES[self._type(tensor)])
         shaped: np.ndarray = values.reshape(self.shape(tensor))
         return shaped
+
+    def real_constant(self, tensor: int) -> np.ndarray:
+        """float64: a constant's real values, whether it is float or quantized."""
+        values = self.constant(tensor)
+        assert values is not None
+        held = self.subgraph.tensors[tensor].quantization
+        if values.dtype.kind == "f" or held is None or held.scale is None:
+            return values.astype(np.float64)
+        shape = [1] * values.ndim
+        shape[int(held.quantizedDimension)] = -1
+        zero_point = np.asarray(held.zeroPoint, np.float64).reshape(shape)
+        real: np.ndarray = (values - zero_point) * np.asarray(held.scale, np.float64).reshape(shape)
+        return real
 
     def set_constant(self, tensor: int, values: np.ndarray) -> None:
         """Give the tensor a constant of its own: buffers may be shared, and other tensors keep theirs."""
@@ -128,7 +149,7 @@ class TfliteGraph:
         self.subgraph.tensors.append(before)
         operator.outputs = np.array([len(self.subgraph.tensors) - 1], np.int32)
         added: Any = schema.OperatorT()
-        added.opcodeIndex = self._opcode(kind)
+        added.opcodeIndex = self.opcode(kind)
         added.inputs = np.array([operator.outputs[0], constant], np.int32)
         added.outputs = np.array([behind], np.int32)
         added.builtinOptionsType = schema.BuiltinOptions.MaximumMinimumOptions
@@ -137,7 +158,8 @@ class TfliteGraph:
         self.subgraph.operators.insert(place + 1, added)
         return added
 
-    def _opcode(self, kind: int) -> int:
+    def opcode(self, kind: int) -> int:
+        """The index of the operator's code, which is added where it is not there."""
         if kind not in self.kinds:
             code: Any = schema.OperatorCodeT()
             code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 1

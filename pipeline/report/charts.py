@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.build import WEIGHT_PARTS
 from pipeline.report import words
+from pipeline.report.inspected import decibels
 from pipeline.report.pareto import ParetoChart, choices_chart
 from pipeline.report.schema import (
     Arena,
@@ -18,6 +19,7 @@ from pipeline.report.schema import (
     Estimated,
     EstimatedCost,
     Image,
+    InspectionSection,
     Layer,
     Range,
     Report,
@@ -27,7 +29,7 @@ from pipeline.report.schema import (
 
 # The longest bar leaves room for the number behind it.
 LONGEST_BAR = 84.0
-LONGEST_SYMBOL_BAR = 70.0
+LONGEST_SYMBOL_BAR = LONGEST_COST_BAR = 70.0
 # With more columns than this, a layer's name no longer fits under its own.
 NAMED_STEPS = 12
 STEP_WIDTH, NAMED_STEP_WIDTH = 36, 64
@@ -90,6 +92,27 @@ def layer_bars(layers: Sequence[Layer]) -> tuple[LayerBars, ...]:
             ),
         )
         for layer in layers
+    )
+
+
+def cost_bars(found: InspectionSection) -> tuple[LayerBars, ...]:
+    """What each layer's own error adds to the noise at the model's output; empty where nobody knows."""
+    known = [(index, layer) for index, layer in enumerate(found.layers) if layer.cost is not None]
+    top = max((layer.cost or 0 for _, layer in known), default=0) or 1
+    return tuple(
+        LayerBars(
+            index,
+            layer.name,
+            layer.operator,
+            (
+                Bar(
+                    "cost",
+                    LONGEST_COST_BAR * (layer.cost or 0) / top,
+                    f"{words.share(layer.cost)}; own {decibels(layer.own)}, total {decibels(layer.total)}",
+                ),
+            ),
+        )
+        for index, layer in known
     )
 
 
@@ -394,6 +417,8 @@ class Charts:
     """Steps of several layers."""
     most_saturated: Range | None
     layers: tuple[LayerBars, ...]
+    costs: tuple[LayerBars, ...]
+    """Of the layers that were inspected beside a float model."""
     cycles: CycleChart | None
     arena: ArenaChart
     flash: SizeBar | None
@@ -410,12 +435,14 @@ def draw(report: Report) -> Charts:
     image = report.linked
     prefix = f"{report.model.name}_"
     ranges = report.quantization.ranges if report.quantization else ()
+    inspection = report.quantization.inspection if report.quantization else None
     return Charts(
         totals=totals(report),
         fused=tuple(layer for layer in report.layers if layer.fused),
         together=tuple(step for step in report.steps if len(step.layers) > 1),
         most_saturated=max(ranges, key=lambda r: r.saturated, default=None),
         layers=layer_bars(report.layers),
+        costs=cost_bars(inspection) if inspection else (),
         cycles=cycle_chart(report.estimated) if report.estimated else None,
         arena=arena_chart(report.arena, report.steps, report.layers),
         flash=flash_bar(image, report.board.flash_bytes) if image else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.compare import (
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # names of types only: reading a report again needs none of t
     from pipeline.build import Firmware
     from pipeline.forecast import CycleForecast
     from pipeline.metrics import Classification
-    from pipeline.quantize import QuantizedModel
+    from pipeline.quantize import Finding, Inspection, QuantizedModel
     from pipeline.schedule import Choices, TradeOff
     from pipeline.timing import Estimate, Figures
 
@@ -51,6 +52,8 @@ def make_report(
     float_analysis: HostAnalysis | None = None,
     int8_analysis: HostAnalysis | None = None,
     quantized: QuantizedModel | None = None,
+    inspection: Inspection | None = None,
+    findings: Sequence[Finding] = (),
     classifications: Sequence[Classification] = (),
     choices: Choices | None = None,
     provenance: Mapping[str, str | int | float | bool | Sequence[str]] | None = None,
@@ -73,6 +76,7 @@ def make_report(
         run_firmware=run_firmware,
         agreement=agreement,
         classifications=classifications,
+        findings=[str(finding) for finding in findings],
     )
     other = run_firmware if run_firmware and run_firmware != firmware else None
     ran_on = run_board or board
@@ -122,7 +126,7 @@ def make_report(
         )
         if agreement
         else None,
-        quantization=_quantization(quantized) if quantized else None,
+        quantization=_quantization(quantized, inspection, findings) if quantized else None,
         analyses=tuple(_analysis(found) for found in (float_analysis, int8_analysis) if found),
         provenance={
             key: value if isinstance(value, str | int | float) else tuple(value)
@@ -672,7 +676,19 @@ def _accuracy(found: Classification) -> schema.Accuracy:
     )
 
 
-def _quantization(quantized: QuantizedModel) -> schema.Quantization:
+def inspection_section(inspection: Inspection) -> schema.InspectionSection:
+    """An inspection in the report's form."""
+    return schema.InspectionSection.model_validate(asdict(inspection))
+
+
+def finding_sections(findings: Sequence[Finding]) -> tuple[schema.FindingSection, ...]:
+    """Findings in the report's form."""
+    return tuple(schema.FindingSection.model_validate(asdict(finding)) for finding in findings)
+
+
+def _quantization(
+    quantized: QuantizedModel, inspection: Inspection | None, findings: Sequence[Finding]
+) -> schema.Quantization:
     calibration = quantized.calibration
     return schema.Quantization(
         sha256=quantized.sha256,
@@ -691,6 +707,8 @@ def _quantization(quantized: QuantizedModel) -> schema.Quantization:
             for r in (calibration.ranges if calibration else ())
         ),
         recipe=calibration.recipe if calibration else None,
+        inspection=inspection_section(inspection) if inspection else None,
+        findings=finding_sections(findings),
         rewrites=calibration.rewrites if calibration else (),
     )
 

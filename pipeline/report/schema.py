@@ -454,6 +454,88 @@ class Range(Part):
     saturated: float = said("Share of int8 values on the ends -128 or 127.")
 
 
+class DeviationSection(Part):
+    """How far int8 real values q are from the float ones f that they stand for."""
+
+    sqnr_db: float | None = perhaps(
+        "10 log10(sum f² / sum (q - f)²); null where nothing differs, or f is 0 throughout."
+    )
+    cosine: float | None = perhaps("Between the two as vectors; null where either is 0 throughout.")
+    bias: float = said("Mean of q - f.")
+    rms: float = said("Root of the mean square of q - f.")
+
+
+class ChannelRangeSection(Part):
+    """What one channel held."""
+
+    channel: Count = said("Its index along the last axis.")
+    minimum: float = said("Smallest real value.")
+    maximum: float = said("Largest real value.")
+
+
+class SpoiledSection(Part):
+    """A tensor whose one scale is set by a few of its channels."""
+
+    by: tuple[ChannelRangeSection, ...] = said("These channels, the widest first.")
+    factor: float = said("How many times wider the range is than without them.")
+
+
+class InspectedLayerSection(Part):
+    """An input, or the output of a layer with the clamps behind it; ranges are of real values."""
+
+    name: str = said("Name in the user's model.")
+    tensor: str = said("Name in the TFLite file.")
+    operator: str = said("TFLite's name, with those of the clamps behind it; INPUT.")
+    shape: tuple[int, ...] = said("NHWC.")
+    scale: float = said("Real value of one step.")
+    zero_point: int = said("The integer that stands for 0.")
+    low: float = said("The smallest value that its integers can stand for.")
+    high: float = said("The largest.")
+    minimum: float = said("Smallest value seen: in float where there is a float model, else in int8.")
+    maximum: float = said("Largest value seen.")
+    unused: float = said("Share of the integers' range outside of those that were seen.")
+    at_low: Share = said("Share of integers that are the smallest one.")
+    at_high: Share = said("Share of integers that are the largest one.")
+    floor: bool = said("Whether the layer itself clamps from below, or where its values came from.")
+    ceiling: bool = said("Whether it clamps from above.")
+    clipped: Share | None = perhaps("Share of float values that lie beyond `low` and `high` by half a step.")
+    own: DeviationSection | None = perhaps("Against the float layer on the same inputs: its own error.")
+    total: DeviationSection | None = perhaps("Against the float model: its own and all that arrived.")
+    channel_bias: float | None = perhaps("The largest own bias of a channel.")
+    weights_db: float | None = perhaps("SQNR of its int8 weights.")
+    cost: Share | None = perhaps("Share of the noise at the model's output that its own error causes.")
+    cost_db: float | None = perhaps("SQNR of the model's output if this were the only error.")
+    changed: Count | None = perhaps("Samples whose predicted class its own error changes.")
+    channels: Count = said("Along the last axis.")
+    constant_channels: Count = said("That hold one integer for all samples and positions.")
+    lost_channels: Count | None = perhaps("Of these, those that vary in float.")
+    spoiled: SpoiledSection | None = perhaps("Channels that spoil the scale for the others.")
+
+
+class InspectionSection(Part):
+    """Where int8 differs from float, layer by layer."""
+
+    samples: Count = said("Samples run.")
+    costed_samples: Count = said("On which costs were measured.")
+    layers: tuple[InspectedLayerSection, ...] = said("In order of execution, the inputs first.")
+    judged: tuple[str, ...] = said("Tensors at which costs are measured: outputs, before a last softmax.")
+    output_db: float | None = perhaps("SQNR there, of the int8 model.")
+    explained: float | None = perhaps("Share of the error there that the layers' own errors add up to.")
+    predicted: tuple[int, ...] = said("Each sample's class by the int8 model.")
+    predicted_float: tuple[int, ...] = said("By the float model.")
+    without_float: str = said("Why nothing is held against float; empty where it is.")
+    unmatched: tuple[str, ...] = said("Layers that the float model does not have.")
+
+
+class FindingSection(Part):
+    """Something about the int8 model or its samples that wants a look."""
+
+    code: str = said("Stays the same, such as `W_SATURATED`.")
+    subject: str = said("The input, layer or output.")
+    problem: str = said("What was found, with its values.")
+    remedy: str = said("What to do.")
+
+
 class Quantization(Part):
     """How the int8 model came about."""
 
@@ -465,6 +547,8 @@ class Quantization(Part):
     recipe: str | None = perhaps(
         "Cures that were applied, as `--recipe` names them; null: it was int8 already."
     )
+    inspection: InspectionSection | None = perhaps("Layer by layer against float; null without samples.")
+    findings: tuple[FindingSection, ...] = Field(default=(), description="What wants a look.")
     rewrites: tuple[str, ...] = said("Float rewrites and cures; folds with the difference they made.")
 
 
