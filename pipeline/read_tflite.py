@@ -21,6 +21,8 @@ from pipeline.tensors import Quantization, Tensor
 FILE_IDENTIFIER = b"TFL3"
 
 OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+# What Keras 3 calls its operations, where TensorFlow has a word with a capital.
+KERAS_OPERATIONS = frozenset({"convolution", "depthwise", "conv_transpose"})
 # What a parser without checks of its own raises on a damaged file.
 MALFORMED = (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
 TYPE_NAMES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
@@ -245,6 +247,8 @@ def layer_name(tensor: str, prefix: str = "") -> str:
     paths = tensor.split(";")
     chosen = next((path for path in paths if path.endswith("/BiasAdd")), paths[0])
     parts = [part for part in chosen.removeprefix(prefix).split("/") if part]
+    if len(parts) > 1 and parts[-1].rstrip("0123456789") in KERAS_OPERATIONS:
+        parts.pop()
     while len(parts) > 1 and (parts[-1][:1].isupper() or parts[-1] in {"add", "mul"}):
         parts.pop()
     return parts[-1].split(":")[0] if parts else ""

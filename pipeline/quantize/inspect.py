@@ -275,7 +275,7 @@ def _before(graph: TfliteGraph, writers: Mapping[int, Any], tensor: int, kinds: 
 
 
 def entries(graph: TfliteGraph) -> dict[int, int]:
-    """The integer tensor that stands for each input: itself, or what a QUANTIZE makes of it; and the input."""
+    """By the integer tensor that stands for an input, itself or what a QUANTIZE makes of it: the input."""
     quantized = {
         int(operator.inputs[0]): int(operator.outputs[0])
         for operator in graph.operators

@@ -14,7 +14,8 @@ from pipeline.compare import BoardFacts, Prediction, compare_outputs
 from pipeline.lower import Call, Layer, Place, Program
 from pipeline.measure import Cost, Measurement, Source
 from pipeline.metrics import Agreement, ClassFigures, Classification
-from pipeline.quantize import Calibration, QuantizedModel, TensorRange
+from pipeline.quantize import Calibration, Finding, Inspection, QuantizedModel, TensorRange
+from pipeline.quantize.inspect import ChannelRange, Deviation, InspectedLayer, Spoiled
 from pipeline.schedule import Choices, TradeOff
 from pipeline.stream import Portion
 
@@ -219,6 +220,39 @@ QUANTIZED = QuantizedModel(
 )
 
 
+CONV_INSPECTED = InspectedLayer(
+    name="conv2d", tensor="conv2d/Relu", operator="CONV_2D MAXIMUM", shape=(1, 8, 8, 16), scale=0.0304,
+    zero_point=-87, low=-1.25, high=6.5, minimum=-1.3, maximum=6.4, unused=0.25, at_low=0.01, at_high=0.0004,
+    floor=True, ceiling=False, clipped=0.0002, own=Deviation(31.25, 0.9996, 0.0152, 0.05),
+    total=Deviation(28.5, 0.9993, 0.01, 0.07), channel_bias=-0.2, weights_db=42.0, cost=0.75, cost_db=30.0,
+    changed=1, channels=16, constant_channels=2, lost_channels=0,
+    spoiled=Spoiled((ChannelRange(7, -1.3, 6.4),), 4.5),
+)  # fmt: skip
+EXACT = Deviation(None, 1.0, 0.0, 0.0)
+INSPECTION = Inspection(
+    samples=64,
+    costed_samples=32,
+    layers=(
+        replace(
+            CONV_INSPECTED, name="picture", operator="INPUT", own=EXACT, total=EXACT,
+            cost=0.0, cost_db=None, changed=0, weights_db=None, spoiled=None,
+        ),
+        CONV_INSPECTED,
+        replace(CONV_INSPECTED, name="dense", operator="FULLY_CONNECTED", cost=0.25, spoiled=None),
+    ),
+    judged=("dense/BiasAdd",),
+    output_db=27.6,
+    explained=0.9649,
+    predicted=(0, 1, 2, 2),
+    predicted_float=(0, 1, 2, 0),
+    without_float="",
+    unmatched=(),
+)  # fmt: skip
+FINDINGS = (
+    Finding("W_SATURATED", "conv2d", "3.2 % of the values of layer conv2d lie beyond.", "Calibrate again."),
+)
+
+
 @dataclass(frozen=True)
 class Sample:
     """Keyword arguments of make_report, and what to expect of it."""
@@ -256,6 +290,7 @@ FULL = Sample(
         "float_analysis": analysis("float32", 4),
         "int8_analysis": analysis("int8", 1),
         "quantized": QUANTIZED,
+        "inspection": INSPECTION,
         "classifications": CLASSIFICATIONS,
         "choices": CHOICES,
         "provenance": {
@@ -268,6 +303,9 @@ FULL = Sample(
     }
 )
 """Linked for one board, run on another, with labels."""
+
+FOUND = FULL.but(findings=FINDINGS)
+"""Something about the quantization wants a look."""
 
 SAME_BOARD = FULL.but(
     board=MPS2, firmware=RAN, run_firmware=None, run_board=None
@@ -309,10 +347,17 @@ def hostile() -> Sample:
     linked = replace(
         LINKED, symbols=(symbol, *LINKED.symbols), toolchain=HOSTILE, flags=(HOSTILE,), digest=HOSTILE
     )
+    inspection = replace(
+        INSPECTION,
+        layers=tuple(replace(each, name=HOSTILE, operator=HOSTILE) for each in INSPECTION.layers),
+        unmatched=(HOSTILE,),
+    )
     calibration = Calibration(HOSTILE, 1, (TensorRange(HOSTILE, 0, 1, 1, 0, 0.5),), (HOSTILE,))
     return FULL.but(
         program=program,
         board=replace(L4R5, name=HOSTILE, title=HOSTILE),
+        inspection=inspection,
+        findings=(Finding("W_DEAD", HOSTILE, HOSTILE, HOSTILE),),
         run_board=replace(MPS2, title=HOSTILE),
         firmware=linked,
         measurement=measurement(runner=HOSTILE, board=HOSTILE, counter=HOSTILE, notes=(HOSTILE,)),

@@ -406,3 +406,41 @@ def test_bench_finds_its_model_from_any_folder(run, monkeypatch):
     monkeypatch.setattr(table, "_bench", note)
     assert "E_ENOUGH" in run("bench")[2]
     assert all(path.is_file() for path in asked[0])
+
+
+def test_inspecting_an_int8_file(run, good, tmp_path):
+    code, out, err = run("quantize", good, "--inspect", "-o", tmp_path / "copy.tflite")
+    assert code == 0, err
+    assert "without samples there is nothing to inspect" in out
+    x = np.random.default_rng(0).uniform(-6, 6, (12, 6, 6, 2)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    code, out, err = run(
+        "quantize", good, "--inspect", "--samples", tmp_path / "x.npy", "-o", tmp_path / "copy.tflite"
+    )
+    assert code == 0, err
+    assert "no float model to hold it against" in out
+    assert "CONV_2D RELU" in out
+    assert "MAX_POOL_2D" in out
+
+
+@pytest.mark.tensorflow
+def test_inspecting_a_keras_model(run, tmp_path):
+    keras = pytest.importorskip("keras")
+    layers = [keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3, name="conv"), keras.layers.Flatten()]
+    keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax", name="out")]).save(
+        tmp_path / "m.keras"
+    )
+    x = np.random.default_rng(0).random((40, 6, 6, 3)).astype(np.float32)
+    np.savez(tmp_path / "s.npz", x=x, x_train=x[..., ::-1] / 4)
+    code, out, err = run("quantize", tmp_path / "m.keras", "--inspect", "--samples", tmp_path / "s.npz")
+    assert code == 0, err
+    assert "what costs most: " in out
+    assert "W_PREPARATION" in out
+    code, out, err = run(
+        "quantize", tmp_path / "m.keras", "--samples", tmp_path / "s.npz", "--format", "json"
+    )
+    found = json.loads(out)
+    assert found["findings"][0]["code"] == "W_PREPARATION"
+    layers = found["inspection"]["layers"]
+    assert [layer["name"] for layer in layers[1:]] == ["conv", "flatten", "out", "out_softmax"]
+    assert sum(layer["cost"] or 0 for layer in layers) == pytest.approx(1)

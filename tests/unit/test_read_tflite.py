@@ -36,6 +36,9 @@ def test_a_good_file_becomes_a_graph(good):
         ("Identity", "Identity"),
         ("StatefulPartitionedCall:0", "StatefulPartitionedCall"),
         ("net/block/dense/MatMul;net/block/dense/BiasAdd", "dense"),
+        ("net/conv/convolution1", "conv"),
+        ("net/dw/depthwise;net/dw/depthwise/kernel", "dw"),
+        ("net/block/convolution1/BiasAdd;net/block/convolution1/convolution", "convolution1"),
     ],
 )
 def test_layers_are_called_as_in_the_model(tensor, name):

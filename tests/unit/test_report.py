@@ -35,6 +35,7 @@ ALL = {
     "same board": samples.SAME_BOARD,
     "unlabelled": samples.UNLABELLED,
     "differing": samples.differing(),
+    "found": samples.FOUND,
     "hostile": samples.hostile(),
     "cycles": samples.SAME_BOARD.but(
         measurement=samples.measurement(source=Source.CYCLES, counter_hz=120_000_000)
@@ -472,3 +473,58 @@ def test_layers_in_plain_c_are_named_beside_faster_ones():
     assert "conv2d_1 (CONV_2D)" in note
     assert "conv2d (CONV_2D)" not in note
     assert not any("plain C" in note for note in make_report(**samples.FULL.inputs).verdict.notes)
+
+
+@pytest.mark.parametrize("form", [visible, report_markdown], ids=["page", "text"])
+def test_int8_layer_by_layer(form):
+    text = " ".join(form(make_report(**samples.FULL.inputs)).split())
+    assert "signal to noise at the output 27.6 dB" in text
+    assert "account for 96.5 % of the noise there (32 samples)" in text
+    assert "same class for 3 of 4 samples" in text
+    assert "what costs most: conv2d 75.0 %, dense 25.0 %" in text
+    row = (
+        "conv2d",
+        "CONV_2D MAXIMUM",
+        "75.0 %",
+        "31.2",
+        "28.5",
+        "0.9993",
+        "+0.50",
+        "−1.3 … 6.4",
+        "25.0 %",
+        "< 0.1 %",
+    )
+    separated = " ".join(text.replace("|", " ").replace("&lt;", "<").split())
+    assert " ".join(row) in separated
+    assert "exact exact 1.0000" in separated
+    assert "7: −1.3 … 6.4" in text
+
+
+def test_an_int8_file_alone_says_why_nothing_is_held_against_float():
+    alone = replace(samples.INSPECTION, without_float="No float model was given.")
+    text = visible(make_report(**samples.FULL.but(inspection=alone).inputs))
+    assert "No float model was given." in text
+    assert "what costs most" not in text
+
+
+def test_what_is_found_is_a_caution_and_stands_beside_the_layers():
+    made = make_report(**samples.FOUND.inputs)
+    words = "3.2 % of the values of layer conv2d lie beyond. Calibrate again."
+    assert made.verdict.level == "amber"
+    assert words in made.verdict.cautions
+    assert visible(made).count(words) == 2
+    assert report_markdown(made).count(words) == 2
+    assert any(words in line for line in summarize(made).verdict)
+    assert made.quantization.findings[0].code == "W_SATURATED"
+    assert not make_report(**samples.FULL.inputs).quantization.findings
+
+
+def test_costs_are_drawn_on_one_scale():
+    from pipeline.report.charts import draw
+
+    rows = draw(make_report(**samples.FULL.inputs)).costs
+    assert [row.name for row in rows] == ["picture", "conv2d", "dense"]
+    widths = [row.bars[0].width for row in rows]
+    assert widths[0] == 0
+    assert widths[2] == pytest.approx(widths[1] / 3)
+    assert rows[1].bars[0].text == "75.0 %, own 31.2, total 28.5"
