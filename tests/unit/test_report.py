@@ -527,4 +527,4 @@ def test_costs_are_drawn_on_one_scale():
     widths = [row.bars[0].width for row in rows]
     assert widths[0] == 0
     assert widths[2] == pytest.approx(widths[1] / 3)
-    assert rows[1].bars[0].text == "75.0 %, own 31.2, total 28.5"
+    assert rows[1].bars[0].text == "75.0 %; own 31.2, total 28.5"
