@@ -1,7 +1,10 @@
-/* The loops of DEPTHWISE_CONV_2D, 3 x 3, stride 1 or 2: four channels of some output lines.
+/* The loops of DEPTHWISE_CONV_2D, 3 x 3, stride 1 or 2:
  *
- * A line is a row of the output, or a column of it. What lies beneath is laid out as pairs: a word holds the int16 of
- * one channel in two neighbouring input lines. For stride 1, two output lines need two pairs,
+ *   void depthwise_conv_2d_3x3_lines_<stride>(const struct lines *lines)
+ *
+ * makes some lines of the output, four channels after the other. A line is a row or a column. What lies beneath is
+ * laid out as pairs: a word holds the int16 of one channel in two neighbouring input lines. For stride 1, two output
+ * lines need two pairs,
  *
  *   even line    P = (0, 1)  and the lower half of  Q = (2, 3)
  *   odd line     Q           and the upper half of  P
@@ -12,13 +15,13 @@
  * into the next line is made as well, and left out when bytes are stored.
  *
  * Rescaling. A filter's multiplier m and shift to the right s turn a sum into x = floor((sum * m + 2^30) / 2^31), then
- * x / 2^s with halves away from zero. Weights are stored times 2^e, e = FRACTION + 1 - s, so that sums A are as well:
+ * x / 2^s with halves away from zero. Weights are taken times 2^e, e = FRACTION + 1 - s, so that sums A are as well:
  *
  *   SMMLA(A, m, c) >> FRACTION,   c = 2^(FRACTION - 1) + 2^(e - 2) + 2^FRACTION * zero point
  *
  * is both roundings at once, half up, since nested floors merge; the shift is part of SSAT. Half up is right for all
  * results that are not below zero, and where a layer has a ReLU no other one shows. All other filters (`any shift`)
- * keep e = 1, with which SMMULR(A, m) is x; x - 1 for a negative x rounds halves away from zero.
+ * have e = 1, with which SMMULR(A, m) is x; x - 1 for a negative x rounds halves away from zero.
  *
  * All arithmetic wraps modulo 2^32; the generator proves that the final sums fit.
  */
@@ -27,37 +30,155 @@
     .section .ramcode, "ax", %progbits
 
     .equ FRACTION, 10
-    .equ POSITION, 32           /* bytes of a position along a line: P and Q of four channels, */
-    .equ POSITION_2, 16         /* or with stride 2 one pair of each */
+    .equ ANY_SHIFT, 0x80
+    .equ FILTER_BYTES, 20
 
-    .macro routine name
-    .balign 4
-    .global \name
-    .thumb_func
-    .type  \name, %function
-\name:
+/* struct lines */
+    .equ PAIRS, 0
+    .equ TO, 4
+    .equ POSITIONS, 8
+    .equ LINE_BYTES, 12
+    .equ MORE, 16
+    .equ LAST, 20
+    .equ LAID, 24
+    .equ EVEN, 28
+    .equ EVEN_COUNT, 32
+    .equ ODD, 36
+    .equ ODD_COUNT, 40
+    .equ FILTERS, 44
+    .equ CHANNELS, 48
+    .equ CLAMPS, 52
+    .equ STORED, 56             /* r0 to r9 of the third pass */
+
+/* On the stack */
+    .equ CALL, 0                /* struct lines */
+    .equ OFFSET, 4              /* the first of four channels */
+    .equ DONE, 8                /* channels before it */
+    .equ P, 12                  /* first pass: where the last pair went */
+    .equ LEFT, 16               /* pairs to come */
+    .equ FILTER, 20             /* second pass */
+    .equ CHANNEL, 24            /* of four */
+    .equ START, 28              /* of the sum, for any shift */
+    .equ LINE_STEP, 12          /* third pass */
+    .equ DOWN, 16
+    .equ UP, 20
+    .equ FRAME, 36
+
+/* --- First pass: bytes of four channels become pairs ---
+ *
+ * r0 pairs, r1 struct lines, r2 P, r3 Q, r4 and r5 bytes of both input lines, r6 and r7 their steps, r8 to r11
+ * temporary, r12 positions left. `step` bytes lie between channels, `next` between positions.
+ */
+    .macro words_of base, step, next
+    str    r9, [\base, #\step]
+    str    r10, [\base, #2 * \step]
+    str    r11, [\base, #3 * \step]
+    str    r8, [\base], #\next
     .endm
 
-/* void depthwise_conv_2d_3x3_multiply_<stride>(const struct lines *lines, const int32_t *filters)
+    .macro lay_position step, next, twice
+    ldr    r8, [r4]
+    ldr    r9, [r5]
+    add    r4, r4, r6
+    add    r5, r5, r7
+    pkhtb  r10, r9, r8, asr #16
+    pkhbt  r8, r8, r9, lsl #16
+    sxtb16 r11, r10, ror #8
+    sxtb16 r10, r10
+    sxtb16 r9, r8, ror #8
+    sxtb16 r8, r8
+    words_of r2, \step, \next
+    .if    \twice
+    words_of r3, \step, \next
+    .endif
+    .endm
+
+/* Two positions a round; the loop is entered in the middle for an odd number. */
+    .macro lay_pair step, next, twice
+    ldm    r0!, {r4-r7}
+    ldr    r8, [sp, #OFFSET]
+    ldr    r12, [r1, #POSITIONS]
+    add    r4, r4, r8
+    add    r5, r5, r8
+    subs   r12, r12, #1
+    lsrs   r12, r12, #1
+    bcc.w  2f
+    .balign 4
+1:  lay_position \step, \next, \twice
+2:  lay_position \step, \next, \twice
+    subs   r12, r12, #1
+    bpl.w  1b
+    .endm
+
+/* P goes to the next line; Q to where P went before. */
+    .macro next_line
+    ldr    r3, [sp, #P]
+    ldr    r8, [r1, #LINE_BYTES]
+    add    r2, r3, r8
+    str    r2, [sp, #P]
+    adds   r3, r3, #4
+    .endm
+
+    .macro begin_laying
+    ldr    r1, [sp, #CALL]
+    ldr    r0, [r1, #PAIRS]
+    ldr    r2, [r1, #TO]
+    ldr    r3, [r1, #MORE]
+    strd   r2, r3, [sp, #P]
+    .endm
+
+/* The first pair is P only, all between are both, and the last one, where it is not left out, is Q only. */
+    .macro lay_1
+    begin_laying
+    bl     lay_once_1
+    b      2f
+    .balign 4
+1:  str    r4, [sp, #LEFT]
+    next_line
+    bl     lay_twice_1
+2:  ldr    r4, [sp, #LEFT]
+    subs   r4, r4, #1
+    bpl    1b
+    ldr    r3, [r1, #LAST]
+    cbz    r3, 3f
+    ldr    r2, [sp, #P]
+    adds   r2, r2, #4
+    bl     lay_once_1
+3:
+    .endm
+
+    .macro lay_2
+    begin_laying
+    b      2f
+    .balign 4
+1:  str    r4, [sp, #LEFT]
+    next_line
+2:  bl     lay_once_2
+    ldr    r4, [sp, #LEFT]
+    subs   r4, r4, #1
+    bpl    1b
+    .endm
+
+    .balign 4
+lay_once_1:
+    lay_pair 8, 32, 0
+    bx     lr
+    .balign 4
+lay_twice_1:
+    lay_pair 8, 32, 1
+    bx     lr
+    .balign 4
+lay_once_2:
+    lay_pair 4, 16, 0
+    bx     lr
+
+/* --- Second pass: channel after channel, a byte of each word of outputs ---
  *
- * Registers in the loops: r0 pairs, r1 bytes of the output; r2 to r4 weights of the pairs, one for each column of
- * taps; r5 those of the third line for the first two columns, r6 for the last one in its lower half and what is left
- * to do in its upper half; r7 start of the sum, or the shift where it is any; r8 multiplier, r9 c, r10 P, r11 Q,
- * r12 and lr sums. With stride 2, lr is where the Q lie.
+ * r0 pairs, r1 bytes of the output; r2 to r4 weights of the pairs, one for each column of taps; r5 those of the third
+ * line for the first two columns, r6 for the last one in its lower half and what is left to do in its upper half; r7
+ * start of the sum, or the shift where it is any; r8 multiplier, r9 c, r10 P, r11 Q, r12 and lr sums. With stride 2,
+ * lr is where the Q lie.
  */
-    .equ START, 0               /* on the stack */
-    .equ LINES, 4
-    .equ FILTER, 8
-    .equ CHANNEL, 12
-    .equ FRAME, 16
-
-    .equ PAIRS, 0               /* struct lines */
-    .equ EVEN, 4
-    .equ EVEN_COUNT, 8
-    .equ ODD, 12
-    .equ ODD_COUNT, 16
-    .equ Q_BYTES, 20            /* with stride 2, from P to Q */
-
     .macro start sum, any_shift, pair
     .if    \any_shift
     ldr    \sum, [sp, #START]
@@ -82,8 +203,8 @@
     .endm
 
 /* One more position: it ends the window of `sum`, is the middle of that of `next`, and begins another one. */
-    .macro output sum, next, any_shift, pair, third, half
-    ldrd   r10, r11, [r0], #POSITION
+    .macro output_1 sum, next, any_shift, pair, third, half
+    ldrd   r10, r11, [r0], #32
     smlad  \sum, \pair, r4, \sum
     smla\half\()b \sum, \third, r6, \sum
     store  \sum, \any_shift
@@ -93,33 +214,37 @@
     smla\half\()b \sum, \third, r5, \sum
     .endm
 
-/* Outputs of a line, r11 pairs of them. The loop makes two pairs; it is entered in the middle for an odd number. */
-    .macro line any_shift, pair, third, half
+/* r11 counts rounds' halves, two outputs each; the loop is entered in the middle for an odd number. */
+    .macro count_rounds
     subs   r11, r11, #1
     lsrs   r11, r11, #1
     add    r6, r6, r11, lsl #16
-    ldrd   r10, r11, [r0], #POSITION
+    .endm
+
+    .macro line_1 any_shift, pair, third, half
+    count_rounds
+    ldrd   r10, r11, [r0], #32
     start  r12, \any_shift, \pair
     smla\half\()b r12, \third, r5, r12
-    ldrd   r10, r11, [r0], #POSITION
+    ldrd   r10, r11, [r0], #32
     smlad  r12, \pair, r3, r12
     smla\half\()t r12, \third, r5, r12
     start  lr, \any_shift, \pair
     smla\half\()b lr, \third, r5, lr
     bcc.w  2f
     .balign 4
-1:  output r12, lr, \any_shift, \pair, \third, \half
-    output lr, r12, \any_shift, \pair, \third, \half
-2:  output r12, lr, \any_shift, \pair, \third, \half
-    output lr, r12, \any_shift, \pair, \third, \half
+1:  output_1 r12, lr, \any_shift, \pair, \third, \half
+    output_1 lr, r12, \any_shift, \pair, \third, \half
+2:  output_1 r12, lr, \any_shift, \pair, \third, \half
+    output_1 lr, r12, \any_shift, \pair, \third, \half
     subs   r6, r6, #0x10000
     bcs.w  1b
     .endm
 
 /* The same with stride 2: two more positions, of which the second also begins the next window. */
     .macro load_2
-    ldr    r10, [r0], #POSITION_2
-    ldr    r11, [lr], #POSITION_2
+    ldr    r10, [r0], #16
+    ldr    r11, [lr], #16
     .endm
 
     .macro output_2 any_shift
@@ -135,12 +260,10 @@
     .endm
 
     .macro line_2 any_shift
-    ldr    r12, [sp, #LINES]
-    ldr    lr, [r12, #Q_BYTES]
+    ldr    r12, [sp, #CALL]
+    ldr    lr, [r12, #LINE_BYTES]
     add    lr, lr, r0
-    subs   r11, r11, #1
-    lsrs   r11, r11, #1
-    add    r6, r6, r11, lsl #16
+    count_rounds
     load_2
     start  r12, \any_shift, r10
     smlabb r12, r11, r5, r12
@@ -152,198 +275,135 @@
     bcs.w  1b
     .endm
 
-/* r0 and r1 at the first position and output of the channel, r11 the count of outputs */
+/* r0 and r1 at the channel's first position and output, r11 what the loop counts */
     .macro load_line stride, to, count
-    ldr    r10, [sp, #LINES]
+    ldr    r10, [sp, #CALL]
     ldr    lr, [sp, #CHANNEL]
-    ldr    r0, [r10, #PAIRS]
+    ldr    r0, [r10, #LAID]
     ldr    r1, [r10, #\to]
     ldr    r11, [r10, #\count]
     add    r0, r0, lr, lsl #4 - \stride
     add    r1, r1, lr
     .endm
 
-/* The filter's words from r2 on; for any shift the stack keeps its start, and its shift is r7. */
-    .macro multiply stride
-routine depthwise_conv_2d_3x3_multiply_\stride
-    push   {r4-r11, lr}
-    sub    sp, #FRAME
-    strd   r0, r1, [sp, #LINES]
-    movs   r2, #0
-    str    r2, [sp, #CHANNEL]
-channel_\stride:
+/* Both lanes times 2^r12: r11 takes off what the lower one leaves in the upper one. */
+    .macro scale lanes
+    lsl    \lanes, \lanes, r12
+    and    \lanes, \lanes, r11
+    .endm
+
+/* Weights of the next filter as the loops want them, times 2^e; r9 the output's zero point, r12 e. */
+    .macro load_filter
     ldr    r12, [sp, #FILTER]
-    ldm    r12!, {r2-r9}
+    ldm    r12!, {r7, r8, r10, r11, lr} /* start, multiplier, weights 0 1 3 4, 6 2 7 5, 8 with e and zero point */
     str    r12, [sp, #FILTER]
-    load_line \stride, EVEN, EVEN_COUNT
-    lsrs   r12, r6, #16
-    bne.w  any_shift_\stride
-    lines_\stride 0
+    sxtb16 r2, r10
+    sxtb16 r3, r10, ror #8
+    sxtb16 r4, r11, ror #8
+    sxtb16 r5, r11
+    sxtb   r6, lr
+    asr    r9, lr, #16
+    ubfx   r12, lr, #8, #8
+    subs   r1, r12, #ANY_SHIFT          /* s, where that is not negative */
+    it     pl
+    movpl  r12, #1
+    movw   r11, #0xFFFF
+    lsl    r11, r11, r12
+    pkhbt  r11, r11, r11, lsl #16
+    scale  r2
+    scale  r3
+    scale  r4
+    scale  r5
+    lsl    r6, r6, r12
+    uxth   r6, r6
+    .endm
+
+    .macro multiply stride
+    ldr    r1, [sp, #CALL]
+    ldr    r2, [sp, #OFFSET]
+    ldr    r0, [r1, #FILTERS]
+    movs   r3, #FILTER_BYTES
+    mla    r0, r2, r3, r0
+    movs   r1, #0
+    strd   r0, r1, [sp, #FILTER]
+channel_\stride:
+    load_filter
+    bpl.w  any_shift_\stride
+    movs   r10, #1
+    lsl    r10, r10, r12
+    lsl    r9, r9, #FRACTION
+    add    r9, r9, r10, lsr #2
+    add    r9, r9, #1 << (FRACTION - 1)
+    both_lines_\stride 0
+    b      next_\stride
+any_shift_\stride:
+    str    r7, [sp, #START]
+    mov    r7, r1
+    subs   r1, r1, #1
+    lsls   r9, r9, #1
+    add    r9, r9, #1
+    lsl    r9, r9, r1
+    both_lines_\stride 1
 next_\stride:
     ldr    r0, [sp, #CHANNEL]
     adds   r0, r0, #1
     str    r0, [sp, #CHANNEL]
     cmp    r0, #4
     bne.w  channel_\stride
-    add    sp, #FRAME
-    pop    {r4-r11, pc}
-any_shift_\stride:
-    str    r7, [sp, #START]
-    mov    r7, r12
-    uxth   r6, r6
-    lines_\stride 1
-    b.w    next_\stride
-    .size  depthwise_conv_2d_3x3_multiply_\stride, . - depthwise_conv_2d_3x3_multiply_\stride
     .endm
 
-    .macro lines_1 any_shift
-    line   \any_shift, r10, r11, b
-    ldr    r12, [sp, #FILTER]
-    ldm    r12!, {r2-r6}                /* of the odd line; r7 to r9 stay */
-    str    r12, [sp, #FILTER]
+    .macro both_lines_1 any_shift
+    load_line 1, EVEN, EVEN_COUNT
+    line_1 \any_shift, r10, r11, b
     load_line 1, ODD, ODD_COUNT
     cmp    r11, #0
     beq.w  next_1
-    line   \any_shift, r11, r10, t
-    .if    \any_shift == 0
-    b.w    next_1
-    .endif
+    pkhbt  r10, r2, r3, lsl #16         /* of an odd line: the last two lines in pairs, and the first one */
+    uxth   r12, r4
+    lsl    lr, r5, #16
+    pkhtb  r2, lr, r2, asr #16
+    pkhtb  r3, r5, r3, asr #16
+    lsls   r6, r6, #16
+    pkhtb  r4, r6, r4, asr #16
+    mov    r5, r10
+    mov    r6, r12
+    line_1 \any_shift, r11, r10, t
     .endm
 
-    .macro lines_2 any_shift
+    .macro both_lines_2 any_shift
+    load_line 2, EVEN, EVEN_COUNT
     line_2 \any_shift
     .endm
 
-    multiply 1
-    multiply 2
-
-/* void depthwise_conv_2d_3x3_lay_1(const struct pair *pairs, const struct layout *layout, int32_t channel)
- * void depthwise_conv_2d_3x3_lay_2(const struct pair *pairs, const struct layout *layout, int32_t channel)
- *
- * Widens the bytes of four channels. With stride 1, pair i is P of output lines 2i and 2i + 1 and Q of those before;
- * the first one is P only, the last one, where it is not left out, Q only. With stride 2 each is laid once.
- *
- * r0 pairs, r1 layout, r2 P, r3 Q, r4 and r5 bytes of both input lines, r6 and r7 their steps, r8 to r11 temporary,
- * r12 positions left, lr pairs left; the stack keeps channel and P.
- */
-    .equ TO, 0                  /* struct layout */
-    .equ COUNT, 4
-    .equ LINE_BYTES, 8
-    .equ TWICE, 12              /* pairs that are laid twice; all but one with stride 2 */
-    .equ LAST, 16               /* whether one more is laid */
-
-    .macro words_of base, step, next
-    str    r9, [\base, #\step]
-    str    r10, [\base, #2 * \step]
-    str    r11, [\base, #3 * \step]
-    str    r8, [\base], #\next
-    .endm
-
-    .macro lay_position step, next, first, second
-    ldr    r8, [r4]
-    ldr    r9, [r5]
-    add    r4, r4, r6
-    add    r5, r5, r7
-    pkhtb  r10, r9, r8, asr #16
-    pkhbt  r8, r8, r9, lsl #16
-    sxtb16 r11, r10, ror #8
-    sxtb16 r10, r10
-    sxtb16 r9, r8, ror #8
-    sxtb16 r8, r8
-    .if    \first
-    words_of r2, \step, \next
-    .endif
-    .if    \second
-    words_of r3, \step, \next
-    .endif
-    .endm
-
-/* r2 and r3 where it goes. Two positions a round; the loop is entered in the middle for an odd number. */
-    .macro lay_pair step, next, first, second
-    ldm    r0!, {r4-r7}
-    ldr    r8, [sp]
-    ldr    r12, [r1, #COUNT]
-    add    r4, r4, r8
-    add    r5, r5, r8
-    subs   r12, r12, #1
-    lsrs   r12, r12, #1
-    bcc.w  2f
-    .balign 4
-1:  lay_position \step, \next, \first, \second
-2:  lay_position \step, \next, \first, \second
-    subs   r12, r12, #1
-    bpl.w  1b
-    .endm
-
-/* P goes to the next line; Q, if there is one, to where P went before. */
-    .macro next_line
-    ldr    r3, [sp, #4]
-    ldr    r8, [r1, #LINE_BYTES]
-    add    r2, r3, r8
-    str    r2, [sp, #4]
-    adds   r3, r3, #4
-    .endm
-
-    .macro lay stride, step, next, twice
-routine depthwise_conv_2d_3x3_lay_\stride
-    push   {r4-r11, lr}
-    ldr    r3, [r1, #TO]
-    push   {r2, r3}
-    ldr    lr, [r1, #TWICE]
-    mov    r2, r3
-    lay_pair \step, \next, 1, 0
-    b.w    5f
-4:  next_line
-    lay_pair \step, \next, 1, \twice
-5:  subs   lr, lr, #1
-    bpl.w  4b
-    .if    \twice
-    ldr    r2, [r1, #LAST]
-    cmp    r2, #0
-    beq    6f
-    next_line
-    lay_pair \step, \next, 0, 1
-6:
-    .endif
-    add    sp, #8
-    pop    {r4-r11, pc}
-    .size  depthwise_conv_2d_3x3_lay_\stride, . - depthwise_conv_2d_3x3_lay_\stride
-    .endm
-
-    lay 1, 8, POSITION, 1
-    lay 2, 4, POSITION_2, 0
-
-/* void depthwise_conv_2d_3x3_store(const struct made *made)
- * void depthwise_conv_2d_3x3_store_clamped(const struct made *made)
- *
- * Carries words of four channels to the output, line by line. Even and odd lines take turns.
+/* --- Third pass: words of four channels go to the output, line by line; even and odd lines take turns ---
  *
  * r0 the line's words, r1 the other lines', r2 where the line begins in the output, r3 from a word to the next there,
  * r4 from a line to the next, r5 end of the output, r6 its bytes (lines may lie in a ring), r7 words of a line, r8
  * lines left, r9 bytes of words that are left out behind each line; r10, r11 words, r12 where they go, lr words left.
  */
-/* r10 and r11; unsigned, above the ceiling is cut already: floor, and both offsets taken back. */
-    .macro clamp_two
-    eor    r10, r10, #0x80808080
-    eor    r11, r11, #0x80808080
-    ldr    r4, [sp, #4]
-    uqsub8 r10, r10, r4
-    uqsub8 r11, r11, r4
-    ldr    r4, [sp, #8]
-    uqadd8 r10, r10, r4
-    uqadd8 r11, r11, r4
-    eor    r10, r10, #0x80808080
-    eor    r11, r11, #0x80808080
+    .macro store_lines stride
+    ldr    r12, [sp, #CALL]
+    ldr    r11, [r12, #CLAMPS]
+    add    r10, r12, #STORED
+    ldm    r10, {r0-r9}
+    ldr    r10, [sp, #OFFSET]
+    str    r4, [sp, #LINE_STEP]
+    add    r2, r2, r10
+    cmp    r11, #0
+    bne    clamped_\stride
+    words_to_output 0
+    b      stored_\stride
+clamped_\stride:
+    ldr    r12, [r12, #CHANNELS]
+    add    r10, r10, r11
+    ldr    r11, [r10]
+    ldr    r10, [r10, r12]
+    strd   r11, r10, [sp, #DOWN]
+    words_to_output 1
+stored_\stride:
     .endm
 
-    .macro store_lines name, clamped
-routine \name
-    push   {r4-r11, lr}
-    ldr    r10, [r0, #40]
-    ldr    r11, [r0, #44]
-    push   {r10, r11}
-    ldm    r0, {r0-r9}
-    push   {r4}
+    .macro words_to_output clamped
 1:  mov    r12, r2
     subs   lr, r7, #2
     blt    3f
@@ -351,7 +411,7 @@ routine \name
 2:  ldr    r10, [r0], #4
     ldr    r11, [r0], #4
     .if    \clamped
-    clamp_two
+    clamp_words
     .endif
     str    r10, [r12]
     str    r11, [r12, r3]
@@ -362,10 +422,10 @@ routine \name
     bne    4f
     ldr    r10, [r0], #4
     .if    \clamped
-    clamp_two
+    clamp_words
     .endif
     str    r10, [r12]
-4:  ldr    r4, [sp]
+4:  ldr    r4, [sp, #LINE_STEP]
     add    r10, r0, r9
     mov    r0, r1
     mov    r1, r10
@@ -375,11 +435,55 @@ routine \name
     subhs  r2, r2, r6
     subs   r8, r8, #1
     bne    1b
-    add    sp, #12
-    pop    {r4-r11, pc}
-    .size  \name, . - \name
     .endm
 
-    store_lines depthwise_conv_2d_3x3_store, 0
-    store_lines depthwise_conv_2d_3x3_store_clamped, 1
+/* r10 and r11. What is above the ceiling is cut already: down to the floor, which becomes 0, and up again. */
+    .macro clamp_words
+    ldr    r4, [sp, #DOWN]
+    eor    r10, r10, #0x80808080
+    eor    r11, r11, #0x80808080
+    uqsub8 r10, r10, r4
+    uqsub8 r11, r11, r4
+    ldr    r4, [sp, #UP]
+    uqadd8 r10, r10, r4
+    uqadd8 r11, r11, r4
+    eor    r10, r10, #0x80808080
+    eor    r11, r11, #0x80808080
+    .endm
+
+/* --- All channels --- */
+    .macro lines stride
+    .balign 4
+    .global depthwise_conv_2d_3x3_lines_\stride
+    .thumb_func
+    .type  depthwise_conv_2d_3x3_lines_\stride, %function
+depthwise_conv_2d_3x3_lines_\stride:
+    push   {r4-r11, lr}
+    sub    sp, #FRAME
+    movs   r1, #0
+    strd   r0, r1, [sp, #CALL]
+    str    r1, [sp, #DONE]
+four_\stride:
+    lay_\stride
+    multiply \stride
+    store_lines \stride
+    ldr    r0, [sp, #CALL]
+    ldr    r2, [sp, #DONE]
+    ldr    r1, [r0, #CHANNELS]
+    adds   r2, r2, #4
+    str    r2, [sp, #DONE]
+    subs   r3, r1, #4                   /* the last channels are made twice where no full four are left */
+    cmp    r2, r3
+    ite    lt
+    strlt  r2, [sp, #OFFSET]
+    strge  r3, [sp, #OFFSET]
+    cmp    r2, r1
+    blt.w  four_\stride
+    add    sp, #FRAME
+    pop    {r4-r11, pc}
+    .size  depthwise_conv_2d_3x3_lines_\stride, . - depthwise_conv_2d_3x3_lines_\stride
+    .endm
+
+    lines  1
+    lines  2
     .end

@@ -3,12 +3,12 @@
 
 #include "rows.h"
 
-/* Of one channel, small. */
+/* Of one channel. */
 struct depthwise_conv_2d_3x3_filter {
     int32_t start;               /* (bias - input zero point * sum of the weights), times 2^e */
     int32_t multiplier;
-    int8_t weights[9];           /* of the window, line by line */
-    uint8_t shift;               /* to the right; plus 128 where e = 1, else e = 11 - shift */
+    int8_t weights[9];           /* of the window, line by line, in this order: 0 1 3 4, 6 2 7 5, 8 */
+    uint8_t exponent;            /* e; or 128 + shift to the right, with e = 1 */
     int16_t zero;                /* output zero point + 127 - ceiling */
 };
 
@@ -20,8 +20,7 @@ struct depthwise_conv_2d_3x3 {
     int32_t input_zero;
     int32_t rows_at_once;        /* scratch is there for so many output rows */
     int32_t down;                /* 1: lines are columns of the whole map, and the windows in `filters` transposed */
-    int32_t wide;                /* 1: `filters` are as the loops read them, 0: structs as above */
-    const int32_t *filters;      /* of each channel */
+    const int32_t *filters;      /* struct depthwise_conv_2d_3x3_filter of each channel */
     const int8_t *clamps;        /* by channel, as uint8: 127 - ceiling + floor + 128, then floor + 128 of each
                                   * channel; null where no output is clamped but to [-128, 127] */
 };

@@ -18,29 +18,27 @@ from pipeline.tensors import Tensor
 
 # Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
 COSTS: Mapping[str, tuple[float, float]] = {
-    "calls": (318.5, 488),
-    "channels": (4.127, 4.758),
-    "filled": (4.931, 6.268),
-    "groups_1": (143.3, 307.1),
-    "groups_2": (93.09, 228.9),
-    "laid_once": (14.29, 15.73),
-    "laid_pairs": (21.74, 35.79),
-    "laid_rounds": (2.049, 3.162),
-    "laid_twice": (19, 22.18),
-    "outputs_1": (10.06, 12.08),
-    "outputs_1_any_shift": (14.23, 17.89),
-    "outputs_2": (13.15, 14.76),
-    "outputs_2_any_shift": (17.36, 20.68),
-    "pairs": (34.55, 97.94),
-    "passes": (17.74, 26.2),
-    "rounds": (1.349, 3.994),
-    "stored": (6.486, 4.023),
-    "stored_clamped": (16.54, 15.74),
-    "stored_last": (1.788, 4.209),
-    "stored_last_clamped": (12.65, 17.14),
-    "stored_lines": (10.73, 2.299),
-    "widened_1": (108.5, 153),
-    "widened_2": (98.94, 140.9),
+    "calls": (257.6, 456.2),
+    "channels": (4.912, 3.67),
+    "filled": (4.474, 4.29),
+    "groups_1": (175.8, 252.3),
+    "groups_2": (138.7, 202.4),
+    "laid_once": (14.21, 15.25),
+    "laid_pairs": (26.77, 36.91),
+    "laid_rounds": (2.009, 3.043),
+    "laid_twice": (19.02, 21.29),
+    "outputs_1": (10.19, 12.09),
+    "outputs_1_any_shift": (14.29, 17.76),
+    "outputs_2": (13.41, 15.09),
+    "outputs_2_any_shift": (17.45, 20.7),
+    "pairs": (31.7, 94.91),
+    "passes": (26.11, 31.83),
+    "rounds": (1.253, 4.07),
+    "stored": (5.845, 4.863),
+    "stored_clamped": (15.82, 16.99),
+    "stored_last": (1.922, 3.894),
+    "stored_last_clamped": (12.15, 18.45),
+    "stored_lines": (10.07, 7.433),
 }
 CHANNELS_AT_ONCE = 4
 FRACTION = 10
@@ -50,9 +48,9 @@ ROWS_AT_ONCE = (1, 2, 4, 8, 16)
 POSITION_BYTES = {1: 8 * CHANNELS_AT_ONCE, 2: 4 * CHANNELS_AT_ONCE}
 """By stride."""
 PAIR_BYTES = 16
-WIDE_BYTES = 52
-"""A filter as the loops read it; less with stride 2."""
-WIDE_BYTES_STRIDE_2 = 32
+FILTER_BYTES = 20
+ORDER = (0, 1, 3, 4, 6, 2, 7, 5, 8)
+"""Of the weights, so that SXTB16 pairs those of two lines, and two of the third."""
 
 
 class DepthwiseConv2D3x3(Kernel):
@@ -63,7 +61,7 @@ class DepthwiseConv2D3x3(Kernel):
     def candidates(
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> Sequence[Candidate]:
-        """By rows, or with all columns at once; filters small, or as the loops read them."""
+        """By rows, or with all columns at once; filters in flash and in RAM."""
         if not isinstance(op, DepthwiseConv2D) or not _takes(op, inputs, output):
             return ()
         p = op.parameters(inputs, output)
@@ -72,10 +70,11 @@ class DepthwiseConv2D3x3(Kernel):
         if filters is None:
             return ()
         height = output.shape[1]
-        found: list[Candidate] = []
-        for rows in sorted({min(rows, height) for rows in (*ROWS_AT_ONCE, height)}):
-            found += _candidates(p, filters, height, rows, down=False)
-        return (*found, *_candidates(p, filters, height, height, down=True))
+        rows = sorted({min(rows, height) for rows in (*ROWS_AT_ONCE, height)})
+        found = [_candidate(p, filters, height, count, down=False) for count in rows]
+        found.append(_candidate(p, filters, height, height, down=True))
+        in_ram = [each.in_ram_too({"filters": FILTER_BYTES * output.shape[3]}) for each in found]
+        return (*found, *in_ram)
 
 
 def _takes(op: DepthwiseConv2D, inputs: Sequence[Tensor | None], output: Tensor) -> bool:
@@ -113,54 +112,19 @@ class Filters:
     def exponent(self) -> np.ndarray:
         return np.where(self.any_shift, 1, FRACTION + 1 - self.shift)
 
-    def transposed(self, down: bool) -> np.ndarray:
-        """The weights, (channels, 9), of windows along rows or along columns."""
+    def records(self, down: bool) -> np.ndarray:
+        """`struct depthwise_conv_2d_3x3_filter` of every channel, as words, transposed for columns."""
         windows = self.weights.reshape(-1, 3, 3)
-        return (windows.transpose(0, 2, 1) if down else windows).reshape(-1, 9)
-
-    def narrow(self, down: bool) -> np.ndarray:
-        """`struct depthwise_conv_2d_3x3_filter` of every channel, as words."""
+        lines = (windows.transpose(0, 2, 1) if down else windows).reshape(-1, 9)
         records = np.zeros(len(self.weights), np.dtype([
-            ("start", np.uint32), ("multiplier", np.int32), ("weights", np.int8, 9), ("shift", np.uint8),
+            ("start", np.uint32), ("multiplier", np.int32), ("weights", np.int8, 9), ("exponent", np.uint8),
             ("zero", np.int16),
         ]))  # fmt: skip
-        records["start"] = _word(self.start << self.exponent)
+        records["start"] = (self.start << self.exponent) & 0xFFFF_FFFF
         records["multiplier"], records["zero"] = self.multiplier, self.zero
-        records["weights"] = self.transposed(down)
-        records["shift"] = self.shift + ANY_SHIFT * self.any_shift
+        records["weights"] = lines[:, ORDER]
+        records["exponent"] = np.where(self.any_shift, ANY_SHIFT + self.shift, self.exponent)
         return records.view(np.int32)
-
-    def wide(self, down: bool, stride: int) -> np.ndarray:
-        """`struct wide_filter` of every channel, as words."""
-        w = (self.transposed(down) << self.exponent[:, np.newaxis]).reshape(-1, 3, 3)
-        none = np.zeros_like(self.shift)
-        addend = np.where(
-            self.any_shift,
-            (2 * self.zero + 1) << (self.shift - 1),
-            ((2 * self.zero + 1) << (FRACTION - 1)) + (1 << np.maximum(self.exponent - 2, 0)),
-        )
-        fields = [
-            *(_two(w[:, 0, i], w[:, 1, i]) for i in range(3)),
-            _two(w[:, 2, 0], w[:, 2, 1]),
-            _two(w[:, 2, 2], np.where(self.any_shift, self.shift, none)),
-            _word(self.start << self.exponent),
-            _word(self.multiplier),
-            _word(addend),
-        ]
-        if stride == 1:
-            fields += [_two(w[:, 1, i], w[:, 2, i]) for i in range(3)]
-            fields += [_two(w[:, 0, 0], w[:, 0, 1]), _two(w[:, 0, 2], none)]
-        return np.stack(fields, axis=1).reshape(-1).view(np.int32)
-
-
-def _word(values: np.ndarray) -> np.ndarray:
-    """Modulo 2**32."""
-    return (values & 0xFFFF_FFFF).astype(np.uint32)
-
-
-def _two(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Two int16 in a word."""
-    return _word((low & 0xFFFF) | high << 16)
 
 
 def exact_filters(p: Parameters, weights: np.ndarray) -> Filters | None:
@@ -270,24 +234,12 @@ def _calls(p: Parameters, height: int, rows: int, down: bool) -> Iterator[Lines]
         yield Lines(stride, lines, length, before, inside, reach - before - inside, last_pair >= end)
 
 
-def _candidates(p: Parameters, filters: Filters, height: int, rows: int, down: bool) -> Iterator[Candidate]:
-    """Calls of so many rows, with small filters and with wide ones, in flash and in RAM."""
-    calls = list(_calls(p, height, rows, down))
-    scratch = max(call.scratch_bytes for call in calls) + integer(p, "input_channels")
-    for wide in (False, True):
-        candidate = _candidate(p, filters, calls, rows, scratch, down=down, wide=wide)
-        yield candidate
-        yield candidate.in_ram_too({"filters": candidate.streamed["filters"] // len(calls)})
-
-
-def _candidate(
-    p: Parameters, filters: Filters, calls: list[Lines], rows: int, scratch: int, *, down: bool, wide: bool
-) -> Candidate:
+def _candidate(p: Parameters, filters: Filters, height: int, rows: int, *, down: bool) -> Candidate:
+    """In calls of so many rows."""
     channels, stride = integer(p, "input_channels"), integer(p, "stride_y")
-    wide_bytes = WIDE_BYTES if stride == 1 else WIDE_BYTES_STRIDE_2
-    plain = not filters.clamps.any()
-    filter_bytes = (wide_bytes if wide else 20) * channels
-    features = _features(filters, calls, wide)
+    calls = list(_calls(p, height, rows, down))
+    clamped = bool(filters.clamps.any())
+    features = _features(filters, calls)
     instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
 
     def parameters() -> Parameters:
@@ -302,28 +254,27 @@ def _candidate(
             "input_zero": p["input_zero"],
             "rows_at_once": rows,
             "down": int(down),
-            "wide": int(wide),
-            "filters": filters.wide(down, stride) if wide else filters.narrow(down),
-            "clamps": None if plain else filters.clamps.astype(np.uint8).view(np.int8).reshape(-1),
+            "filters": filters.records(down),
+            "clamps": filters.clamps.astype(np.uint8).view(np.int8).reshape(-1) if clamped else None,
         }
 
     by = "all columns" if down else "1 row" if rows == 1 else f"{rows} rows"
     return Candidate(
         library="cortex_m4",
         kernel=DepthwiseConv2D3x3.name,
-        variant=f"4 channels of {by}" + (", filters widened" if wide else ""),
+        variant=f"4 channels of {by}",
         parameters=parameters,
         cost=Cost(instructions, cycles),
         features=features,
-        scratch_bytes=scratch + (0 if wide else CHANNELS_AT_ONCE * WIDE_BYTES),
-        weights_bytes=filter_bytes + (0 if plain else 2 * channels),
-        streamed={"filters": filter_bytes * len(calls)},
+        scratch_bytes=max(call.scratch_bytes for call in calls) + channels,
+        weights_bytes=(FILTER_BYTES + 2 * clamped) * channels,
+        streamed={"filters": FILTER_BYTES * channels * len(calls)},
         streams=not down,
         rows_per_call=rows,
     )
 
 
-def _features(filters: Filters, calls: Sequence[Lines], wide: bool) -> dict[str, float]:
+def _features(filters: Filters, calls: Sequence[Lines]) -> dict[str, float]:
     """How often each thing of COSTS is done."""
     channels = len(filters.weights)
     groups = math.ceil(channels / CHANNELS_AT_ONCE)
@@ -361,5 +312,4 @@ def _features(filters: Filters, calls: Sequence[Lines], wide: bool) -> dict[str,
         clamped = "_clamped" if filters.clamps.any() else ""
         count(f"stored{clamped}", groups * call.lines * (call.length // 2))
         count(f"stored_last{clamped}", groups * call.lines * (call.length % 2))
-        count(f"widened_{stride}", 0 if wide else made)
     return {name: times for name, times in counts.items() if times}
