@@ -1,7 +1,8 @@
 """The int8 graph that a Keras model will become, sketched from its layers alone: shapes without weights.
 
 Good for whatever does not depend on values, such as cost and memory, and there in an instant: nothing is
-converted, and TensorFlow is not needed. Weights are zeros, scales are made up. Batch norm is taken as folded.
+converted, and TensorFlow is not needed. Weights and scales are made up, no two constants alike. Batch norm
+is taken as folded.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ from pipeline.operators.windows import Pads, same_pads
 from pipeline.tensors import Quantization, Tensor
 
 MAP = Quantization((0.05,), (0,))
-WEIGHTS = Quantization((0.005,), (0,))
 WEIGHTS_SPREAD = 30
 """Standard deviation of int8 weights whose largest in a channel is 127, more or less."""
+# Scales of weights: up to four times the least, as if at random (multiples of the golden ratio).
+LEAST_SCALE, GOLDEN = 0.0025, 0.6180339887
 PROBABILITIES = Quantization((1 / 256,), (-128,))
 
 # No operator of their own in the int8 graph: folded into the layer before, or nothing but another shape.
@@ -100,15 +102,17 @@ class _Drawing:
     def weights(self, layer: FloatLayer, shape: tuple[int, ...], axis: int, suffix: str = "") -> list[Tensor]:
         """Some weights of this shape, and a bias for each index along `axis`.
 
-        They are spread as trained ones are, and differ from layer to layer: zeros, or the same ones twice,
-        would be taken away by the passes.
+        They are spread as trained ones are, and differ from layer to layer: zeros would be taken away by the
+        passes, and equal constants are stored once.
         """
-        name, channels = f"{layer.name}{suffix}", shape[axis]
-        per_channel = Quantization(WEIGHTS.scale * channels, WEIGHTS.zero_point * channels, axis)
-        spread = np.random.default_rng(len(self.tensors)).normal(0, WEIGHTS_SPREAD, shape)
+        name, channels, first = f"{layer.name}{suffix}", shape[axis], len(self.tensors)
+        scales = (LEAST_SCALE * 4 ** (GOLDEN * n % 1) for n in range(first, first + channels))
+        per_channel = Quantization(tuple(scales), (0,) * channels, axis)
+        rng = np.random.default_rng(first)
+        spread = rng.normal(0, WEIGHTS_SPREAD, shape)
         return [
             self.constant(f"{name}/weights", np.clip(spread, -127, 127).astype(np.int8), per_channel),
-            self.constant(f"{name}/bias", np.zeros(channels, np.int32)),
+            self.constant(f"{name}/bias", rng.integers(-500, 500, channels, np.int32)),
         ]
 
     def put(
