@@ -17,7 +17,7 @@ PROBED  = $(if $(PROBE),--probe $(PROBE))
 TOOLED  = $(PROBED) $(if $(WITH),--with $(WITH))
 LINED   = $(if $(PORT),--port $(PORT)) $(if $(BAUD),--baud $(BAUD))
 
-.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test fuzz check renode bench clean
+.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test fuzz check renode bench models clean
 
 help:           ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:[^#]*##/\t/'
@@ -67,6 +67,9 @@ renode: setup   ## RENODE_ROOT=: images for the boards that Renode has, built an
 
 bench: setup    ## SHARED=: instructions, RAM and flash of the benchmark models, into docs/benchmarks.md
 	$(TOOL) bench $(if $(SHARED),--models $(SHARED)/models/mlperf_tiny) --write docs/benchmarks.md
+
+models: setup   ## SHARED=: architectures proved bit-exact, and what they cost, into docs/models.md
+	.venv/bin/python -m tests.architectures.table $(if $(SHARED),--shared $(SHARED))
 
 clean:          ## Remove what was built, but not the virtual environment
 	rm -rf build

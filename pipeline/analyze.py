@@ -130,9 +130,10 @@ ACTIVATION_COST = {
 OTHER_ACTIVATION_COST = 10
 
 
+RECURRENT = frozenset("LSTM GRU SimpleRNN RNN Bidirectional".split())
 UNCOUNTED = frozenset(
-    """LSTM GRU SimpleRNN RNN Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D MultiHeadAttention
-    GroupQueryAttention Attention AdditiveAttention EinsumDense""".split()
+    """ConvLSTM1D ConvLSTM2D ConvLSTM3D MultiHeadAttention GroupQueryAttention
+     Attention AdditiveAttention EinsumDense""".split()
 )
 
 
@@ -145,7 +146,7 @@ def analyze_float(model: FloatModel, board: Board) -> HostAnalysis:
             code="E_ANALYZE_LAYER",
             where=model.path,
             details=uncounted,
-            hint="recurrent and attention layers are neither analyzed nor deployed by this version",
+            hint="deploy counts the int8 model instead, by its own operators",
         )
     layers = _fold_normalizations(model.layers)
     figures = [
@@ -178,6 +179,8 @@ FLOAT_CONVENTIONS = (
     "MACC of a convolution: kernel height x kernel width x input channels (of its group) x output elements, "
     "plus one per output channel for the bias; padding is counted as work.",
     "MACC of a dense layer: inputs x outputs, plus one per output for the bias.",
+    "MACC of a recurrent layer: steps x (weights and biases); the products and activations between its gates "
+    "are not counted.",
     "MACC of an activation, fused or not: ReLU 1 per element, softmax 15, leaky and hard-edged ones 2 to 3, "
     f"all others {OTHER_ACTIVATION_COST}.",
     "MACC of a batch norm: 0 directly behind a linear convolution or dense layer, into which it folds; "
@@ -286,6 +289,8 @@ def _own_macc(layer: FloatLayer, elements: int) -> int:
     if kind in MERGES:
         # of two inputs one addition; an input that is a constant is not among them, yet is added
         return max(1, len(layer.inputs) - 1) * elements
+    if kind in RECURRENT:
+        return layer.input_shapes[0][0] * layer.parameters
     if kind == "Rescaling":
         return 2 * elements
     return 0

@@ -18,7 +18,7 @@ from pipeline.boards import HARDWARE_RUNNERS, Board, at_baud, boards_that_fit, l
 from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, write_tree
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
-from pipeline.errors import BuildFailed, DoesNotFit, FlashFailed, TargetFailed, UsageError
+from pipeline.errors import BuildFailed, DoesNotFit, FlashFailed, ModelNotSupported, TargetFailed, UsageError
 from pipeline.flash import (
     Flashed,
     Line,
@@ -194,7 +194,7 @@ def deploy(
         no_estimate=no_estimate,
         outputs=outputs,
         prediction=prediction,
-        float_analysis=analyze_float(loaded.float_model, board) if loaded.float_model else None,
+        float_analysis=_float_analysis(loaded.float_model, board),
         int8_analysis=analyze_graph(generated.graph, board),
         quantized=loaded.quantized,
         inspection=inspected.inspection,
@@ -211,6 +211,14 @@ def deploy(
     )
     progress("report", 1, 1)
     return report, files
+
+
+def _float_analysis(model: FloatModel | None, board: Board) -> HostAnalysis | None:
+    """By the conventions for float models; None where they have no rule for a layer."""
+    try:
+        return analyze_float(model, board) if model else None
+    except ModelNotSupported:
+        return None
 
 
 def _write_budget(report: Report, folder: Path) -> tuple[Path, ...]:

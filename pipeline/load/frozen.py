@@ -11,8 +11,10 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from pipeline.errors import ModelNotSupported
 from pipeline.load.description import FloatLayer, TensorSpec
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
 from pipeline.load.signature import unique_names
@@ -39,8 +41,9 @@ KINDS = {
     "ExpandDims": "Reshape",
 }  # fmt: skip
 PASSED_OVER = {"Identity", "StopGradient", "PreventGradient", "NoOp", "CheckNumerics"}
+LOOPS = {"While", "StatelessWhile", "LoopCond"}
 WEIGHTED = {"Conv2D", "DepthwiseConv2D", "Dense"}
-# Bookkeeping on shapes, which a batch of one turns into constants
+# Bookkeeping on shapes (where their results are no floats), which a batch of one turns into constants
 SHAPE_OPERATIONS = {"Shape", "StridedSlice", "Pack", "Prod", "Fill", "Range"}
 
 
@@ -75,10 +78,14 @@ def _operation_names(inputs: Sequence[TensorSpec]) -> list[str]:
 
 
 def describe_frozen(
-    function: Any, inputs: Sequence[TensorSpec]
+    function: Any, inputs: Sequence[TensorSpec], path: Path
 ) -> tuple[tuple[FloatLayer, ...], tuple[TensorSpec, ...]]:
-    """The layers in order, and the outputs, named after the layers that make them."""
+    """The layers in order, and the outputs, named after the layers that make them.
+
+    Raises ModelNotSupported E_OP_UNSUPPORTED where there are loops.
+    """
     frozen = freeze(function, inputs)
+    _refuse_loops(frozen, path)
     tensorflow = import_tensorflow()
     # which layer makes a tensor's values; None for a constant
     makers: dict[str, str | None] = {
@@ -90,7 +97,8 @@ def describe_frozen(
         live = [tensor for tensor in reads if makers.get(tensor.name) is not None]
         if operation.type == "Placeholder":
             continue
-        if not live or operation.type in SHAPE_OPERATIONS:
+        of_shapes = operation.type in SHAPE_OPERATIONS and not any(map(_is_float, operation.outputs))
+        if not live or of_shapes:
             makers.update({tensor.name: None for tensor in operation.outputs})
             continue
         maker = makers[live[0].name]
@@ -115,6 +123,20 @@ def describe_frozen(
         TensorSpec(name, _whole(output)[1:]) for name, output in zip(names, frozen.outputs, strict=True)
     )
     return described, outputs
+
+
+def _refuse_loops(frozen: Any, path: Path) -> None:
+    """A loop over time is a graph of its own, which the converter makes no static int8 graph of."""
+    loops = [operation.name for operation in frozen.graph.get_operations() if operation.type in LOOPS]
+    if loops:
+        raise ModelNotSupported(
+            f"the SavedModel has {len(loops)} loops, expected layers that run once",
+            code="E_OP_UNSUPPORTED",
+            where=path,
+            details=loops[:10],
+            hint="give the .keras or .h5 file, whose recurrent layers are unrolled here; or build the model "
+            "with unroll=True and export it again",
+        )
 
 
 def _short_names(names: list[str]) -> dict[str, str]:

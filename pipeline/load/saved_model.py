@@ -99,7 +99,7 @@ def _describe_saved_function(path: Path, sha256: str, framework: str, loaded: An
         )
     inputs = tuple(TensorSpec(name, tensor_shape(spec)) for name, spec in arguments.items())
     function = SavedFunction(loaded, signature, tuple(arguments), results)
-    layers, outputs = describe_frozen(function, inputs)
+    layers, outputs = describe_frozen(function, inputs, path)
     if any(size < 0 for layer in layers for size in layer.output_shape):
         raise dynamic(
             path,

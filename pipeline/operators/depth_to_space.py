@@ -15,7 +15,7 @@ class DepthToSpace(StridedCopy):
     """y[h * b + i, w * b + j, c] = x[h, w, (i * b + j) * channels + c] where b is the block"""
 
     tflite_name: ClassVar[str] = "DEPTH_TO_SPACE"
-    supported: ClassVar[str] = "int8; any block"
+    supported: ClassVar[str] = "int8 or float32; any block"
 
     block: int
 

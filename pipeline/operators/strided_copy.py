@@ -14,7 +14,8 @@ from pipeline.operators.base import Operator, Parameters
 from pipeline.operators.checks import array, integer, missing, present, quantized, same_quantization
 from pipeline.tensors import Tensor
 
-LOOPS = 6
+LOOPS = 7
+"""Six axes, and the bytes of an element."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class Walk:
     start: int
     counts: tuple[int, ...]
     steps: tuple[int, ...]
+
+    def of_bytes(self, size: int) -> Walk:
+        """The same over the bytes of elements of this size."""
+        return Walk(self.start * size, (*self.counts, size), (*(step * size for step in self.steps), 1))
 
     def merged(self) -> Walk:
         """The same in as few loops as possible, at least one."""
@@ -39,6 +44,13 @@ class Walk:
         return Walk(self.start, counts, steps)
 
 
+def movable(x: Tensor, output: Tensor) -> list[str]:
+    """Both are float32, or int8 of one scale and zero point: what moves keeps its meaning."""
+    if x.dtype == output.dtype == "float32":
+        return []
+    return [*quantized("input", x), *quantized("output", output), *same_quantization(x, output)]
+
+
 def steps_of(shape: Sequence[int]) -> tuple[int, ...]:
     """Elements from one index to the next along each axis of an array that lies in one piece."""
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
@@ -46,7 +58,10 @@ def steps_of(shape: Sequence[int]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class StridedCopy(Operator):
-    """y = elements of x; which ones is left open"""
+    """y = elements of x; which ones is left open
+
+    Their type does not matter to a copy: the kernel's loops count bytes, an element's own among them.
+    """
 
     kernel: ClassVar[str] = "strided_copy"
 
@@ -63,7 +78,7 @@ class StridedCopy(Operator):
         if found:
             return found
         x = present(inputs[0])
-        found = [*quantized("input", x), *quantized("output", output), *same_quantization(x, output)]
+        found = movable(x, output)
         computed = [each.name for each in inputs[1:] if each is not None and not each.is_constant]
         if computed:
             return [*found, f"its operand {computed[0]} is not constant"]
@@ -78,7 +93,7 @@ class StridedCopy(Operator):
             found.append(
                 f"its output {output.name} has the shape {list(output.shape)}, expected {list(shape)}"
             )
-        elif len(walk.merged().counts) > LOOPS:
+        elif len(walk.of_bytes(x.nbytes // x.elements).merged().counts) > LOOPS:
             found.append(f"its input {list(x.shape)} needs more than {LOOPS} nested loops")
         return found
 
@@ -91,7 +106,8 @@ class StridedCopy(Operator):
 
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct strided_copy`, in its order."""
-        walk = self.walk(present(inputs[0]).shape).merged()
+        x = present(inputs[0])
+        walk = self.walk(x.shape).of_bytes(x.nbytes // x.elements).merged()
         return {
             "loops": len(walk.counts),
             "start": walk.start,
@@ -101,9 +117,10 @@ class StridedCopy(Operator):
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
         x = np.ascontiguousarray(arrays[0])
+        held = x.reshape(-1).view(np.uint8)
         counts, steps = array(p, "counts").tolist(), array(p, "steps").tolist()
         indices = np.full((), integer(p, "start"))
         for count, step in zip(counts, steps, strict=True):
             indices = indices[..., np.newaxis] + np.arange(count) * step
-        found: np.ndarray = x.reshape(-1)[indices]
+        found: np.ndarray = held[indices].reshape(-1).view(x.dtype)
         return found.reshape(self.shape(self.walk(x.shape), x.shape))

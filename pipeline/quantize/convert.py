@@ -37,9 +37,6 @@ from pipeline.tensors import Values, arrays_of
 
 CHECKED_SAMPLES = 64
 """On which the rewritten float model is held against the original, and whose ranges are reported."""
-RECURRENT = frozenset(
-    {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
-)
 COMPARED_SAMPLES = 200
 """On which float and int8 are held against each other."""
 DEAD_RANGE = 1e-5
@@ -121,7 +118,7 @@ def prepare_model(
                 code="E_SAMPLES_SHAPE",
                 where=model.path,
             )
-    _refuse_layers(model)
+    _refuse_weights(model)
     chosen = samples.to_calibrate(count)
     _report(progress, "folding batch norms", 0, 1)
     rewritten = fold_normalizations(model)
@@ -187,17 +184,8 @@ def _refuse_dead_layers(model: FloatModel, tflite: bytes) -> None:
         )
 
 
-def _refuse_layers(model: FloatModel) -> None:
-    """Layers that the converter makes no static int8 graph of, and weights that are no numbers."""
-    recurrent = [f"{layer.name}: {layer.kind}" for layer in model.layers if layer.kind in RECURRENT]
-    if recurrent:
-        raise ModelNotSupported(
-            f"{len(recurrent)} of the model's {len(model.layers)} layers cannot be carried",
-            code="E_OP_UNSUPPORTED",
-            where=model.path,
-            details=recurrent,
-            hint="replace recurrent layers by convolutions over time (Conv1D, SeparableConv1D)",
-        )
+def _refuse_weights(model: FloatModel) -> None:
+    """Weights that are no numbers."""
     broken = [
         weight.path if hasattr(weight, "path") else weight.name
         for weight in getattr(model.live, "weights", [])

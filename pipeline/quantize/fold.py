@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -286,7 +287,7 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
             return clamp_class(None, None, name=name)
         if id(layer) in plan.clamps:
             return clamp_class(*plan.clamps[id(layer)], name=name)
-        config = {**layer.get_config(), "name": name, "dtype": "float32"}
+        config = {**unrolled(layer.get_config()), "name": name, "dtype": "float32"}
         if id(layer) in plan.weights:
             config |= {"use_bias": True, "activation": "linear"}
         copy = type(layer).from_config(config)
@@ -303,6 +304,20 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
         if weights:
             copy.set_weights(weights)
     return live
+
+
+def unrolled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A layer's configuration with every recurrence unrolled, in layers inside of it as well.
+
+    A loop over time would be a graph of its own; unrolled, each step is a few layers more of this one.
+    """
+    found = {
+        key: {**value, "config": unrolled(value["config"])}
+        if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping)
+        else value
+        for key, value in config.items()
+    }
+    return found | ({"unroll": True} if "unroll" in found else {})
 
 
 def _paths(graph: Any, prefix: str, found: dict[int, str]) -> dict[int, str]:

@@ -204,6 +204,22 @@ def unet(k: Any) -> Any:
 
 
 @architecture
+def lstm(k: Any) -> Any:
+    """An LSTM over 16 readings of six sensors: gestures."""
+    source = k.Input((16, 6), name="motion")
+    x = k.layers.LSTM(12)(source)
+    return k.Model(source, k.layers.Dense(5, activation="softmax")(x))
+
+
+@architecture
+def gru(k: Any) -> Any:
+    """Two GRUs, one upon the other, over twelve readings: a forecast."""
+    source = k.Input((12, 4), name="readings")
+    x = k.layers.GRU(10)(k.layers.GRU(8, return_sequences=True)(source))
+    return k.Model(source, k.layers.Dense(2)(x))
+
+
+@architecture
 def two_inputs(k: Any) -> Any:
     """An image and readings of sensors, joined: two inputs."""
     image = k.Input((24, 24, 1), name="image")

@@ -13,6 +13,8 @@ from cases import DICE, Dice, check
 from hypothesis import given
 from tflite_builder import Spec
 
+INTEGERS_ONLY = {"MIRROR_PAD", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"}
+
 
 def sized(dice: Dice, rank: int, longest: int = 5) -> tuple[int, ...]:
     return tuple(dice.length(1, longest) for _ in range(rank))
@@ -27,9 +29,14 @@ def move(
     operands: Sequence[np.ndarray],
     output: tuple[int, ...],
 ) -> None:
-    """One int8 input, constant operands, and an output of the same scale."""
-    scale, zero = dice.factor(), dice.zero_point()
+    """One input, int8 or float32, constant operands, and an output of the same scale."""
     constants = [Spec(each.shape, each.dtype.name, data=each) for each in operands]
+    if name not in INTEGERS_ONLY and dice.chance(0.25):
+        floats = dice.array(shape).astype(np.float32) / 3
+        inputs = [Spec(shape, "float32"), *constants]
+        check(kernels, name, options, inputs, Spec(output, "float32"), [floats])
+        return
+    scale, zero = dice.factor(), dice.zero_point()
     inputs = [Spec(shape, scale=scale, zero_point=zero), *constants]
     check(kernels, name, options, inputs, Spec(output, scale=scale, zero_point=zero), [dice.array(shape)])
 

@@ -14,8 +14,10 @@ static int8_t *copy_run(int8_t *y, const int8_t *x, int32_t count, int32_t step)
     return y + count;
 }
 
-void strided_copy_portable(const struct strided_copy *p, const int8_t *x, int8_t *y)
+void strided_copy_portable(const struct strided_copy *p, const void *from, void *to)
 {
+    const int8_t *x = from;
+    int8_t *y = to;
     int32_t done[STRIDED_COPY_LOOPS] = {0};
     int32_t innermost = p->loops - 1, at = p->start, loop;
 
