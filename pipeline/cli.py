@@ -57,6 +57,8 @@ app = typer.Typer(
 )
 # Into a file or a pipe, tables are as wide as they want to be.
 WIDE = 160
+# Below that the table of layers leaves out columns, so that their names stay readable.
+NARROW = 120
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False)
 
@@ -458,12 +460,17 @@ def _print_inspection(inspected: Inspected) -> None:
     held = inspection_table(inspection_section(inspected.inspection))
     for line in held.before:
         out.print(escape(line), soft_wrap=True)
-    table = Table(*held.header)
-    for column in table.columns[held.texts :]:
-        column.justify, column.no_wrap = "right", True
+    narrow = out.width < NARROW
+    shown = [i for i, head in enumerate(held.header) if not (narrow and head in held.wide)]
+    table = Table()
+    for i in shown:
+        is_text = i < held.texts
+        table.add_column(held.header[i], justify="left" if is_text else "right", no_wrap=not is_text)
     for row in held.rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(row[i]) for i in shown))
     out.print(table)
+    if len(shown) < len(held.header):
+        out.print(f"[dim]in a wider terminal, or a file, also: {', '.join(held.wide)}[/]")
     for line in held.after:
         out.print(f"[dim]{escape(line)}[/]")
 

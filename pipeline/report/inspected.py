@@ -24,6 +24,8 @@ class InspectionTable:
     rows: tuple[tuple[str, ...], ...]
     texts: int
     """How many columns, from the left, are text; the others are numbers."""
+    wide: tuple[str, ...]
+    """Columns that a narrow terminal can do without."""
     after: tuple[str, ...]
     """What the columns mean."""
 
@@ -36,6 +38,7 @@ def inspection_table(found: InspectionSection) -> InspectionTable:
             ("layer", "operator", "seen, int8", "of", "unused", "at ends", "constant"),
             tuple(_row_without_float(layer) for layer in found.layers),
             2,
+            ("operator",),
             (
                 UNUSED,
                 "at ends: values at the smallest or the largest integer",
@@ -58,6 +61,7 @@ def inspection_table(found: InspectionSection) -> InspectionTable:
         ),
         tuple(_row(layer) for layer in found.layers),
         2,
+        ("operator", "cosine", "beyond"),
         (
             "cost: share of the noise at the model's output that the layer's own error causes",
             "own dB: signal to noise of that error alone; total dB: with all that comes from earlier layers",
