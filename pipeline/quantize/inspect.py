@@ -137,7 +137,7 @@ class InspectedLayer:
     constant_channels: int
     """That hold one integer, for all samples and positions."""
     lost_channels: int | None
-    """Of these, those that vary in float by more than two steps or by a tenth of the tensor's range."""
+    """Of these, those that vary in float: by two steps, or a tenth as much as the one that varies most."""
     spoiled: Spoiled | None
 
 
@@ -679,14 +679,15 @@ def _inspected(
         changed=None if behind or not classifies else changed,
         channels=tally.channels,
         constant_channels=int(constant.sum()),
-        lost_channels=_lost(tally, constant) if tally.has_float else None,
+        lost_channels=_lost(tally, constant, behind) if tally.has_float else None,
         spoiled=find_spoiled(minima, maxima),
     )
 
 
-def _lost(tally: _Tally, constant: np.ndarray) -> int:
+def _lost(tally: _Tally, constant: np.ndarray, behind: bool) -> int:
+    """Channels that are constant in int8 and not in float; scores behind a softmax may well be nearly so."""
     widths = tally.maxima - tally.minima
-    enough = min(2 * tally.scale, 0.1 * float(widths.max()))
+    enough = 2 * tally.scale if behind else min(2 * tally.scale, 0.1 * float(widths.max()))
     return int((constant & (widths > enough)).sum())
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -23,33 +25,33 @@ from pipeline.quantize.predict import quantize_input
 from tests.property.c_kernels import WARNINGS
 from tests.property.oracle import run_reference
 from tests.property.tflite_builder import Spec, build
+from tests.tflite_chains import Chain
 
 SHAPE = (1, 2, 2, 3)
 AS_CAMERAS = Preprocessing(scale=1 / 255, of_bytes=True)
 
 
-class Header:
-    """The functions of one header, as a library."""
+TYPES = {
+    "int8_t": ctypes.c_int8, "uint8_t": ctypes.c_uint8, "int16_t": ctypes.c_int16, "int32_t": ctypes.c_int32,
+    "float": ctypes.c_float, "void": None,
+}  # fmt: skip
 
-    def __init__(self, folder: Path, scale: float, zero: int, preprocessing: Preprocessing) -> None:
-        tflite = build("RELU", None, [Spec(SHAPE, "int8", scale, zero)], Spec(SHAPE, "int8", scale, zero))
+
+class Header:
+    """The functions of one header, called as attributes: `header.net_input_quantize(0.5)`."""
+
+    def __init__(self, folder: Path, tflite: bytes, *preprocessings: Preprocessing) -> None:
         quantized = QuantizedModel("net", tflite, None, None, "")
-        tree = generate(quantized, load_board("qemu_mps2_an386"), Settings(), (preprocessing,)).tree
+        tree = generate(quantized, load_board("qemu_mps2_an386"), Settings(), preprocessings).tree
         self.text = tree.files["model/net_preprocess.h"]
         (folder / "net_preprocess.h").write_text(self.text)
-        wrappers = [
-            ("int8_t", "net_input_quantize", "float real", "real"),
-            ("float", "net_output_score", "int8_t integer", "integer"),
-            ("int32_t", "net_output_permille", "int8_t integer", "integer"),
-        ]
+        self.functions = re.findall(r"static inline (\w+) (\w+)\((.*)\)", self.text)
         source = '#include "net_preprocess.h"\n'
-        if preprocessing.of_bytes:
-            wrappers.append(("int8_t", "net_input_from_byte", "uint8_t byte", "byte"))
-            source += "void bytes(const uint8_t *b, int8_t *y);\n"
-            source += "void bytes(const uint8_t *b, int8_t *y) { net_input_from_bytes(b, y); }\n"
-        for kind, name, argument, passed in wrappers:
-            source += f"{kind} c_{name}({argument});\n"
-            source += f"{kind} c_{name}({argument}) {{ return {name}({passed}); }}\n"
+        for kind, name, arguments in self.functions:
+            passed = ", ".join(argument.split()[-1].lstrip("*") for argument in arguments.split(","))
+            returned = "" if kind == "void" else "return "
+            source += f"{kind} c_{name}({arguments});\n"
+            source += f"{kind} c_{name}({arguments}) {{ {returned}{name}({passed}); }}\n"
         (folder / "net.c").write_text(source)
         library = folder / "net.so"
         subprocess.run(
@@ -57,20 +59,27 @@ class Header:
              "-o", str(library), str(folder / "net.c")],
             check=True,
         )  # fmt: skip
-        self.library = ctypes.CDLL(str(library))
-        self.library.c_net_input_quantize.argtypes = [ctypes.c_float]
-        self.library.c_net_input_quantize.restype = ctypes.c_int8
-        if preprocessing.of_bytes:
-            self.library.c_net_input_from_byte.restype = ctypes.c_int8
-        self.library.c_net_output_score.restype = ctypes.c_float
+        library = ctypes.CDLL(str(library))
+        for kind, name, arguments in self.functions:
+            function = getattr(library, f"c_{name}")
+            function.restype = TYPES[kind]
+            function.argtypes = [
+                ctypes.c_void_p if "*" in argument else TYPES[argument.split()[0]]
+                for argument in arguments.split(",")
+            ]
+            setattr(self, name, function)
 
     def quantize(self, reals: np.ndarray) -> list[int]:
-        return [self.library.c_net_input_quantize(ctypes.c_float(float(x))) for x in reals]
+        return [self.net_input_quantize(float(x)) for x in reals]
 
-    def bytes(self, bytes_: np.ndarray) -> np.ndarray:
-        made = np.empty(bytes_.shape, np.int8)
-        self.library.bytes(ctypes.c_void_p(bytes_.ctypes.data), ctypes.c_void_p(made.ctypes.data))
+    def bytes(self, bytes_: np.ndarray, dtype: type = np.int8) -> np.ndarray:
+        made = np.empty(bytes_.shape, dtype)
+        self.net_input_from_bytes(bytes_.ctypes.data, made.ctypes.data)
         return made
+
+
+def relu(scale: float, zero: int) -> bytes:
+    return build("RELU", None, [Spec(SHAPE, "int8", scale, zero)], Spec(SHAPE, "int8", scale, zero))
 
 
 def tflite_quantize(reals: np.ndarray, scale: float, zero: int) -> list[int]:
@@ -99,7 +108,7 @@ def reals_around(scale: float, zero: int) -> np.ndarray:
 )
 def test_the_header_does_what_tflite_does(tmp_path_factory, scale, zero, byte_scale, byte_offset, seed):
     preprocessing = Preprocessing(scale=byte_scale, offset=byte_offset, of_bytes=True)
-    header = Header(tmp_path_factory.mktemp("header"), scale, zero, preprocessing)
+    header = Header(tmp_path_factory.mktemp("header"), relu(scale, zero), preprocessing)
     rng = np.random.default_rng(seed)
     spread = rng.normal(0, 200 * scale, 200).astype(np.float32)
     reals = np.concatenate([reals_around(scale, zero), spread])
@@ -108,25 +117,25 @@ def test_the_header_does_what_tflite_does(tmp_path_factory, scale, zero, byte_sc
     all_bytes = np.arange(256, dtype=np.uint8)
     detail = {"dtype": np.int8, "quantization": (scale, zero)}
     (expected,) = quantize_input(preprocessing.apply(all_bytes)[None], detail)
-    assert [header.library.c_net_input_from_byte(int(byte)) for byte in all_bytes] == expected.tolist()
+    assert [header.net_input_from_byte(int(byte)) for byte in all_bytes] == expected.tolist()
     integers = np.arange(-128, 128).astype(np.int8)
     dequantize = build("DEQUANTIZE", None, [Spec((256,), "int8", scale, zero)], Spec((256,), "float32"))
-    scores = [header.library.c_net_output_score(int(q)) for q in integers]
+    scores = [header.net_output_score(int(q)) for q in integers]
     assert scores == run_reference(dequantize, [integers]).tolist()
     for q in range(-128, 128):
         exact = 1000 * Fraction(float(np.float32(scale))) * (q - zero)
         nearest = (exact + Fraction(1, 2)).__floor__()
-        assert header.library.c_net_output_permille(q) == nearest
+        assert header.net_output_permille(q) == nearest
 
 
 def test_what_is_no_number_and_what_has_no_end(tmp_path):
-    header = Header(tmp_path, 0.5, 3, Preprocessing())
+    header = Header(tmp_path, relu(0.5, 3), Preprocessing())
     reals = np.array([np.nan, -np.nan, np.inf, -np.inf, 3.4e38, -3.4e38], np.float32)
     assert header.quantize(reals) == [-128, -128, 127, -128, 127, -128]
 
 
 def test_bytes_that_only_move_need_no_table(tmp_path):
-    header = Header(tmp_path, 1 / 255, -128, AS_CAMERAS)
+    header = Header(tmp_path, relu(1 / 255, -128), AS_CAMERAS)
     assert "return (int8_t)(byte - 128);" in header.text
     assert "of_byte" not in header.text
     picture = np.arange(12, dtype=np.uint8) * 23
@@ -134,26 +143,69 @@ def test_bytes_that_only_move_need_no_table(tmp_path):
 
 
 def test_channels_are_reversed_where_the_model_takes_blue_first(tmp_path):
-    header = Header(tmp_path, 1 / 255, -128, Preprocessing(scale=1 / 255, bgr=True, of_bytes=True))
+    header = Header(tmp_path, relu(1 / 255, -128), Preprocessing(scale=1 / 255, bgr=True, of_bytes=True))
     picture = np.arange(12, dtype=np.uint8)
     expected = picture.reshape(4, 3)[:, ::-1].reshape(-1).astype(int) - 128
     assert header.bytes(picture).tolist() == expected.tolist()
 
 
 def test_the_examples_in_the_comment_are_right(tmp_path):
-    header = Header(tmp_path, 0.05, 3, Preprocessing(scale=1 / 127.5, offset=-1, of_bytes=True))
-    assert header.library.c_net_input_from_byte(200) == 14
+    header = Header(tmp_path, relu(0.05, 3), Preprocessing(scale=1 / 127.5, offset=-1, of_bytes=True))
+    assert header.net_input_from_byte(200) == 14
     assert "the byte 200 is 0.568627596f, and becomes 14." in header.text
     assert header.quantize(np.array([0.25]))[0] == 8
     assert "the real number 0.25 becomes 8." in header.text
-    assert header.library.c_net_output_permille(64) == 3050
-    assert f"64 is {header.library.c_net_output_score(64):.9g}f, or 3050 thousandths." in header.text
+    assert header.net_output_permille(64) == 3050
+    assert f"64 is {header.net_output_score(64):.9g}f, or 3050 thousandths." in header.text
 
 
 def test_samples_that_are_no_bytes_say_nothing_of_bytes(tmp_path):
-    header = Header(tmp_path, 0.05, 3, Preprocessing())
+    header = Header(tmp_path, relu(0.05, 3), Preprocessing())
     assert "from_byte" not in header.text
     assert "nobody knows what a byte becomes" in header.text
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_borders_of_other_types(tmp_path, dtype):
+    """dtype -> QUANTIZE -> RELU -> DEQUANTIZE or QUANTIZE -> dtype."""
+    chain = Chain()
+    quantization = {} if dtype == "float32" else {"scale": 1 / 127.5, "zero_point": 128}
+    x, y = (chain.tensor(name, SHAPE, dtype, **quantization) for name in "xy")
+    a, b = (chain.tensor(name, SHAPE, scale=1 / 127.5, zero_point=0) for name in "ab")
+    chain.operator("QUANTIZE", [x], a, schema.QuantizeOptionsT())
+    chain.operator("RELU", [a], b)
+    last = "DEQUANTIZE" if dtype == "float32" else "QUANTIZE"
+    chain.operator(last, [b], y, getattr(schema, f"{last.title()}OptionsT")())
+    centred = Preprocessing(scale=1 / 127.5, offset=-1, of_bytes=True)
+    header = Header(tmp_path, chain.finish([x], [y]), centred)
+    made = [header.net_input_from_byte(byte) for byte in range(256)]
+    reals = np.arange(256, dtype=np.float32) * np.float32(1 / 127.5) + np.float32(-1)
+    assert header.bytes(np.arange(12, dtype=np.uint8), np.dtype(dtype)).tolist() == made[:12]
+    if dtype == "float32":
+        assert made == reals.tolist()
+        assert [name for _, name, _ in header.functions] == ["net_input_from_byte", "net_input_from_bytes"]
+        return
+    quotients = np.floor(np.abs(reals * 127.5) + 0.5) * np.sign(reals)
+    assert np.abs(np.array(made) - np.clip(quotients + 128, 0, 255)).max() <= 1  # every second one is a tie
+    (expected,) = quantize_input(
+        centred.apply(np.arange(256, dtype=np.uint8))[None],
+        {"dtype": np.uint8, "quantization": (1 / 127.5, 128)},
+    )
+    assert made == expected.tolist()
+    assert header.net_input_quantize(1e9) == 255
+    assert header.net_input_quantize(-1e9) == header.net_input_quantize(float("nan")) == 0
+    assert header.net_output_permille(255) == 996
+    assert header.net_output_score(128) == 0
+
+
+def test_each_of_several_inputs_has_its_own_functions(tmp_path):
+    inputs = [Spec(SHAPE, "int8", 1 / 255, -128), Spec(SHAPE, "int8", 0.5, 3)]
+    tflite = build("ADD", schema.AddOptionsT(), inputs, Spec(SHAPE, "int8", 0.5, 0))
+    header = Header(tmp_path, tflite, AS_CAMERAS, Preprocessing())
+    assert header.net_input_0_from_byte(200) == 72
+    assert header.net_input_1_quantize(-2.0) == -1
+    assert not hasattr(header, "net_input_1_from_byte")
+    assert header.net_output_score(4) == 2.0
 
 
 @given(
