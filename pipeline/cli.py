@@ -914,7 +914,10 @@ def compare(
 
     changes = compare_reports(read_report(old), read_report(new), Tolerance(tolerance, accuracy_tolerance))
     problems = [
-        (change.figure, f"{old_text} became {new_text}" if change in changes.worse else None)
+        (
+            change.figure if change.unit == "bytes" else f"{change.figure}, {change.unit}",
+            f"{old_text} became {new_text}" if change in changes.worse else None,
+        )
         for change in changes.figures
         for _, old_text, new_text, _, _ in [change_words(change)]
     ]
@@ -1106,6 +1109,10 @@ def bench(
         bool,
         typer.Option("--fit", help="profile many layers and write the kernels' cost formulas, costs.toml"),
     ] = False,
+    kernel: Annotated[
+        list[str] | None,
+        typer.Option("--kernel", help="with --fit: of this kernel alone; may be given again", metavar="NAME"),
+    ] = None,
     format_: AsFormat = Format.TEXT,
 ) -> None:
     """Instructions, RAM and flash of the benchmark models, reproducible to the instruction.
@@ -1114,9 +1121,11 @@ def bench(
     """
     from pipeline.bench import bench_models, fit_lines, markdown_table, write_costs
 
+    if kernel and not fit:
+        raise UsageError("--kernel names whose formula is fitted", code="E_OPTION_UNUSED", hint="add --fit")
     with _progress() as progress:
         if fit:
-            for line in fit_lines(write_costs(progress)):
+            for line in fit_lines(write_costs(progress, kernel or ())):
                 out.print(line, soft_wrap=True)
             return
         rows = bench_models(models, write, progress)

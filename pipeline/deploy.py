@@ -70,6 +70,7 @@ from pipeline.reference import quantize_inputs, reference_layers, reference_outp
 from pipeline.registry import nearest
 from pipeline.render import SourceTree, render_sources
 from pipeline.report import Report, make_report, with_budget, write_report
+from pipeline.report.budget import budget_words
 from pipeline.report.changes import junit_xml
 from pipeline.report.flame import flame_svg, folded
 from pipeline.runners import RUNNERS, Runner, Stimulus
@@ -226,8 +227,7 @@ def _write_budget(report: Report, folder: Path) -> tuple[Path, ...]:
     if not report.budget:
         return ()
     cases = [
-        (line.figure, None if line.passed else f"{line.actual} ({line.source}), at most {line.limit}")
-        for line in report.budget
+        (line.figure, None if line.passed else budget_words(line)) for line in report.budget
     ]
     path = folder / "budget.xml"
     write_file(path, junit_xml("stm32-deploy budget", cases).encode())

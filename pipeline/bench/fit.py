@@ -11,6 +11,7 @@ from pipeline.bench.shapes import shapes
 from pipeline.boards import Board, list_boards, load_board
 from pipeline.build import KERNEL_LEVEL, Firmware, build_firmware, find_toolchain
 from pipeline.deploy import write_file
+from pipeline.errors import UsageError
 from pipeline.graph import Graph
 from pipeline.kernels import candidates, libraries_of
 from pipeline.kernels.base import Candidate
@@ -21,11 +22,14 @@ from pipeline.kernels.costs import (
     Formula,
     Observation,
     Table,
+    compiler_of,
     costs_text,
     fit_formula,
+    read_costs,
 )
 from pipeline.lower import lower_program
 from pipeline.plan import plan_schedule
+from pipeline.registry import nearest
 from pipeline.render import render_sources
 from pipeline.schedule import schedule_one
 from pipeline.timing import Figures, TimingModel, can_estimate, timing_model
@@ -44,14 +48,60 @@ Observations = dict[str, list[Observation]]
 """By `<library>/<kernel>`."""
 
 
-def write_costs(progress: Progress) -> Table:
-    """Profile, fit and write the project's formulas. Raises what a build and a profile raise."""
+def write_costs(progress: Progress, kernels: Sequence[str] = ()) -> Table:
+    """Profile, fit and write the project's formulas; of these kernels alone, where some are named.
+
+    A kernel is named as in `<library>/<kernel>`, or by its second part. What was fitted is returned; the
+    file keeps the formulas of all others. Raises UsageError E_FIT_KERNEL and E_FIT_COMPILER, and what a
+    build and a profile raise.
+    """
     compiler = str(find_toolchain(load_board(PROFILED_BOARD)))
-    table = {
-        level: fit_formulas(profile_shapes(tuple(shapes()), level, FOLDER, progress)) for level in LEVELS
+    graphs = tuple(shapes())
+    chosen = _chosen(kernels, graphs) if kernels else None
+    text = COSTS_FILE.read_text(encoding="utf-8") if chosen else ""
+    if chosen and compiler_of(text) != compiler:
+        raise UsageError(
+            f"the formulas of the other kernels were fitted with {compiler_of(text)}, this is {compiler}",
+            code="E_FIT_COMPILER",
+            hint="install that compiler, or fit all kernels: stm32-deploy bench --fit",
+        )
+    fitted = {
+        level: fit_formulas(profile_shapes(graphs, level, FOLDER, progress, chosen)) for level in LEVELS
     }
+    table: Table = fitted
+    if chosen:
+        others = read_costs(text)
+        table = {
+            level: {name: one for name, one in held.items() if name not in chosen} | fitted[level]
+            for level, held in others.items()
+        }
     write_file(COSTS_FILE, costs_text(table, compiler).encode())
-    return table
+    return fitted
+
+
+def _chosen(kernels: Sequence[str], graphs: Sequence[Graph]) -> frozenset[str]:
+    """The full names of these kernels."""
+    known = sorted({name for graph in graphs for name, _ in _ways(graph)})
+    chosen = []
+    for wanted in kernels:
+        found = [name for name in known if wanted in {name, name.partition("/")[2]}]
+        if not found:
+            near = nearest(wanted, [*known, *(name.partition("/")[2] for name in known)])
+            raise UsageError(
+                f"no layer that is profiled can be run by a kernel {wanted!r}",
+                code="E_FIT_KERNEL",
+                hint=(f"did you mean {near}? " if near else "") + f"kernels: {', '.join(known)}",
+            )
+        chosen += found
+    return frozenset(chosen)
+
+
+def _ways(graph: Graph) -> list[tuple[str, Candidate]]:
+    """(`<library>/<kernel>`, candidate) of every way in which the one layer of a graph can be run."""
+    (node,) = graph.nodes
+    libraries = libraries_of(load_board(PROFILED_BOARD))
+    ways = candidates(node.op, graph.operands(node), graph.tensors[node.output], libraries)
+    return [(f"{way.library}/{way.kernel}", way) for way in ways if way.features]
 
 
 def fit_formulas(observations: Observations) -> dict[str, Formula]:
@@ -63,33 +113,31 @@ def fit_formulas(observations: Observations) -> dict[str, Formula]:
     }
 
 
-def profile_shapes(graphs: Sequence[Graph], level: str, folder: Path, progress: Progress) -> Observations:
-    """Every kernel on every one-layer graph that it can run, compiled at one level."""
+def profile_shapes(
+    graphs: Sequence[Graph],
+    level: str,
+    folder: Path,
+    progress: Progress,
+    kernels: frozenset[str] | None = None,
+) -> Observations:
+    """Every kernel, or these, on every one-layer graph that it can run, compiled at one level.
+
+    The image is that of PROFILED_BOARD; stalls are those of every board of which cycles are estimated.
+    """
     board = load_board(PROFILED_BOARD)
     boards = [other for other in list_boards() if can_estimate(other)]
-    found: Observations = defaultdict(list)
-    for done, graph in enumerate(graphs):
-        progress(f"profile {level}", done, len(graphs))
-        for name, observation in profile_layer(graph, board, boards, LEVELS[level], folder):
-            found[name].append(observation)
-    progress(f"profile {level}", len(graphs), len(graphs))
-    return found
-
-
-def profile_layer(
-    graph: Graph, board: Board, boards: Sequence[Board], aim: str, folder: Path
-) -> list[tuple[str, Observation]]:
-    """(kernel, observation) of every way in which the one layer of a graph can be run.
-
-    The image is that of `board`; stalls are those of each of `boards`.
-    """
-    (node,) = graph.nodes
-    ways = candidates(node.op, graph.operands(node), graph.tensors[node.output], libraries_of(board))
-    return [
-        (f"{way.library}/{way.kernel}", _observe(graph, way, board, boards, aim, folder))
-        for way in ways
-        if way.features
+    runs = [
+        (graph, name, way)
+        for graph in graphs
+        for name, way in _ways(graph)
+        if kernels is None or name in kernels
     ]
+    found: Observations = defaultdict(list)
+    for done, (graph, name, way) in enumerate(runs):
+        progress(f"profile {level}", done, len(runs))
+        found[name].append(_observe(graph, way, board, boards, LEVELS[level], folder))
+    progress(f"profile {level}", len(runs), len(runs))
+    return found
 
 
 def _observe(

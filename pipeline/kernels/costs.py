@@ -244,6 +244,11 @@ def read_costs(text: str) -> Table:
     }
 
 
+def compiler_of(text: str) -> str:
+    """The compiler whose code the formulas of such a file are of."""
+    return str(tomllib.loads(text)["compiler"])
+
+
 def _read_formula(entry: Mapping[str, Any]) -> Formula:
     return Formula(
         shapes=entry["shapes"],

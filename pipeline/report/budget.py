@@ -22,7 +22,7 @@ def with_budget(report: Report, limits: dict[str, float]) -> Report:
     check that was asked for and could not be made is not a check that was passed.
     """
     lines = tuple(_line(report, key, limit) for key, limit in limits.items())
-    failures = [_words(line) for line in lines if not line.passed]
+    failures = [budget_words(line) for line in lines if not line.passed]
     if not failures:
         return report.model_copy(update={"budget": lines})
     held = report.verdict
@@ -76,7 +76,8 @@ def _actual(report: Report, key: str) -> tuple[float | None, str]:
     return None, "not known in this deployment"
 
 
-def _words(line: BudgetLine) -> str:
+def budget_words(line: BudgetLine) -> str:
+    """What is wrong with a limit that was not kept."""
     if line.actual is None:
         return f"The budget for the {line.figure} ({line.limit:,g}) could not be checked: {line.source}."
     return f"Over budget: {line.figure} is {line.actual:,.10g}, at most {line.limit:,g} ({line.source})."

@@ -14,8 +14,8 @@ from pipeline.bench.fit import fit_formulas, profile_shapes
 from pipeline.bench.shapes import shapes
 from pipeline.boards import list_boards, load_board
 from pipeline.build import build_firmware
-from pipeline.errors import TargetFailed
-from pipeline.kernels.costs import STALLS, read_costs
+from pipeline.errors import TargetFailed, UsageError
+from pipeline.kernels.costs import COSTS_FILE, STALLS, compiler_of, read_costs
 from pipeline.kernels.portable_features import COUNTERS
 from pipeline.operators import OPERATORS
 from pipeline.timing import can_estimate, estimate_cycles, one_layer_a_step, timing_model
@@ -102,3 +102,31 @@ def test_the_command_writes_the_formulas_of_every_level(board, tmp_path, monkeyp
     table = fit.write_costs(quiet)
     assert read_costs((tmp_path / "costs.toml").read_text()).keys() == table.keys() == fit.LEVELS.keys()
     assert any("portable/dequantize at -O3, 5 shapes" in line for line in fit.fit_lines(table))
+
+
+def test_the_formula_of_one_kernel_is_fitted_alone(tmp_path, monkeypatch):
+    """The file keeps all others to the byte; of a layer's ways only those of the kernel are profiled."""
+    wanted = ("softmax", "dequantize")
+    few = [list(islice((g for g in shapes() if g.nodes[0].op.kernel == kernel), 5)) for kernel in wanted]
+    held = COSTS_FILE.read_text(encoding="utf-8")
+    file = tmp_path / "costs.toml"
+    file.write_text(held, encoding="utf-8")
+    monkeypatch.setattr(fit, "shapes", lambda: (*few[0], *few[1]))
+    monkeypatch.setattr(fit, "FOLDER", tmp_path)
+    monkeypatch.setattr(fit, "COSTS_FILE", file)
+    table = fit.write_costs(quiet, ["dequantize"])
+    assert {name for formulas in table.values() for name in formulas} == {"portable/dequantize"}
+    assert formula_texts(file.read_text(encoding="utf-8")) == formula_texts(held)
+    assert "shapes = 5" in file.read_text(encoding="utf-8").split("portable/dequantize")[1]
+    with pytest.raises(UsageError) as refused:
+        fit.write_costs(quiet, ["portable/dequantise"])
+    assert "did you mean portable/dequantize?" in refused.value.hint
+    file.write_text(held.replace(compiler_of(held), "arm-none-eabi-gcc 4.9"), encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        fit.write_costs(quiet, ["softmax"])
+    assert refused.value.code == "E_FIT_COMPILER"
+
+
+def formula_texts(text):
+    """What a file says of each kernel but DEQUANTIZE."""
+    return [part for part in text.split("\n\n") if "portable/dequantize" not in part]
