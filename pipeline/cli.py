@@ -86,6 +86,12 @@ class InputAllocation(StrEnum):
     ROWS = "rows"
 
 
+class BorderType(StrEnum):
+    INT8 = "int8"
+    UINT8 = "uint8"
+    FLOAT32 = "float32"
+
+
 class CodeInRam(StrEnum):
     AUTO = "auto"
     NEVER = "never"
@@ -114,6 +120,14 @@ Recipe = Annotated[
         "auto: what measurement prefers",
         metavar="WORDS",
     ),
+]
+InputType = Annotated[
+    BorderType | None,
+    typer.Option("--input-type", help="of a Keras model; other than int8, the target quantizes its inputs"),
+]
+OutputType = Annotated[
+    BorderType | None,
+    typer.Option("--output-type", help="of a Keras model; other than int8, the target converts its outputs"),
 ]
 Config = Annotated[
     Path | None, typer.Option("--config", help="settings; default ./deploy.toml where it exists")
@@ -399,6 +413,8 @@ def quantize(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    input_type: InputType = None,
+    output_type: OutputType = None,
     inspect: Annotated[
         bool, typer.Option("--inspect", help="int8 against float layer by layer: error, range, cost")
     ] = False,
@@ -412,7 +428,15 @@ def quantize(
 
     with _progress() as progress:
         path, quantized, inspected = quantize_file(
-            _settings(config, model=model, samples=samples, preprocess=preprocess, recipe=recipe),
+            _settings(
+                config,
+                model=model,
+                samples=samples,
+                preprocess=preprocess,
+                recipe=recipe,
+                input_type=input_type,
+                output_type=output_type,
+            ),
             output,
             progress,
         )
@@ -482,6 +506,8 @@ def generate(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    input_type: InputType = None,
+    output_type: OutputType = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -498,6 +524,7 @@ def generate(
 
     settings = _settings(
         config, model=model, board=board, samples=samples, preprocess=preprocess, recipe=recipe,
+        input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
@@ -531,6 +558,8 @@ def build(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    input_type: InputType = None,
+    output_type: OutputType = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -552,6 +581,8 @@ def build(
         samples=samples,
         preprocess=preprocess,
         recipe=recipe,
+        input_type=input_type,
+        output_type=output_type,
         optimize=optimize,
         max_ram=max_ram,
         max_flash=max_flash,
@@ -601,6 +632,8 @@ def run(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    input_type: InputType = None,
+    output_type: OutputType = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -619,6 +652,7 @@ def run(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess, recipe=recipe,
+        input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
@@ -672,6 +706,8 @@ def deploy(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    input_type: InputType = None,
+    output_type: OutputType = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -692,6 +728,7 @@ def deploy(
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
         place=place, samples=samples, preprocess=preprocess, recipe=recipe,
+        input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
@@ -720,6 +757,8 @@ def flash(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    input_type: InputType = None,
+    output_type: OutputType = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -737,6 +776,7 @@ def flash(
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, place=place, baud=baud,
         samples=samples, preprocess=preprocess, recipe=recipe,
+        input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,
@@ -824,6 +864,8 @@ def measure(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    input_type: InputType = None,
+    output_type: OutputType = None,
     optimize: Optimize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -845,6 +887,7 @@ def measure(
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
         samples=samples, preprocess=preprocess, recipe=recipe,
+        input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
         allocate_input=allocate_input, allocate_output=allocate_output,

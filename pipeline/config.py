@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.quantize.recipe import CALIBRATION_SAMPLES
+from pipeline.quantize.recipe import CALIBRATION_SAMPLES, BorderType
 from pipeline.registry import nearest
 from pipeline.schedule import Aim
 
@@ -72,6 +72,14 @@ class Settings(BaseModel):
     )
     weights_region: str | None = Field(
         default=None, description="memory region of the board that all weights are copied into"
+    )
+    input_type: BorderType | None = Field(
+        default=None,
+        description="int8, or uint8 or float32: the model then quantizes its inputs itself; "
+        "default: int8, or what a .tflite file has",
+    )
+    output_type: BorderType | None = Field(
+        default=None, description="int8, or uint8 or float32: the model then converts its outputs itself"
     )
     output: Path | None = Field(
         default=None, description="folder of all results; default build/<model>/<board>"

@@ -51,6 +51,7 @@ from pipeline.metrics import Classification, classify
 from pipeline.passes import Applied, apply_passes
 from pipeline.plan import plan_schedule
 from pipeline.quantize import (
+    BorderTypes,
     Finding,
     Inspection,
     QuantizedModel,
@@ -441,6 +442,7 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     if isinstance(model, TfliteModel):
         # What cannot be carried is said before anything else is asked for.
         _refuse_recipe(settings, model)
+        _refuse_border(settings, model)
         read_tflite(model.content, model.name)
         try:
             samples = load_samples(model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES)
@@ -459,13 +461,16 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     def carried(tflite: bytes) -> None:
         read_tflite(tflite, model.name)
 
+    border = BorderTypes(settings.input_type or "int8", settings.output_type or "int8")
     if recipe is None:
-        prepared = prepare_model(model, samples, count=settings.calibration_samples, progress=progress)
+        prepared = prepare_model(
+            model, samples, count=settings.calibration_samples, border=border, progress=progress
+        )
         compared = compare_recipes(
             prepared, samples.take(settings.evaluate), check=carried, progress=progress
         )
         recipe = compared.best.recipe
-    quantized = quantize_model(model, samples, recipe=recipe, check=carried, progress=progress)
+    quantized = quantize_model(model, samples, recipe=recipe, border=border, check=carried, progress=progress)
     return Loaded(model.name, model, quantized, samples)
 
 
@@ -506,6 +511,23 @@ def _refuse_recipe(settings: Settings, model: TfliteModel) -> None:
             where=model.path,
             hint="give the Keras model, or leave the recipe out",
         )
+
+
+def _refuse_border(settings: Settings, model: TfliteModel) -> None:
+    """The types of a .tflite file stand in it."""
+    for side, specs, asked in (
+        ("input", model.inputs, settings.input_type),
+        ("output", model.outputs, settings.output_type),
+    ):
+        others = [f"{side} {spec.name}: {spec.dtype}" for spec in specs if spec.dtype != asked]
+        if asked is not None and others:
+            raise UsageError(
+                f"{len(others)} {side}s of the .tflite file are not {asked}, as --{side}-type wants them",
+                code="E_BORDER_TYPE",
+                where=model.path,
+                details=others,
+                hint=f"give the Keras model, or convert again with inference_{side}_type = tf.{asked}",
+            )
 
 
 def generate(
@@ -960,6 +982,10 @@ def command_line(settings: Settings) -> str:
         words.append(f"--samples {settings.samples.name}")
     if settings.preprocess:
         words.append(f"--preprocess {settings.preprocess}")
+    if settings.input_type:
+        words.append(f"--input-type {settings.input_type}")
+    if settings.output_type:
+        words.append(f"--output-type {settings.output_type}")
     if settings.estimate_for:
         words.append(f"--estimate-for {settings.estimate_for}")
     if settings.optimize != Settings().optimize:

@@ -227,8 +227,11 @@ class Program:
 
     @property
     def classifies(self) -> bool:
-        """Whether the largest output names a class: the model ends in a softmax."""
-        return bool(self.calls) and self.calls[-1].layers[-1].operator == "SOFTMAX"
+        """Whether the largest value of the output names a class: the model ends in a softmax."""
+        if len(self.outputs) > 1:
+            return False
+        ends = [layer.operator for layer in self.layers if layer.operator not in {"QUANTIZE", "DEQUANTIZE"}]
+        return ends[-1:] == ["SOFTMAX"]
 
 
 def with_all_weights_in_ram(program: Program) -> Program:

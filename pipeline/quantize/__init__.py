@@ -5,10 +5,11 @@ from pipeline.quantize.findings import Finding, find_in_inputs, find_in_layers
 from pipeline.quantize.inspect import Inspection, inspect_quantization
 from pipeline.quantize.measure import Comparison, Cured, compare_recipes
 from pipeline.quantize.predict import predict_float, predict_int8
-from pipeline.quantize.recipe import Recipe, parse_recipe
+from pipeline.quantize.recipe import BorderTypes, Recipe, parse_recipe
 from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 
 __all__ = [
+    "BorderTypes",
     "Calibration",
     "Comparison",
     "Cured",

@@ -30,7 +30,7 @@ from pipeline.quantize.predict import (
     run_float,
 )
 from pipeline.quantize.ranges import choose_ranges, measure_ranges, observe
-from pipeline.quantize.recipe import CALIBRATION_SAMPLES, Recipe
+from pipeline.quantize.recipe import CALIBRATION_SAMPLES, INT8_BORDER, BorderTypes, Recipe
 from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 from pipeline.quantize.tflite_graph import TfliteGraph
 from pipeline.tensors import Values, arrays_of
@@ -55,6 +55,7 @@ class Prepared:
     """float32 (N, *input_shape): the calibration samples."""
     rewrites: tuple[str, ...]
     """What has been done to the model in float, in words."""
+    border: BorderTypes = INT8_BORDER
 
 
 def quantize_model(
@@ -62,10 +63,11 @@ def quantize_model(
     samples: Samples,
     *,
     recipe: Recipe | None = None,
+    border: BorderTypes = INT8_BORDER,
     check: Callable[[bytes], object] | None = None,
     progress: Progress | None = None,
 ) -> QuantizedModel:
-    """Convert to int8 with per-channel weights, int8 input and output, and a batch of one.
+    """Convert to int8 with per-channel weights, a batch of one, and inputs and outputs as `border` says.
 
     Float rewrites come first (batch norm folded, `pipeline.quantize.fold`), checked on the samples, then
     the recipe's cures. The same model, samples and recipe give the same bytes. `check` is given the file
@@ -77,7 +79,7 @@ def quantize_model(
     E_MODEL_DEAD where a layer's output never leaves zero.
     """
     recipe = recipe or Recipe()
-    prepared = prepare_model(model, samples, count=recipe.samples, progress=progress)
+    prepared = prepare_model(model, samples, count=recipe.samples, border=border, progress=progress)
     float_tflite, tflite, words = apply_recipe(prepared, recipe, check=check, progress=progress)
     chosen = prepared.x
     ranges = _measure_ranges(tflite, chosen[spread(len(chosen), CHECKED_SAMPLES)], progress)
@@ -105,6 +107,7 @@ def prepare_model(
     samples: Samples,
     *,
     count: int = CALIBRATION_SAMPLES,
+    border: BorderTypes = INT8_BORDER,
     progress: Progress | None = None,
 ) -> Prepared:
     """The model in float TFLite, batch norm folded, with ranges of at most `count` calibration samples.
@@ -125,7 +128,7 @@ def prepare_model(
     difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
     _report(progress, "folding batch norms", 1, 1)
     graph = _convert(model, _named_function(model, rewritten), chosen, progress)
-    return Prepared(model, graph, chosen, _rewrites_in_words(rewritten, difference))
+    return Prepared(model, graph, chosen, _rewrites_in_words(rewritten, difference), border)
 
 
 def apply_recipe(
@@ -155,7 +158,7 @@ def apply_recipe(
             graph.set_range(tensor, *ends)
         words.append(f"ranges of {len(chosen)} activations by {recipe.ranges}")
     float_tflite = graph.pack()
-    tflite = _make_integers(prepared.model, float_tflite)
+    tflite = _make_integers(prepared, float_tflite)
     if check:
         check(tflite)
     _refuse_dead_layers(prepared.model, tflite)
@@ -290,7 +293,7 @@ def _convert(model: FloatModel, function: Any, x: Values, progress: Progress | N
             raise _not_convertible(model, error, chatter()) from error
 
 
-def _make_integers(model: FloatModel, graph: bytes) -> bytes:
+def _make_integers(prepared: Prepared, graph: bytes) -> bytes:
     """The int8 file of a float graph with ranges: TFLite's own quantizer, as its converter calls it."""
     tensorflow = import_tensorflow()
     from tensorflow.lite.python.convert import mlir_quantize
@@ -298,11 +301,13 @@ def _make_integers(model: FloatModel, graph: bytes) -> bytes:
     with captured_stderr() as chatter:
         try:
             quantized = mlir_quantize(
-                graph, input_data_type=tensorflow.int8, output_data_type=tensorflow.int8
+                graph,
+                input_data_type=tensorflow.dtypes.as_dtype(prepared.border.inputs),
+                output_data_type=tensorflow.dtypes.as_dtype(prepared.border.outputs),
             )
         except Exception as error:  # the quantizer raises ConverterError, ValueError and RuntimeError
-            raise _not_convertible(model, error, chatter()) from error
-    return _signed(bytes(quantized), model)
+            raise _not_convertible(prepared.model, error, chatter()) from error
+    return _signed(bytes(quantized), prepared.model)
 
 
 def _signed(tflite: bytes, model: FloatModel) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Literal, get_args
 
 from pipeline.errors import UsageError
 from pipeline.quantize.ranges import RangeMethod
@@ -13,6 +13,20 @@ CALIBRATION_SAMPLES = 500
 PLAIN = "minmax"
 RANGES = get_args(RangeMethod)
 REWRITES = ("equalize", "bias")
+
+
+BorderType = Literal["int8", "uint8", "float32"]
+
+
+@dataclass(frozen=True, slots=True)
+class BorderTypes:
+    """The type of all inputs and of all outputs. Where it is not int8, the model itself converts."""
+
+    inputs: BorderType = "int8"
+    outputs: BorderType = "int8"
+
+
+INT8_BORDER = BorderTypes()
 
 
 @dataclass(frozen=True, slots=True)
