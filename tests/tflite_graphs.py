@@ -152,8 +152,8 @@ def weights_of(graph: RandomGraph, shape: tuple[int, ...], outputs: int, inputs:
     dice = graph.dice
     w = dice.random.integers(-127, 128, shape).astype(np.int8) if dice.chance(0.8) else dice.array(shape)
     for axis, share in ((outputs, 0.3), (inputs, 0.2)):
-        if axis is not None and dice.chance(share):
-            dead = dice.random.random(shape[axis]) < dice.pick([0.3, 0.5, 1.0])
+        if axis is not None and dice.chance(2 * share if graph.deep else share):
+            dead = dice.random.random(shape[axis]) < dice.pick([0.3, 0.5, 0.5, 1.0])
             np.moveaxis(w, axis, 0)[dead] = 0
     return w
 
@@ -732,6 +732,8 @@ def random_graph(seed: int, operators: int | None = None) -> Drawn:
             _repeat(graph)
         else:
             MAKERS[dice.pick(kinds)](graph)
+    if graph.deep and dice.chance():
+        MAKERS["FULLY_CONNECTED"](graph)
     output = _draw_output(graph)
     index = first.index if dtype == "int8" else 0
     return Drawn(seed, graph.chain.finish([index], [output.index]), tuple(graph.kinds), shape, dtype)

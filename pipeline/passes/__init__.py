@@ -13,6 +13,7 @@ from pipeline.passes.fuse_clamp import fuse_clamp
 from pipeline.passes.fuse_pad import fuse_pad
 from pipeline.passes.fuse_pool import fuse_pool
 from pipeline.passes.fuse_tables import fuse_tables
+from pipeline.passes.remove_dead_channels import remove_dead_channels
 from pipeline.passes.share import share
 
 # The order has meaning: what is dropped between two operators lets them meet, a clamp comes off between a
@@ -22,6 +23,9 @@ PASSES: tuple[Pass, ...] = (
     Pass("drop identities", "operators that change nothing", drop_identities),
     Pass("share repeated operators", "computing the same twice", share),
     Pass("drop unread", "operators whose output nobody reads", drop_unread),
+    Pass(
+        "remove dead channels", "channels of one known value, or that no weight reads", remove_dead_channels
+    ),
     Pass("fuse padding", "a padded copy of a convolution's input", fuse_pad),
     Pass("fuse clamps", "a pass over the activations for each MAXIMUM, MINIMUM or ReLU", fuse_clamp),
     Pass("fuse pooling", "the unpooled activations of a convolution in RAM", fuse_pool),
