@@ -255,7 +255,7 @@ def test_correction_brings_the_mean_output_to_the_float_one(tmp_path):
     for tensor in graph.activations()[1:-1]:
         low, high = graph.range(tensor)
         graph.set_range(tensor, low, 0.6 * high)
-    cut = convert._make_integers(prepared.model, graph.pack())
+    cut = convert._make_integers(prepared, graph.pack())
     corrected, _ = correct_biases(graph, cut, samples.x)
     expected = real_outputs(prepared.graph, samples.x).mean(axis=0)
     scale = TfliteGraph(cut).subgraph.tensors[int(TfliteGraph(cut).subgraph.outputs[0])].quantization.scale[0]
