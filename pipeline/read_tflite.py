@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,9 @@ FILE_IDENTIFIER = b"TFL3"
 
 OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 # What Keras 3 calls its operations, where TensorFlow has a word with a capital.
-KERAS_OPERATIONS = frozenset({"convolution", "depthwise", "conv_transpose"})
+KERAS_OPERATION = re.compile(
+    r"/((convolution|depthwise|conv_transpose)\d*(/(ExpandDims|Squeeze)\w*)?|(concat|stack|split|sub)\d*)$"
+)
 # What a parser without checks of its own raises on a damaged file.
 MALFORMED = (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
 TYPE_NAMES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
@@ -246,9 +249,7 @@ def layer_name(tensor: str, prefix: str = "") -> str:
     """
     paths = tensor.split(";")
     chosen = next((path for path in paths if path.endswith("/BiasAdd")), paths[0])
-    parts = [part for part in chosen.removeprefix(prefix).split("/") if part]
-    if len(parts) > 1 and parts[-1].rstrip("0123456789") in KERAS_OPERATIONS:
-        parts.pop()
+    parts = [part for part in KERAS_OPERATION.sub("", chosen.removeprefix(prefix)).split("/") if part]
     while len(parts) > 1 and (parts[-1][:1].isupper() or parts[-1] in {"add", "mul"}):
         parts.pop()
     return parts[-1].split(":")[0] if parts else ""

@@ -20,6 +20,8 @@ SATURATED = 0.01
 """Share of a layer's values beyond what its integers can stand for."""
 LOST = 1 / 8
 """Share of a layer's channels that are constant in int8, and are not in float."""
+WIDE = 0.5
+"""Share of a range that no value reaches."""
 SPOILED = 4.0
 """Two bits of eight that a few channels take from all others."""
 COSTLY = 0.1
@@ -105,12 +107,18 @@ def _dead(layer: InspectedLayer, inspection: Inspection) -> Finding | None:
             "as in training?",
         )
     if lost is not None and lost > LOST * layer.channels:
+        remedy = "Calibrate with samples that move them, or scale channels alike (--recipe equalize)."
+        if layer.unused > WIDE:
+            remedy = (
+                f"Its range, {layer.low:.4g} to {layer.high:.4g}, is far wider than its values: TFLite keeps "
+                "one scale across a concatenation or a pooling, so scale what meets there alike."
+            )
         return Finding(
             "W_DEAD",
             layer.name,
             f"{lost} of {layer.channels} channels of layer {layer.name} never change in int8 (one step is "
             f"{layer.scale:.3g}), though they do in float.",
-            "Calibrate with samples that move them, or scale channels alike (--recipe equalize).",
+            remedy,
         )
     return None
 

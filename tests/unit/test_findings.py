@@ -89,6 +89,10 @@ def test_a_layer_that_is_dead():
     assert "in float" not in finding.problem
     (finding,) = find_in_layers(inspection(replace(LAYER, constant_channels=5, lost_channels=3)))
     assert "3 of 16 channels of layer conv never change in int8 (one step is 0.1)" in finding.problem
+    assert "equalize" in finding.remedy
+    shared = replace(LAYER, constant_channels=5, lost_channels=3, unused=0.97)
+    (finding,) = find_in_layers(inspection(shared))
+    assert "Its range, -12.8 to 12.7, is far wider than its values" in finding.remedy
 
 
 def test_dead_channels_that_are_dead_in_float_too():
