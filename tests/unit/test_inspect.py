@@ -319,6 +319,12 @@ def test_the_few_channels_that_spoil_a_scale_are_found():
     assert found.factor == pytest.approx(13 / 2)
 
 
+@pytest.mark.parametrize(("widest", "spoils"), [(1.9, False), (2.1, True)])
+def test_a_range_that_would_be_half_as_wide_is_spoiled(widest, spoils):
+    found = find_spoiled(np.zeros(16), np.where(np.arange(16) == 3, widest, 1.0))
+    assert (found is not None) is spoils
+
+
 @pytest.mark.parametrize(
     ("minima", "maxima"),
     [
