@@ -27,6 +27,14 @@ def candidates_of(layer: Layer) -> tuple[Candidate, ...]:
     return tuple(KERNEL.candidates(layer.op, layer.inputs, layer.output))
 
 
+def is_widened(candidate: Candidate) -> bool:
+    return bool(candidate.parameters()["widened"])
+
+
+def is_scaled(candidate: Candidate) -> bool:
+    return bool(candidate.parameters()["scaled"])
+
+
 def draw_layer(dice: Dice) -> Layer:
     """Any convolution: windows, strides, dilations, paddings, clamps and pools of all kinds."""
     window = dice.pick([(1, 1), (3, 3), (dice.length(1, 5), dice.length(1, 5))])
@@ -98,7 +106,9 @@ def test_any_number_of_steps(arm_kernels: ArmKernels, channels: int) -> None:
     for window in (1, 3):
         layer = typical(channels=channels, window=window)
         candidates = candidates_of(layer)
-        assert len(candidates) == 3 * len({candidate.rows_per_call for candidate in candidates})
+        ways = {(each.rows_per_call, is_widened(each)) for each in candidates}
+        assert {widened for _, widened in ways} == {False, window > 1}
+        assert len(candidates) == 3 * len(ways)
         check(arm_kernels, layer, candidates)
 
 
@@ -114,14 +124,15 @@ def test_narrow_maps(arm_kernels: ArmKernels, width: int, filters: int) -> None:
 @pytest.mark.parametrize("weight", [-128, -127, 127])
 @pytest.mark.parametrize("pixel", [-128, 127])
 @pytest.mark.parametrize("zero", [-128, 127])
+@pytest.mark.parametrize("output_zero", [-128, 3])
 def test_numbers_at_the_ends_of_their_range(
-    arm_kernels: ArmKernels, weight: int, pixel: int, zero: int
+    arm_kernels: ArmKernels, weight: int, pixel: int, zero: int, output_zero: int
 ) -> None:
     layer = make_layer(
         np.full((1, 3, 5, 64), pixel, np.int8),
         np.full((2, 3, 3, 64), weight, np.int8),
         np.array([100_000, -70_000], np.int32),
-        zeros=(zero, 3),
+        zeros=(zero, output_zero),
         scales=(0.05, 0.01, 0.05 * 0.01 * 2**17),
     )
     candidates = candidates_of(layer)
@@ -154,11 +165,12 @@ def test_ties(
     check(arm_kernels, layer, candidates)
 
 
-def test_dead_channels(arm_kernels: ArmKernels) -> None:
+@pytest.mark.parametrize("zero", [-128, -7])
+def test_dead_channels(arm_kernels: ArmKernels, zero: int) -> None:
     """A weights' scale of nearly 0 makes the multiplier 0, a small one a shift that no constant fits."""
-    layer = typical(filters=4, scales=(0.05, (0.01, 1e-12, 0.02, 1e-8), 4.0), zeros=(4, -7))
+    layer = typical(filters=4, scales=(0.05, (0.01, 1e-12, 0.02, 1e-8), 1.0), zeros=(4, zero))
     candidates = candidates_of(layer)
-    assert candidates
+    assert any(map(is_scaled, candidates)) is (zero == -128)
     check(arm_kernels, layer, candidates)
 
 
@@ -167,6 +179,61 @@ def test_refuses_factors_of_a_half_and_more() -> None:
     for real, taken in ((0.49, True), (0.5, False), (1.0, False), (3.0, False)):
         layer = typical(filters=1, scales=(0.5, 0.25, 0.125 / real))
         assert bool(candidates_of(layer)) is taken
+
+
+@pytest.mark.parametrize(
+    ("weight", "real", "scaled"),
+    [
+        (127, 0.9 * 2**-6, True),
+        (127, 0.9 * 2**-5, True),
+        (-128, 0.9 * 2**-5, False),
+        (127, 0.9 * 2**-4, False),
+        (2, 0.9 * 2**-4, True),
+        (2, 0.9 * 2**-12, True),
+        (2, 0.9 * 2**-13, False),
+    ],
+)
+def test_scales_weights_where_they_fit(
+    arm_kernels: ArmKernels, weight: int, real: float, scaled: bool
+) -> None:
+    """Shifts from 12 on downwards, as long as a weight times a power of two is an int16."""
+    random = np.random.default_rng(weight + 128)
+    layer = make_layer(
+        random.integers(-128, 128, (1, 3, 7, 6)).astype(np.int8),
+        np.full((3, 3, 3, 6), weight, np.int8),
+        np.array([round(20 / real), 0, -90], np.int32),
+        zeros=(-128, -128),
+        scales=(0.5, 0.25, 0.125 / real),
+        pads=((1, 1), (1, 1)),
+    )
+    candidates = candidates_of(layer)
+    assert any(map(is_scaled, candidates)) is scaled
+    check(arm_kernels, layer, candidates)
+
+
+def test_does_not_scale_sums_that_could_overflow() -> None:
+    """Of a shift of 6, sums are taken times 2^8."""
+    for bias, scaled in ((2**22, True), (2**23, False)):
+        layer = typical(filters=1, channels=1, scales=(0.05, 0.01, 0.05 * 0.01 * 2**6 / 0.9))
+        x, w, b = layer.inputs
+        inputs = (x, w, replace(b, data=np.array([bias], np.int32)))
+        assert any(map(is_scaled, KERNEL.candidates(layer.op, inputs, layer.output))) is scaled
+
+
+@pytest.mark.parametrize("width", [3, 4, 5, 8, 13])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 1), (1, 2)])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_windows_from_widened_rows(
+    arm_kernels: ArmKernels, width: int, stride: tuple[int, int], channels: int
+) -> None:
+    """Rows of any length and padding, blocks that go on in the next row, windows at odd values."""
+    for window, pads in ((3, ((2, 1), (1, 3))), (5, ((0, 4), (3, 2)))):
+        layer = typical(
+            7, width * stride[1] + 2, channels, 3, window, stride=stride, pads=pads, zeros=(9, -128)
+        )
+        candidates = [each for each in candidates_of(layer) if is_widened(each)]
+        assert candidates
+        check(arm_kernels, layer, candidates, Dice(width, 5))
 
 
 def test_refuses_sums_that_could_overflow() -> None:
@@ -186,6 +253,7 @@ def test_refuses_sums_that_could_overflow() -> None:
         ((9, 9, 8, 8), {"dilation": (2, 2)}),
         ((8, 8, 12, 12), {"pool": (2, 2), "floor": tuple(range(-120, -108))}),
         ((25, 5, 64, 24), {"window": 1}),
+        ((32, 32, 3, 16), {"zeros": (3, 5)}),
     ],
     ids=str,
 )

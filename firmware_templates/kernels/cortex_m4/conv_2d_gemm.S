@@ -11,6 +11,11 @@
  *   int32  multipliers of both
  *   uint8  right shifts of both less one, floors of both plus 128
  *
+ * where weights are scaled, a power of two in them and the start (see gemm_macros.h), in place of the last word
+ *
+ *   int32  addends of both
+ *   uint8  floors of both plus 128, twice
+ *
  * Registers in the loops: r0 pixels, r1 weights, r2 to r9 the sums (pixel 0 channel o, o + 1, pixel 1 ...),
  * r10 and r11 the weights of both channels, r12 and lr two pixels. Nothing is left for a count: the loops end where
  * the pixels end. All arithmetic wraps modulo 2^32; only the final sums have to fit, which the generator proves.
@@ -148,6 +153,24 @@ done:
 
     store_four conv_2d_gemm_store_half_up, 0
     store_four conv_2d_gemm_store, 1
+
+    routine conv_2d_gemm_store_scaled
+    ldr    r10, [r1], #4
+    ldr    r11, [r1], #4
+    ldr    r12, [r1], #4
+    ldr    lr, [r1], #4
+    requantize_scaled
+    ldr    r10, [r1], #4
+    ldr    r11, [sp, #ABOVE]
+    ldr    r12, [sp, #ABOVE + 4]
+    ldr    lr, [sp, #CHANNEL]
+    ldr    r3, [sp, #Y]
+    ldr    r4, [sp, #Y + 4]
+    ldr    r5, [sp, #Y + 8]
+    ldr    r7, [sp, #Y + 12]
+    store_pairs
+    ldr    pc, [sp, #NEXT]
+    .size  conv_2d_gemm_store_scaled, . - conv_2d_gemm_store_scaled
 
 /* The largest of the four pixels, and of what is there already. Rescaling keeps the order of the sums. */
     .macro larger a, b
@@ -290,4 +313,105 @@ done:
     str    r0, [r1, #4]
     pop    {r4-r11, pc}
     .size  conv_2d_gemm_widen_four, . - conv_2d_gemm_widen_four
+
+/* void conv_2d_gemm_widen_row(const int8_t *from, uint8_t *to, int32_t bytes)
+ *
+ * 2 * (x + 128) of each byte, one behind the other. r3 mask, r4 and r5 temporary. */
+    routine conv_2d_gemm_widen_row
+    push   {r4, r5, lr}
+    mov    r3, #0x01FE
+    orr    r3, r3, r3, lsl #16
+    subs   r2, r2, #4
+    blt    2f
+    .balign 4
+1:  ldr    r4, [r0], #4
+    eor    r4, r4, #0x80808080
+    and    r5, r3, r4, lsl #1           /* bytes 0 and 2 */
+    and    r4, r3, r4, lsr #7           /* bytes 1 and 3 */
+    pkhbt  lr, r5, r4, lsl #16
+    pkhtb  r4, r4, r5, asr #16
+    str    lr, [r1], #4
+    str    r4, [r1], #4
+    subs   r2, r2, #4
+    bge    1b
+2:  adds   r2, r2, #4
+    beq    4f
+3:  ldrsb  r4, [r0], #1
+    adds   r4, r4, #128
+    lsls   r4, r4, #1
+    strh   r4, [r1], #2
+    subs   r2, r2, #1
+    bne    3b
+4:  pop    {r4, r5, pc}
+    .size  conv_2d_gemm_widen_row, . - conv_2d_gemm_widen_row
+
+/* void conv_2d_gemm_collect(const struct widened_rows *rows, const uint8_t *const from[4], uint32_t *to)
+ *
+ * Lays the steps of four windows from widened rows: of each row of taps the whole words, then behind all of these the
+ * values that are left over, by two. A row of taps is one slot of the ring further than the one before.
+ * r0 rows, r1 where values that are left over go, r2 to, r3 words, r4 to r7 from, r8 to r11 temporary, r12 ring's
+ * end, lr count. */
+    .equ WORDS, 0               /* struct widened_rows */
+    .equ LEFT_OVER, 4
+    .equ TAPS_ROWS, 8
+    .equ TO_NEXT, 12
+    .equ RING_BYTES, 16
+    .equ RING_END, 20
+
+    .macro collect_step
+    ldr    r8, [r4], #4
+    ldr    r9, [r5], #4
+    ldr    r10, [r6], #4
+    ldr    r11, [r7], #4
+    stm    r2!, {r8-r11}
+    .endm
+
+    routine conv_2d_gemm_collect
+    push   {r4-r11, lr}
+    ldm    r1, {r4-r7}
+    ldr    r3, [r0, #WORDS]
+    ldr    r8, [r0, #TAPS_ROWS]
+    ldr    r12, [r0, #RING_END]
+    mul    r1, r3, r8
+    add    r1, r2, r1, lsl #4
+    push   {r8}
+1:  lsrs   lr, r3, #1                   /* flags for both branches */
+    bcc    2f
+    collect_step
+2:  beq    4f
+    .balign 4
+3:  collect_step
+    collect_step
+    subs   lr, lr, #1
+    bne    3b
+4:  ldr    r8, [r0, #LEFT_OVER]
+    cmp    r8, #0
+    beq    5f
+    ldrh   r8, [r4]
+    ldrh   r9, [r5]
+    ldrh   r10, [r6]
+    ldrh   r11, [r7]
+    strh   r8, [r1]
+    strh   r9, [r1, #4]
+    strh   r10, [r1, #8]
+    strh   r11, [r1, #12]
+    eor    r1, r1, #2                   /* the other half of the word; then the next word */
+    tst    r1, #2
+    it     eq
+    addeq  r1, r1, #16
+5:  ldr    r8, [r0, #TO_NEXT]
+    ldr    r9, [r0, #RING_BYTES]
+    .irp   from, r4, r5, r6, r7
+    add    \from, \from, r8
+    cmp    \from, r12
+    it     hs
+    subhs  \from, \from, r9
+    .endr
+    ldr    r8, [sp]
+    subs   r8, r8, #1
+    str    r8, [sp]
+    bne    1b
+    pop    {r8}
+    pop    {r4-r11, pc}
+    .size  conv_2d_gemm_collect, . - conv_2d_gemm_collect
     .end

@@ -8,6 +8,9 @@
  * dilated. Of each, whole words are widened; the bytes left over of all runs follow, collected first. The generator
  * orders the weights likewise. A window that hangs over the border is put together in `bytes`, with the zero point as
  * padding, and widened from there.
+ *
+ * Where windows overlap, each row can be widened once instead, with its padding around it, into a ring of the rows
+ * beneath two rows of windows; words are then only collected from there (`widened`).
  */
 #include "conv_2d_gemm.h"
 
@@ -31,6 +34,7 @@ void conv_2d_gemm_int8(const struct conv_2d_gemm_block *block, const void *weigh
 void conv_2d_gemm_int16(const struct conv_2d_gemm_block *block, const void *weights);
 void conv_2d_gemm_store(void);
 void conv_2d_gemm_store_half_up(void);
+void conv_2d_gemm_store_scaled(void);
 void conv_2d_gemm_store_largest(void);
 
 /* Where the steps of one pixel go, and the bytes that no whole word is left for; and how many of a run there are.
@@ -46,10 +50,25 @@ void conv_2d_gemm_widen(struct runs *runs, const void *from, int32_t count, int3
 void conv_2d_gemm_widen_four(struct runs *runs, const void *from, int32_t count, int32_t step, int32_t distance,
                              int32_t bytes_each);
 
+/* Rows of the input with its padding, as 2 * (x + 128), in a ring. conv_2d_gemm.S knows the first fields. */
+struct widened_rows {
+    int32_t words, left_over; /* of a row of taps: whole words, and whether there is a value more */
+    int32_t taps_rows;
+    int32_t to_next; /* bytes from the end of these words to the next row of taps */
+    int32_t ring_bytes;
+    uint8_t *ring_end;
+    int32_t slot_bytes, slots;
+    int32_t next; /* row that is to be widened next; 0 is the first one of padding */
+};
+
+void conv_2d_gemm_widen_row(const int8_t *from, uint8_t *to, int32_t bytes);
+void conv_2d_gemm_collect(const struct widened_rows *rows, const uint8_t *const *from, uint32_t *to);
+
 /* What all windows of a call have in common. */
 struct windows {
     const struct conv_2d_gemm *p;
     const struct feature_map *x;
+    int32_t width; /* outputs of a row */
     int32_t last_top, last_left; /* beyond, and before 0, a window hangs over the border */
     int32_t rows, columns;       /* from a window's first to its last */
     int32_t runs, run_bytes;     /* of each row of taps */
@@ -255,13 +274,13 @@ RAMCODE static void rows(const struct windows *w, const struct feature_map *y, s
     int8_t *to = row_of(y, row);
 
     while (left > 0) {
-        bool laid = column + PIXELS <= p->output_width && lay_four(w, row, column, words);
+        bool laid = column + PIXELS <= w->width && lay_four(w, row, column, words);
 
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
             if (!laid)
                 lay(w, row, column, words + pixel);
             block->y[pixel] = to;
-            if (--left > 0 && ++column < p->output_width) {
+            if (--left > 0 && ++column < w->width) {
                 to += p->output_channels;
             } else if (left > 0) {
                 column = 0;
@@ -272,11 +291,112 @@ RAMCODE static void rows(const struct windows *w, const struct feature_map *y, s
     }
 }
 
+/* Values of padding to the left of a widened row, an even number: the input's values begin with a word. */
+static inline int32_t values_before(const struct conv_2d_gemm *p)
+{
+    return (p->pad_left * p->input_channels + 1) & ~1;
+}
+
+static inline uint8_t *slot_of(const struct widened_rows *rows, int32_t row)
+{
+    return rows->ring_end - rows->ring_bytes + row % rows->slots * rows->slot_bytes;
+}
+
+static inline void fill_padding(const struct conv_2d_gemm *p, uint8_t *from, const uint8_t *end)
+{
+    for (uint32_t padding = (uint32_t)(p->input_zero + 128) * 0x00020002u; from < end; from += 4)
+        store_word(from, padding);
+}
+
+RAMCODE static struct widened_rows no_rows_yet(const struct conv_2d_gemm *p, uint8_t *ring, int32_t first)
+{
+    int32_t channels = p->input_channels, run = p->kernel_width * channels, before = values_before(p);
+    int32_t read = before + ((p->output_width - 1) * p->stride_x + p->kernel_width - p->pad_left) * channels;
+    int32_t values = before + p->input_width * channels, slots = p->kernel_height + p->stride_y;
+    int32_t slot_bytes = ((values > read ? values : read) + 1) / 2 * 4;
+    struct widened_rows rows = {
+        .words = run / 2,
+        .left_over = run % 2,
+        .taps_rows = p->kernel_height,
+        .to_next = slot_bytes - run / 2 * 4,
+        .ring_bytes = slots * slot_bytes,
+        .ring_end = ring + slots * slot_bytes,
+        .slot_bytes = slot_bytes,
+        .slots = slots,
+        .next = first * p->stride_y,
+    };
+
+    return rows;
+}
+
+RAMCODE static void widen_rows(const struct windows *w, struct widened_rows *rows, int32_t end)
+{
+    const struct conv_2d_gemm *p = w->p;
+
+    for (; rows->next < end; rows->next++) {
+        int32_t row = rows->next - p->pad_top;
+        uint8_t *slot = slot_of(rows, rows->next);
+
+        if (row >= 0 && row < p->input_height) {
+            uint8_t *inside = slot + 2 * values_before(p);
+            int32_t bytes = p->input_width * p->input_channels;
+
+            fill_padding(p, slot, inside);
+            fill_padding(p, inside + bytes / 2 * 4, slot + rows->slot_bytes);
+            conv_2d_gemm_widen_row(row_of(w->x, row), inside, bytes);
+        } else {
+            fill_padding(p, slot, slot + rows->slot_bytes);
+        }
+    }
+}
+
+/* The same as `rows`, from widened ones. */
+RAMCODE static void rows_widened(const struct windows *w, const struct feature_map *y, struct conv_2d_gemm_block *block,
+                                 uint32_t *words, int32_t first, int32_t count)
+{
+    const struct conv_2d_gemm *p = w->p;
+    struct widened_rows rows = no_rows_yet(p, w->bytes, first);
+    int32_t row = first, column = 0, left = count * p->output_width;
+    int32_t start = 2 * (values_before(p) - p->pad_left * p->input_channels), step = 2 * p->stride_x * p->input_channels;
+    const uint8_t *line = slot_of(&rows, row * p->stride_y) + start;
+    int8_t *to = row_of(y, row);
+
+    while (left > 0) {
+        const uint8_t *from[PIXELS];
+        int32_t last = column + PIXELS > p->output_width && row + 1 < first + count ? row + 1 : row;
+
+        widen_rows(w, &rows, last * p->stride_y + p->kernel_height);
+        for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
+            from[pixel] = line + column * step;
+            block->y[pixel] = to;
+            if (--left > 0 && ++column < p->output_width) {
+                to += p->output_channels;
+            } else if (left > 0) {
+                column = 0;
+                to = row_of(y, ++row);
+                line = slot_of(&rows, row * p->stride_y) + start;
+            }
+        }
+        conv_2d_gemm_collect(&rows, from, words);
+        multiply_all(p, block);
+    }
+}
+
+/* Whether each output is made of the pixel at its own place, and all rows asked for lie one behind the other. */
+static inline bool is_one_row(const struct conv_2d_gemm *p, const struct feature_map *x, const struct feature_map *y,
+                              int32_t first, int32_t count)
+{
+    return p->kernel_height == 1 && p->kernel_width == 1 && p->stride_y == 1 && p->stride_x == 1
+           && p->output_width == p->input_width && p->pad_left == 0 && p->pad_top == 0
+           && first % x->rows + count <= x->rows && first % y->rows + count <= y->rows;
+}
+
 RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct feature_map *x,
                                     const struct feature_map *y, void *scratch, int32_t first, int32_t count)
 {
-    int32_t taps = p->kernel_height * p->kernel_width * p->input_channels;
-    uint32_t *words = scratch, *words_end = words + (taps + 3) / 4 * 2 * PIXELS;
+    int32_t run = p->kernel_width * p->input_channels, taps = p->kernel_height * run;
+    int32_t steps = p->widened ? p->kernel_height * (run / 2) + (p->kernel_height * (run % 2) + 1) / 2 : (taps + 3) / 4 * 2;
+    uint32_t *words = scratch, *words_end = words + steps * PIXELS;
     bool dilated = p->dilation_x > 1;
     struct windows w = {
         .p = p,
@@ -289,8 +409,9 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
     };
     struct conv_2d_gemm_block block;
 
+    w.width = is_one_row(p, x, y, first, count) ? count * p->output_width : p->output_width;
     w.last_top = p->input_height - w.rows;
-    w.last_left = p->input_width - w.columns;
+    w.last_left = p->input_width - w.columns + w.width - p->output_width;
     block.x = words;
     block.x_end = words_end;
     block.start = 2 * (p->output_zero + 128) + 1;
@@ -299,7 +420,9 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
         block.store = conv_2d_gemm_store_largest;
         pooled_rows(&w, y, &block, words, first, count);
     } else {
-        block.store = p->half_up ? conv_2d_gemm_store_half_up : conv_2d_gemm_store;
-        rows(&w, y, &block, words, first, count);
+        block.store = p->scaled    ? conv_2d_gemm_store_scaled
+                      : p->half_up ? conv_2d_gemm_store_half_up
+                                   : conv_2d_gemm_store;
+        (p->widened ? rows_widened : rows)(&w, y, &block, words, first, count);
     }
 }

@@ -15,12 +15,14 @@ struct conv_2d_gemm {
     int32_t ceiling; /* of all channels, where `ceilings` is null */
     int32_t half_up; /* whether no floor lies below the output's zero point: see conv_2d_gemm.S */
     int32_t wide;    /* whether weights are int16 */
+    int32_t scaled;  /* whether they and the starts of sums are scaled, so that all shifts are the same */
+    int32_t widened; /* whether rows are widened before windows are laid from them */
     int32_t pair_bytes; /* of the weights of two channels */
     const void *weights; /* records as in conv_2d_gemm.S */
     const int8_t *ceilings;
 };
 
-/* scratch: 36 bytes for every 4 values beneath a window */
+/* scratch: 36 bytes for every 4 values beneath a window; or 32, and the widened rows beneath two rows of windows */
 void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct feature_map *x, const struct feature_map *y,
                             void *scratch, int32_t first, int32_t count);
 

@@ -83,12 +83,37 @@
     requantize \signed, r10, r2, r4, r6, r8
     second_channel \signed
     requantize \signed, r11, r3, r5, r7, r9
+    pack_pairs
+    .endm
+
+    .macro pack_pairs
     orr    r2, r2, r3, lsl #8
     orr    r4, r4, r5, lsl #8
     orr    r6, r6, r7, lsl #8
     orr    r8, r8, r9, lsl #8
     orr    r2, r2, r4, lsl #16
     orr    r6, r6, r8, lsl #16
+    .endm
+
+/* The same in two instructions a sum, where no floor lies below the zero point. With weights times 2^k,
+ * A = 2^(k + 1) * sum, and the shift S = s + k the same for all channels,
+ *
+ *   SMMLA(A, m, c) >> S = floor((sum * m + c * 2^(31 - k)) / 2^(31 + s))
+ *
+ * as floors nest; with c = 2^(S - 1) + 2^(k - 1) + (zero point - floor) * 2^S these are both roundings, half up.
+ * In: r10 and r11 the multipliers, r12 and lr c of both channels. */
+    .equ   SCALED_SHIFT, 13
+
+    .macro requantize_scaled
+    .irp   sum, r2, r4, r6, r8
+    smmla  \sum, \sum, r10, r12
+    usat   \sum, #8, \sum, asr #SCALED_SHIFT
+    .endr
+    .irp   sum, r3, r5, r7, r9
+    smmla  \sum, \sum, r11, lr
+    usat   \sum, #8, \sum, asr #SCALED_SHIFT
+    .endr
+    pack_pairs
     .endm
 
 /* Clamps the bytes four at a time, UQADD8 saturating where the ceiling was, and stores them; r3, r4, r5, r7 where the

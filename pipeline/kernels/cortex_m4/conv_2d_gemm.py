@@ -10,7 +10,16 @@ import numpy as np
 
 from pipeline.arithmetic import doubling_high_product
 from pipeline.kernels.base import Candidate, Kernel
-from pipeline.kernels.cortex_m4.conv_2d_gemm_work import PIXELS, Work, count_work, rows_of_calls, runs_of
+from pipeline.kernels.cortex_m4.conv_2d_gemm_work import (
+    PIXELS,
+    Format,
+    WidenedRows,
+    Work,
+    can_widen_rows,
+    count_work,
+    rows_of_calls,
+    runs_of,
+)
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import array, constant, integer
@@ -22,6 +31,8 @@ GEOMETRY = (
     "stride_y stride_x dilation_y dilation_x pad_top pad_left pool_height pool_width input_zero output_zero"
 ).split()
 """The first fields of the struct, which the operator's parameters have under the same names."""
+SCALED_SHIFT = 13
+"""Of all channels where weights are scaled; gemm_macros.h has it too."""
 
 
 class Conv2DGemm(Kernel):
@@ -33,7 +44,7 @@ class Conv2DGemm(Kernel):
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> Sequence[Candidate]:
         """Weights as int8 or, twice the bytes and a little less time, as int16: these in RAM only, since
-        reading them from flash takes longer than widening."""
+        reading them from flash takes longer than widening. Windows laid from memory or from widened rows."""
         if not isinstance(op, Conv2D):
             return ()
         p = op.parameters(inputs, output)
@@ -43,9 +54,15 @@ class Conv2DGemm(Kernel):
         if channels is None:
             return ()
         found: list[Candidate] = []
-        for rows in rows_of_calls(p, output.shape[1]):
-            work = count_work(p, output.shape[1], half_up(p, channels), rows)
-            narrow, wide = (_candidate(p, weights, channels, work, wide) for wide in (False, True))
+        ways = [
+            (rows, widened)
+            for widened in (False, True)[: 1 + can_widen_rows(p)]
+            for rows in rows_of_calls(p, output.shape[1], widened)
+        ]
+        for rows, widened in ways:
+            work = count_work(p, output.shape[1], half_up(p, channels), rows, widened)
+            forms = Format.INT8, Format.SCALED if scaling_of(p, weights, channels) else Format.INT16
+            narrow, wide = (_candidate(p, weights, channels, work, form) for form in forms)
             found += (narrow, _in_ram(narrow), _in_ram(wide))
         return found
 
@@ -54,16 +71,18 @@ def _in_ram(candidate: Candidate) -> Candidate:
     return candidate.in_ram_too({"weights": candidate.weights_bytes})
 
 
-def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Work, wide: bool) -> Candidate:
-    record_bytes = work.pairs * pair_bytes(work.steps, wide)
+def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format) -> Candidate:
+    record_bytes = work.pairs * form.pair_bytes(work.steps)
     return Candidate(
         library="cortex_m4",
         kernel=Conv2DGemm.name,
-        variant="4 outputs x 2 channels, weights int16" if wide else "4 outputs x 2 channels",
-        parameters=lambda: _parameters(p, weights, channels, wide),
-        cost=work.cost(wide),
-        features=work.features(wide),
-        scratch_bytes=4 * PIXELS * work.steps + _bytes_aside(p, work.steps),
+        variant="4 outputs x 2 channels"
+        + ", rows widened" * work.widened
+        + f", weights {form.value}" * (form is not Format.INT8),
+        parameters=lambda: _parameters(p, weights, channels, work, form),
+        cost=work.cost(form),
+        features=work.features(form),
+        scratch_bytes=4 * PIXELS * work.steps + _bytes_aside(p, work),
         weights_bytes=record_bytes,
         streamed={"weights": record_bytes * work.blocks},
         streams=True,
@@ -71,10 +90,12 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Wor
     )
 
 
-def _bytes_aside(p: Parameters, steps: int) -> int:
-    """A window that hangs over the border; or what is left of the runs of four windows."""
+def _bytes_aside(p: Parameters, work: Work) -> int:
+    """A window that hangs over the border; or what is left of the runs of four windows. Or widened rows."""
+    if work.widened:
+        return WidenedRows.of(p).ring_bytes
     runs, run_bytes = runs_of(p)
-    return max(2 * steps, PIXELS * 4 * math.ceil(runs * (run_bytes % 4) / 4))
+    return max(2 * work.steps, PIXELS * 4 * math.ceil(runs * (run_bytes % 4) / 4))
 
 
 def half_up(p: Parameters, channels: Channels) -> bool:
@@ -82,18 +103,22 @@ def half_up(p: Parameters, channels: Channels) -> bool:
     return bool((channels.floor >= integer(p, "output_zero")).all())
 
 
-def _parameters(p: Parameters, weights: np.ndarray, channels: Channels, wide: bool) -> Parameters:
+def _parameters(
+    p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format
+) -> Parameters:
     """The fields of `struct conv_2d_gemm`, in its order."""
     ceiling = channels.ceiling
     uniform = bool((ceiling == ceiling[0]).all())
-    order = tap_order(p)
+    order = row_order(p) if work.widened else tap_order(p)
     return {
         **{name: p[name] for name in GEOMETRY},
         "ceiling": int(ceiling[0]) if uniform else 0,
         "half_up": int(half_up(p, channels)),
-        "wide": int(wide),
-        "pair_bytes": pair_bytes(len(order) // 2, wide),
-        "weights": records(weights, order, channels, wide),
+        "wide": int(form is not Format.INT8),
+        "scaled": int(form is Format.SCALED),
+        "widened": int(work.widened),
+        "pair_bytes": form.pair_bytes(work.steps),
+        "weights": records(p, weights, order, channels, form),
         "ceilings": None if uniform else ceiling.astype(np.int8),
     }
 
@@ -113,12 +138,17 @@ def tap_order(p: Parameters) -> np.ndarray:
     return lanes
 
 
-def pair_bytes(steps: int, wide: bool) -> int:
-    """Size of the record of two channels: starting values, weights, multipliers, shifts and floors."""
-    return 8 + (8 if wide else 4) * steps + 8 + 4
+def row_order(p: Parameters) -> np.ndarray:
+    """The same where rows are widened first: of each row of taps the whole words, then what is left."""
+    rows, run = runs_of(p)
+    taps = np.arange(rows * run).reshape(rows, run)
+    order = np.concatenate([taps[:, : run // 2 * 2].ravel(), taps[:, run // 2 * 2 :].ravel()])
+    return np.pad(order, (0, len(order) % 2), constant_values=-1)
 
 
-def records(weights: np.ndarray, order: np.ndarray, channels: Channels, wide: bool) -> np.ndarray:
+def records(
+    p: Parameters, weights: np.ndarray, order: np.ndarray, channels: Channels, form: Format
+) -> np.ndarray:
     """The records of all pairs of channels, as conv_2d_gemm.S reads them, in words.
 
     Of an odd number of channels the last makes a pair with the one before it, an only one with itself.
@@ -127,19 +157,46 @@ def records(weights: np.ndarray, order: np.ndarray, channels: Channels, wide: bo
     pairs = np.arange(count // 2 * 2).reshape(-1, 2)
     if count % 2:
         pairs = np.vstack([pairs, [max(count - 2, 0), count - 1]])
+    start = channels.start
+    end = [(channels.shift - 1)[pairs].astype(np.uint8), (channels.floor + 128)[pairs].astype(np.uint8)]
+    scaling = scaling_of(p, weights, channels)
+    if form is Format.SCALED and scaling:
+        weights, start = weights * scaling.factor[:, np.newaxis], start * scaling.factor
+        end = [scaling.addend[pairs].astype(np.uint32), end[1], end[1]]
     lanes = np.where(order < 0, 0, weights[:, order])[pairs].reshape(len(pairs), 2, -1, 2)
     steps = (
-        lanes.transpose(0, 2, 1, 3).astype(np.int16) if wide else lanes.transpose(0, 2, 3, 1).astype(np.int8)
+        lanes.transpose(0, 2, 3, 1).astype(np.int8)
+        if form is Format.INT8
+        else lanes.transpose(0, 2, 1, 3).astype(np.int16)
     )
-    fields = (
-        channels.start[pairs].astype(np.uint32),
-        steps,
-        channels.multiplier[pairs].astype(np.uint32),
-        (channels.shift - 1)[pairs].astype(np.uint8),
-        (channels.floor + 128)[pairs].astype(np.uint8),
-    )
+    fields = (start[pairs].astype(np.uint32), steps, channels.multiplier[pairs].astype(np.uint32), *end)
     as_bytes = [np.ascontiguousarray(field).reshape(len(pairs), -1).view(np.uint8) for field in fields]
     return np.hstack(as_bytes).reshape(-1).view(np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """What makes all channels' shifts the same: int64 arrays of one length."""
+
+    factor: np.ndarray
+    """Of the weights and the sum's start: 2^k."""
+    addend: np.ndarray
+    """Both halves that are rounded up by, and what lies between the output's zero point and the floor."""
+
+
+def scaling_of(p: Parameters, weights: np.ndarray, channels: Channels) -> Scaling | None:
+    """The scaling, where scaled sums fit int32 and scaled weights int16; for results rounded half up.
+
+    `weights` are (channels, taps).
+    """
+    k = np.where(channels.multiplier == 0, 1, SCALED_SHIFT - channels.shift)
+    if (k < 1).any() or not half_up(p, channels) or integer(p, "pool_height") * integer(p, "pool_width") > 1:
+        return None
+    largest = np.abs(weights).max(axis=1) << k
+    if (largest >= 2**15).any() or (channels.largest << (k + 1) >= 2**31).any():
+        return None
+    above = (integer(p, "output_zero") - channels.floor) << SCALED_SHIFT
+    return Scaling(1 << k, above + (1 << (SCALED_SHIFT - 1)) + (1 << (k - 1)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +210,8 @@ class Channels:
     """To the right, at least 1."""
     floor: np.ndarray
     ceiling: np.ndarray
+    largest: np.ndarray
+    """Magnitude of the sum over all inputs."""
 
 
 def exact_channels(p: Parameters, weights: np.ndarray) -> Channels | None:
@@ -184,4 +243,4 @@ def exact_channels(p: Parameters, weights: np.ndarray) -> Channels | None:
     if (np.abs(added) + rescaled + 1 >= 2**31).any():
         return None
     start = 2 * (bias - (zero + 128) * weights.sum(axis=1))
-    return Channels(start, multiplier, shift, floor, ceiling)
+    return Channels(start, multiplier, shift, floor, ceiling, np.abs(sums).max(axis=0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -14,35 +15,69 @@ from pipeline.operators.checks import integer
 
 PIXELS = 4
 """Outputs of one block."""
+WIDENED_ROWS = 4
+"""Output rows of a call that share the rows widened for them."""
+SIDES = (("height", "y"), ("width", "x"))
+
+
+class Format(Enum):
+    """How the weights of a pair of channels lie, with what their sums are rescaled by."""
+
+    INT8 = "int8"
+    INT16 = "int16"
+    SCALED = "int16, scaled"
+    """By a power of two for each channel, so that all shifts are the same."""
+
+    @property
+    def loop(self) -> str:
+        return "int8" if self is Format.INT8 else "int16"
+
+    def pair_bytes(self, steps: int) -> int:
+        """Size of a record: starting values, weights, multipliers, then shifts and floors, or addends and
+        floors."""
+        weights = 4 if self is Format.INT8 else 8
+        return 8 + weights * steps + 8 + (12 if self is Format.SCALED else 4)
+
+
 UNROLLED = {"int8": 8, "int16": 16}
-"""Steps of one round of the loops, by the format of the weights."""
+"""Steps of one round of the loops."""
 
 # Instructions, and cycles where memory answers at once, of each thing that is counted: fitted on layers that
 # were run (arm-none-eabi-gcc 12.2, -O2).
 COSTS: Mapping[str, tuple[float, float]] = {
-    "blocks": (153.1, 281.8),
-    "border_rows": (26.63, 29.35),
-    "border_words": (9.335, 13.81),
-    "borders": (112.3, 176.8),
-    "calls": (75.47, 127.5),
-    "four_bytes": (10.65, 15.59),
-    "four_runs": (10.99, 21.46),
-    "four_words": (27.66, 29.86),
-    "fours": (93.51, 121.3),
-    "fours_with_rest": (68.17, 114.9),
-    "odd_blocks": (48.31, 101.1),
-    "rounds": (0.7999, 3.116),
-    "steps_int16": (11.16, 17.26),
-    "steps_int8": (14.28, 17.37),
-    "stored": (80.16, 97.23),
-    "stored_half_up": (70.49, 86.95),
-    "stored_largest": (77.78, 91.92),
-    "window_bytes": (5.881, 11.53),
-    "window_four_words": (25.43, 27.19),
-    "window_runs": (18.07, 29.28),
-    "window_words": (7.758, 9.867),
-    "windows": (59.75, 119.7),
-    "windows_with_rest": (27.64, 59.16),
+    "blocks": (191.7, 338.4),
+    "border_rows": (33.25, 39.79),
+    "border_words": (7.324, 11.36),
+    "borders": (96.13, 152.7),
+    "calls": (162.8, 155.0),
+    "collected_odd_words": (0.3956, 2.343),
+    "collected_rest": (12.09, 12.43),
+    "collected_rows": (28.16, 26.96),
+    "collected_words": (5.964, 11.3),
+    "four_bytes": (9.303, 13.29),
+    "four_runs": (8.985, 10.22),
+    "four_words": (26.63, 29.43),
+    "fours": (57.0, 111.0),
+    "fours_with_rest": (53.57, 91.91),
+    "odd_blocks": (43.25, 94.94),
+    "padding_rows": (68.47, 0.0),
+    "padding_words": (2.927, 5.014),
+    "rounds": (3.187, 6.278),
+    "steps_int16": (11.01, 16.97),
+    "steps_int8": (14.0, 16.9),
+    "stored": (80.03, 99.35),
+    "stored_half_up": (71.04, 88.36),
+    "stored_largest": (65.95, 60.57),
+    "stored_scaled": (56.04, 73.36),
+    "widened_bytes": (7.661, 10.33),
+    "widened_rows": (59.45, 123.2),
+    "widened_words": (9.951, 11.84),
+    "window_bytes": (4.361, 9.263),
+    "window_four_words": (26.5, 28.75),
+    "window_runs": (14.98, 25.62),
+    "window_words": (9.428, 12.45),
+    "windows": (60.23, 131.6),
+    "windows_with_rest": (28.98, 58.19),
 }
 
 
@@ -59,19 +94,24 @@ class Work:
     """Of two taps."""
     counts: Mapping[str, float]
     """How often each thing is done, whatever the format of the weights."""
+    store: str
+    """What becomes of the sums, where weights are not scaled."""
+    widened: bool = False
+    """Whether rows are widened before windows are laid."""
 
-    def features(self, wide: bool) -> dict[str, float]:
+    def features(self, form: Format) -> dict[str, float]:
         """How often each thing of COSTS is done."""
-        kind, multiplied = "int16" if wide else "int8", self.blocks * self.pairs
+        multiplied = self.blocks * self.pairs
         return {
             **self.counts,
-            f"steps_{kind}": multiplied * self.steps,
-            "rounds": multiplied * math.ceil((self.steps - 1) / UNROLLED[kind]),
+            "stored_scaled" if form is Format.SCALED else self.store: multiplied,
+            f"steps_{form.loop}": multiplied * self.steps,
+            "rounds": multiplied * math.ceil((self.steps - 1) / UNROLLED[form.loop]),
         }
 
-    def cost(self, wide: bool) -> Cost:
+    def cost(self, form: Format) -> Cost:
         """The sum over all features."""
-        features = self.features(wide)
+        features = self.features(form)
         instructions, cycles = (
             sum(count * COSTS[name][figure] for name, count in features.items()) for figure in (0, 1)
         )
@@ -84,19 +124,55 @@ def runs_of(p: Parameters) -> tuple[int, int]:
     return (height * width, depth) if integer(p, "dilation_x") > 1 else (height, width * depth)
 
 
-def rows_of_calls(p: Parameters, height: int) -> tuple[int, ...]:
-    """Rows that may be worth making at once: as many as end with a full block, and fewer, for small rings."""
+def rows_of_calls(p: Parameters, height: int, widened: bool) -> tuple[int, ...]:
+    """Rows that may be worth making at once: as many as end with a full block, and fewer, for small rings.
+
+    Where rows are widened, so many that most are widened once.
+    """
     if integer(p, "pool_height") * integer(p, "pool_width") > 1:
         return (1,)
     full = min(PIXELS // math.gcd(integer(p, "output_width"), PIXELS), height)
-    return tuple(sorted({1, min(2, full), full}, reverse=True))
+    more = {min(WIDENED_ROWS, height)} if widened else set()
+    return tuple(sorted({1, min(2, full), full} | more, reverse=True))
 
 
-def count_work(p: Parameters, height: int, half_up: bool, rows: int) -> Work:
+def can_widen_rows(p: Parameters) -> bool:
+    """Whether rows may be widened once for all windows over them, and windows overlap, so that it could pay.
+
+    Four outputs that follow each other are then in two rows at most.
+    """
+    overlaps = any(integer(p, f"kernel_{side}") > integer(p, f"stride_{axis}") for side, axis in SIDES)
+    plain = all(integer(p, name) == 1 for name in ("dilation_y", "dilation_x", "pool_height", "pool_width"))
+    return overlaps and plain and integer(p, "output_width") >= PIXELS - 1
+
+
+@dataclass(frozen=True, slots=True)
+class WidenedRows:
+    """The ring of widened rows that a call works on."""
+
+    slots: int
+    slot_bytes: int
+
+    @property
+    def ring_bytes(self) -> int:
+        return self.slots * self.slot_bytes
+
+    @classmethod
+    def of(cls, p: Parameters) -> WidenedRows:
+        channels, pad = integer(p, "input_channels"), integer(p, "pad_left")
+        before = pad * channels + pad * channels % 2
+        columns = (integer(p, "output_width") - 1) * integer(p, "stride_x") + integer(p, "kernel_width") - pad
+        values = before + max(columns, integer(p, "input_width")) * channels
+        return cls(integer(p, "kernel_height") + integer(p, "stride_y"), math.ceil(values / 2) * 4)
+
+
+def count_work(p: Parameters, height: int, half_up: bool, rows: int, widened: bool) -> Work:
     """Of a layer with so many output rows, in calls of `rows`."""
     runs, run_bytes = runs_of(p)
     channels, width = integer(p, "output_channels"), integer(p, "output_width")
     pairs, steps = math.ceil(channels / 2), math.ceil(runs * run_bytes / 4) * 2
+    if widened:
+        steps = runs * (run_bytes // 2) + math.ceil(runs * (run_bytes % 2) / 2)
     pool = integer(p, "pool_height"), integer(p, "pool_width")
     pooled = math.prod(pool) > 1
     calls = (rows,) * (height // rows) + (height % rows,) * (height % rows > 0)
@@ -107,10 +183,35 @@ def count_work(p: Parameters, height: int, half_up: bool, rows: int) -> Work:
         "calls": len(calls),
         "blocks": len(places),
         "odd_blocks": len(places) * (channels % 2),
-        store: len(places) * pairs,
-        **beneath.counts(places),
+        **(_widened_counts(p, calls, len(places)) if widened else beneath.counts(places)),
     }
-    return Work(calls, len(places), pairs, steps, counts)
+    return Work(calls, len(places), pairs, steps, counts, store, widened)
+
+
+def _widened_counts(p: Parameters, calls: Sequence[int], blocks: int) -> dict[str, float]:
+    """Rows that are widened, and windows that are collected from them."""
+    taps, stride, pad = (integer(p, name) for name in ("kernel_height", "stride_y", "pad_top"))
+    run = integer(p, "kernel_width") * integer(p, "input_channels")
+    ring = WidenedRows.of(p)
+    inside = outside = first = 0
+    for rows in calls:
+        beneath = range(first * stride - pad, (first + rows - 1) * stride + taps - pad)
+        inside += sum(0 <= row < integer(p, "input_height") for row in beneath)
+        outside += sum(not 0 <= row < integer(p, "input_height") for row in beneath)
+        first += rows
+    row_bytes = integer(p, "input_width") * integer(p, "input_channels")
+    odd = integer(p, "stride_x") * integer(p, "input_channels") % 2
+    return {
+        "widened_rows": inside,
+        "widened_words": inside * (row_bytes // 4),
+        "widened_bytes": inside * (row_bytes % 4),
+        "padding_words": (inside + outside) * ring.slot_bytes // 4 - inside * row_bytes // 2,
+        "padding_rows": outside,
+        "collected_rows": blocks * taps,
+        "collected_words": blocks * taps * (run // 2),
+        "collected_odd_words": blocks * taps * (run // 2) * odd,
+        "collected_rest": blocks * taps * (run % 2),
+    }
 
 
 Place = tuple[int, int]
@@ -146,12 +247,15 @@ class Beneath:
     """Of each row of windows and of each column, the taps that lie inside the input."""
     window: Place
     channels: int
+    joined: int
+    """Outputs of a row where all rows are as one, since each output lies where its pixel does; or 0."""
 
     @classmethod
     def of(cls, p: Parameters, height: int, width: int) -> Beneath:
         window = integer(p, "kernel_height"), integer(p, "kernel_width")
         taps = _taps_inside(p, "height", "y", "top", height), _taps_inside(p, "width", "x", "left", width)
-        return cls(*runs_of(p), taps, window, integer(p, "input_channels"))
+        joined = width if (height, width) == _size(p, "input") and _is_pointwise(p) else 0
+        return cls(*runs_of(p), taps, window, integer(p, "input_channels"), joined)
 
     def counts(self, blocks: Sequence[Sequence[Place]]) -> dict[str, float]:
         """How the windows of all blocks are laid: four at once, or one by one, or put together first."""
@@ -182,6 +286,8 @@ class Beneath:
     def _are_neighbours(self, block: Sequence[Place]) -> bool:
         """Whether the block is laid at once: neighbours in a row, all inside."""
         (row, column), (last_row, last_column) = block[0], block[-1]
+        if self.joined:
+            return (last_row - row) * self.joined + last_column - column == PIXELS - 1
         return (
             self.runs == self.window[0]
             and (last_row, last_column) == (row, column + PIXELS - 1)
@@ -201,6 +307,15 @@ class Beneath:
             "border_rows": int(rows.sum()),
             "border_words": int((pieces * (piece // 4)).sum()),
         }
+
+
+def _is_pointwise(p: Parameters) -> bool:
+    ones = "kernel_height kernel_width stride_y stride_x pool_height pool_width".split()
+    return all(integer(p, name) == 1 for name in ones) and not integer(p, "pad_top") + integer(p, "pad_left")
+
+
+def _size(p: Parameters, of: str) -> Place:
+    return integer(p, f"{of}_height"), integer(p, f"{of}_width")
 
 
 def _taps_inside(p: Parameters, side: str, axis: str, before: str, outputs: int) -> np.ndarray:
