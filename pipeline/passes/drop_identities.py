@@ -18,6 +18,9 @@ from pipeline.passes.base import redirect
 from pipeline.passes.ranges import Range, channel_ranges
 from pipeline.passes.table import tables_of
 
+DIGITS = 32
+"""Of a place's number: few enough for an int8."""
+
 
 def drop_identities(graph: Graph) -> Graph:
     """Leave out what changes nothing: a PAD of nothing, a SLICE of everything, a RELU after a RELU.
@@ -51,11 +54,13 @@ def _reshaping(graph: Graph, node: Node) -> Node:
         or x.quantization != output.quantization
     ):
         return node
-    operands = graph.operands(node)
+    p = node.op.parameters(graph.operands(node), output)
     places = np.arange(x.elements).reshape(x.shape)
-    moved = node.op.reference(node.op.parameters(operands, output), places)
-    if not np.array_equal(moved.reshape(-1), places.reshape(-1)):
-        return node
+    # Any element type holds a digit of the place.
+    for digit in range(len(np.base_repr(x.elements, DIGITS))):
+        given = (places // DIGITS**digit % DIGITS).astype(x.dtype)
+        if not np.array_equal(node.op.reference(p, given).reshape(-1), given.reshape(-1)):
+            return node
     return replace(node, op=Reshape(output.shape), inputs=node.inputs[:1])
 
 
