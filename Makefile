@@ -17,7 +17,7 @@ PROBED  = $(if $(PROBE),--probe $(PROBE))
 TOOLED  = $(PROBED) $(if $(WITH),--with $(WITH))
 LINED   = $(if $(PORT),--port $(PORT)) $(if $(BAUD),--baud $(BAUD))
 
-.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test fuzz check renode bench models clean
+.PHONY: help setup deploy analyze flash measure monitor reset erase boards doctor test fuzz check renode bench models cures clean
 
 help:           ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:[^#]*##/\t/'
@@ -70,6 +70,10 @@ bench: setup    ## SHARED=: instructions, RAM and flash of the benchmark models,
 
 models: setup   ## SHARED=: architectures proved bit-exact, and what they cost, into docs/models.md
 	.venv/bin/python -m tests.architectures.table $(if $(SHARED),--shared $(SHARED))
+
+cures: setup    ## SHARED=: what the cures of quantization gain and cost, into docs/quantization.md
+	$(TOOL) bench --cures --models $(SHARED)/models/mlperf_tiny --samples $(SHARED)/data/cifar10/test.npz \
+		--training $(SHARED)/data/cifar10/train.npz --write docs/quantization.md
 
 clean:          ## Remove what was built, but not the virtual environment
 	rm -rf build

@@ -34,6 +34,7 @@ from pipeline.errors import PipelineError, TargetFailed, UsageError
 if TYPE_CHECKING:
     from pipeline.analyze import HostAnalysis, RegionFit
     from pipeline.config import Settings
+    from pipeline.cures import CureTable
     from pipeline.deploy import Inspected
     from pipeline.flash import Flashed
     from pipeline.forecast import CycleForecast
@@ -116,7 +117,8 @@ Recipe = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help="cures for what int8 costs in accuracy: minmax, percentile or mse, equalize, bias, joined by +; "
+        help="cures for what int8 costs in accuracy: minmax, percentile or mse, equalize, train, bias, "
+        "joined by +; "
         "auto: what measurement prefers",
         metavar="WORDS",
     ),
@@ -128,6 +130,12 @@ InputType = Annotated[
 OutputType = Annotated[
     BorderType | None,
     typer.Option("--output-type", help="of a Keras model; other than int8, the target converts its outputs"),
+]
+Training = Annotated[
+    Path | None,
+    typer.Option(
+        "--training", help="training samples: they calibrate, and a recipe's train fine-tunes on them"
+    ),
 ]
 Config = Annotated[
     Path | None, typer.Option("--config", help="settings; default ./deploy.toml where it exists")
@@ -418,28 +426,38 @@ def quantize(
     inspect: Annotated[
         bool, typer.Option("--inspect", help="int8 against float layer by layer: error, range, cost")
     ] = False,
+    training: Training = None,
+    cures: Annotated[
+        bool,
+        typer.Option("--cures", help="a table of what every recipe gains and costs; the best one is applied"),
+    ] = False,
+    board: Board = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="the .tflite file to write")] = None,
     config: Config = None,
     format_: AsFormat = Format.TEXT,
 ) -> None:
     """Turn a Keras model into a full int8 TFLite file, and say how well the two agree."""
+    from pipeline.cures import cure_table
     from pipeline.deploy import quantize_file
     from pipeline.report.make import finding_sections, inspection_section
 
+    settings = _settings(
+        config,
+        model=model,
+        samples=samples,
+        preprocess=preprocess,
+        recipe=recipe,
+        training=training,
+        board=board,
+        input_type=input_type,
+        output_type=output_type,
+    )
+    table = None
     with _progress() as progress:
-        path, quantized, inspected = quantize_file(
-            _settings(
-                config,
-                model=model,
-                samples=samples,
-                preprocess=preprocess,
-                recipe=recipe,
-                input_type=input_type,
-                output_type=output_type,
-            ),
-            output,
-            progress,
-        )
+        if cures:
+            table = cure_table(settings, progress)
+            settings = settings.model_copy(update={"recipe": table.best} if recipe is None else {})
+        path, quantized, inspected = quantize_file(settings, output, progress)
     if format_ is Format.JSON:
         _print_json(
             {
@@ -452,14 +470,18 @@ def quantize(
                 "inspection": inspection_section(inspected.inspection).model_dump(mode="json")
                 if inspected.inspection
                 else None,
+                "cures": asdict(table) if table else None,
             }
         )
         return
+    if table is not None:
+        _print_cures(table)
     out.print(f"{path}: {len(quantized.tflite):,} bytes, sha256 {quantized.sha256[:16]}", soft_wrap=True)
     if quantized.calibration:
         out.print(
             f"calibrated with {quantized.calibration.samples} samples: {escape(quantized.calibration.origin)}"
         )
+        out.print(f"recipe {quantized.calibration.recipe}")
         for rewrite in quantized.calibration.rewrites:
             out.print(f"  {escape(rewrite)}")
     if quantized.agreement:
@@ -506,6 +528,7 @@ def generate(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    training: Training = None,
     input_type: InputType = None,
     output_type: OutputType = None,
     optimize: Optimize = None,
@@ -523,7 +546,8 @@ def generate(
     from pipeline.deploy import generate_sources
 
     settings = _settings(
-        config, model=model, board=board, samples=samples, preprocess=preprocess, recipe=recipe,
+        config, model=model, board=board, samples=samples, preprocess=preprocess,
+        recipe=recipe, training=training,
         input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
@@ -558,6 +582,7 @@ def build(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    training: Training = None,
     input_type: InputType = None,
     output_type: OutputType = None,
     optimize: Optimize = None,
@@ -581,6 +606,7 @@ def build(
         samples=samples,
         preprocess=preprocess,
         recipe=recipe,
+        training=training,
         input_type=input_type,
         output_type=output_type,
         optimize=optimize,
@@ -632,6 +658,7 @@ def run(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    training: Training = None,
     input_type: InputType = None,
     output_type: OutputType = None,
     optimize: Optimize = None,
@@ -651,7 +678,7 @@ def run(
 
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
-        place=place, samples=samples, preprocess=preprocess, recipe=recipe,
+        place=place, samples=samples, preprocess=preprocess, recipe=recipe, training=training,
         input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
@@ -706,6 +733,7 @@ def deploy(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    training: Training = None,
     input_type: InputType = None,
     output_type: OutputType = None,
     optimize: Optimize = None,
@@ -727,7 +755,7 @@ def deploy(
 
     settings = _settings(
         config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
-        place=place, samples=samples, preprocess=preprocess, recipe=recipe,
+        place=place, samples=samples, preprocess=preprocess, recipe=recipe, training=training,
         input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
@@ -757,6 +785,7 @@ def flash(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    training: Training = None,
     input_type: InputType = None,
     output_type: OutputType = None,
     optimize: Optimize = None,
@@ -775,7 +804,7 @@ def flash(
 
     settings = _settings(
         config, model=model, board=board, programmer=with_, probe=probe, place=place, baud=baud,
-        samples=samples, preprocess=preprocess, recipe=recipe,
+        samples=samples, preprocess=preprocess, recipe=recipe, training=training,
         input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
@@ -864,6 +893,7 @@ def measure(
     samples: Samples = None,
     preprocess: Preprocess = None,
     recipe: Recipe = None,
+    training: Training = None,
     input_type: InputType = None,
     output_type: OutputType = None,
     optimize: Optimize = None,
@@ -886,7 +916,7 @@ def measure(
 
     settings = _settings(
         config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
-        samples=samples, preprocess=preprocess, recipe=recipe,
+        samples=samples, preprocess=preprocess, recipe=recipe, training=training,
         input_type=input_type, output_type=output_type,
         optimize=optimize, max_ram=max_ram, max_flash=max_flash,
         code_in_ram=code_in_ram, weights_region=weights_region,
@@ -1156,22 +1186,40 @@ def bench(
         list[str] | None,
         typer.Option("--kernel", help="with --fit: of this kernel alone; may be given again", metavar="NAME"),
     ] = None,
+    cures: Annotated[
+        bool, typer.Option("--cures", help="the tables of docs/quantization.md: every recipe, on CIFAR-10")
+    ] = False,
+    samples: Annotated[
+        Path | None, typer.Option("--samples", help="with --cures: labelled test images of CIFAR-10")
+    ] = None,
+    training: Annotated[
+        Path | None, typer.Option("--training", help="with --cures: its training images")
+    ] = None,
     format_: AsFormat = Format.TEXT,
 ) -> None:
     """Instructions, RAM and flash of the benchmark models, reproducible to the instruction.
 
-    With --fit, in place of that, the formulas by which costs are predicted.
+    With --fit or --cures, in place of that, the formulas by which costs are predicted, or what the recipes of
+    quantization gain and cost.
     """
-    from pipeline.bench import bench_models, fit_lines, markdown_table, write_costs
+    from pipeline.bench import bench_cures, bench_models, fit_lines, markdown_table, write_costs
 
     if kernel and not fit:
         raise UsageError("--kernel names whose formula is fitted", code="E_OPTION_UNUSED", hint="add --fit")
     with _progress() as progress:
+        if cures:
+            if samples is None:
+                raise UsageError("--cures needs labelled test images", hint="--samples test.npz, of CIFAR-10")
+            tables = bench_cures(models, samples, training, write, progress)
         if fit:
             for line in fit_lines(write_costs(progress, kernel or ())):
                 out.print(line, soft_wrap=True)
             return
-        rows = bench_models(models, write, progress)
+        rows = () if cures else bench_models(models, write, progress)
+    if cures:
+        for table in tables:
+            _print_cures(table)
+        return
     if format_ is Format.JSON:
         _print_json([asdict(row) for row in rows])
     else:
@@ -1187,6 +1235,20 @@ def version() -> None:
 def _verdict_code(held: Report) -> int:
     """1 where a check failed: outputs differ, the image does not fit."""
     return 1 if held.verdict.level == "red" else 0
+
+
+def _print_cures(table: CureTable) -> None:
+    from pipeline.cures import HEADER, row_words, table_words
+
+    shown = Table(*HEADER)
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for row in table.rows:
+        cells = row_words(row, table.float_accuracy)
+        shown.add_row(*(escape(cell) for cell in cells), style="bold" if row.is_best else None)
+    out.print(escape(table_words(table)), soft_wrap=True)
+    out.print(shown)
+    out.print(f'best: --recipe {table.best}, or `recipe = "{table.best}"` in deploy.toml', soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:

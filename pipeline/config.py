@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.quantize.recipe import CALIBRATION_SAMPLES, BorderType
+from pipeline.quantize.recipe import CALIBRATION_SAMPLES, EPOCHS, BorderType
 from pipeline.registry import nearest
 from pipeline.schedule import Aim
 
@@ -112,6 +112,11 @@ class Settings(BaseModel):
     calibration_samples: int = Field(
         default=CALIBRATION_SAMPLES, ge=1, description="samples that ranges are measured on, at most"
     )
+    training: Path | None = Field(
+        default=None,
+        description="training samples: they calibrate, and a recipe's `train` fine-tunes on them",
+    )
+    epochs: int = Field(default=EPOCHS, ge=1, le=100, description="of fine-tuning, over the training samples")
     budget: Budget = Field(default_factory=Budget, description="limits of flash, RAM, time and accuracy")
 
 
@@ -146,7 +151,7 @@ def _read(path: Path) -> dict[str, Any]:
             where=path,
             hint='keys look like `board = "nucleo_l4r5zi"`',
         ) from error
-    for key in ("model", "samples", "output"):
+    for key in ("model", "samples", "training", "output"):
         if isinstance(held.get(key), str):
             held[key] = path.parent / held[key]
     return held

@@ -56,6 +56,8 @@ from pipeline.quantize import (
     Inspection,
     QuantizedModel,
     Recipe,
+    best_of,
+    candidates,
     compare_recipes,
     find_in_inputs,
     find_in_layers,
@@ -65,6 +67,7 @@ from pipeline.quantize import (
     predict_int8,
     prepare_model,
     quantize_model,
+    run_float_graph,
 )
 from pipeline.read_tflite import read_tflite
 from pipeline.reference import quantize_inputs, reference_layers, reference_outputs
@@ -105,6 +108,8 @@ ESTIMATED_BOARD = "nucleo_l4r5zi"
 HARNESS_RAM_BYTES = 512
 # Of a larger set as many are kept, evenly spaced: what memory holds and a test set has.
 MOST_SAMPLES = 10_000
+# Of training data; fine-tuning needs few, and as float32 they fill memory.
+MOST_TRAINING = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,9 +232,7 @@ def _write_budget(report: Report, folder: Path) -> tuple[Path, ...]:
     """The limits as JUnit XML, for CI; nothing where none is set."""
     if not report.budget:
         return ()
-    cases = [
-        (line.figure, None if line.passed else budget_words(line)) for line in report.budget
-    ]
+    cases = [(line.figure, None if line.passed else budget_words(line)) for line in report.budget]
     path = folder / "budget.xml"
     write_file(path, junit_xml("stm32-deploy budget", cases).encode())
     return (path,)
@@ -453,9 +456,7 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
         progress("load", 1, 1)
         quantized = QuantizedModel(model.name, model.content, None, None, model.sha256)
         return Loaded(model.name, None, quantized, samples)
-    samples = load_samples(
-        model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES, progress=progress
-    )
+    samples = samples_of(model, settings, progress)
     progress("load", 1, 1)
 
     def carried(tflite: bytes) -> None:
@@ -463,13 +464,11 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
 
     border = BorderTypes(settings.input_type or "int8", settings.output_type or "int8")
     if recipe is None:
-        prepared = prepare_model(
-            model, samples, count=settings.calibration_samples, border=border, progress=progress
-        )
-        compared = compare_recipes(
-            prepared, samples.take(settings.evaluate), check=carried, progress=progress
-        )
-        recipe = compared.best.recipe
+        count = settings.calibration_samples
+        prepared = prepare_model(model, samples, count=count, border=border, progress=progress)
+        run = run_float_graph(prepared, samples.take(settings.evaluate))
+        recipes = candidates(samples, settings.epochs, count)
+        recipe = best_of(compare_recipes(prepared, run, recipes, check=carried, progress=progress)).recipe
     quantized = quantize_model(model, samples, recipe=recipe, border=border, check=carried, progress=progress)
     return Loaded(model.name, model, quantized, samples)
 
@@ -496,11 +495,26 @@ def inspect_loaded(loaded: Loaded, progress: Progress) -> Inspected:
     )
 
 
+def samples_of(model: FloatModel, settings: Settings, progress: Progress) -> Samples:
+    """The samples of a float model; where training data are named, they calibrate and train it."""
+    preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
+    samples = load_samples(
+        model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES, progress=progress
+    )
+    if settings.training is None:
+        return samples
+    training = load_samples(
+        model, settings.training, preprocessing=preprocessing, limit=MOST_TRAINING, progress=progress
+    )
+    origin = f"{samples.origin}, calibrated with {training.origin}"
+    return replace(samples, origin=origin, calibration=training.x, training=training.x)
+
+
 def asked_recipe(settings: Settings) -> Recipe | None:
     """The recipe that was asked for; None where it is to be chosen by measurement."""
     if settings.recipe == AUTO:
         return None
-    return parse_recipe(settings.recipe, settings.calibration_samples)
+    return parse_recipe(settings.recipe, settings.calibration_samples, settings.epochs)
 
 
 def _refuse_recipe(settings: Settings, model: TfliteModel) -> None:

@@ -106,7 +106,7 @@ def bench_models(folder: Path | None, write: Path | None, progress: Progress) ->
             rows.append(_bench(path, samples, aim, progress))
         progress(f"bench {path.stem}", len(AIMS), len(AIMS))
     if write is not None:
-        _keep(write, markdown_table(tuple(rows)))
+        keep_between(write, BEGIN, END, markdown_table(tuple(rows)))
     wrong = [f"{row.model} ({row.aim})" for row in rows if row.differing_elements]
     if wrong:
         raise CheckFailed(f"outputs differ from the reference: {', '.join(wrong)}", code="E_OUTPUTS_DIFFER")
@@ -232,16 +232,16 @@ def _ratio(value: int | None, base: int) -> str:
     return "–" if value is None or not base else f"{value / base:.2f}"
 
 
-def _keep(path: Path, table: str) -> None:
-    """Put the table between the marks of a Markdown file."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
-    if BEGIN not in text or END not in text:
+def keep_between(path: Path, begin: str, end: str, table: str) -> None:
+    """Put a table between the marks of a Markdown file; raises UsageError E_OUTPUT where it has none."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else f"# Benchmarks\n\n{begin}\n{end}\n"
+    if begin not in text or end not in text:
         raise UsageError(
             "the file has no marks for the table",
             code="E_OUTPUT",
             where=path,
-            hint=f"put {BEGIN} and {END} in it",
+            hint=f"put {begin} and {end} in it",
         )
-    head, rest = text.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
-    write_file(path, f"{head}{BEGIN}\n{table}\n{END}{tail}".encode())
+    head, rest = text.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    write_file(path, f"{head}{begin}\n{table}\n{end}{tail}".encode())

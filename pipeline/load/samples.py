@@ -80,6 +80,8 @@ class Samples:
     """Of each of several inputs, by its name; `preprocessing` is then that of the first."""
     random: bool = False
     """Random numbers, of which nothing follows but that two machines compute the same."""
+    training: Values | None = None
+    """float32 (M, *input_shape): samples that the model may be fine-tuned on; None where none were named."""
 
     def __len__(self) -> int:
         return len(self.x)

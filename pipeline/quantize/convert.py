@@ -33,6 +33,7 @@ from pipeline.quantize.ranges import choose_ranges, measure_ranges, observe
 from pipeline.quantize.recipe import CALIBRATION_SAMPLES, INT8_BORDER, BorderTypes, Recipe
 from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 from pipeline.quantize.tflite_graph import TfliteGraph
+from pipeline.quantize.train import Trained, fine_tune, refuse_untrainable
 from pipeline.tensors import Values, arrays_of
 
 CHECKED_SAMPLES = 64
@@ -53,6 +54,8 @@ class Prepared:
     """TFLite, in float32; beside each activation its smallest and largest value on `x`."""
     x: Values
     """float32 (N, *input_shape): the calibration samples."""
+    training: Values | None
+    """float32 (M, *input_shape): samples to fine-tune on, where there are any."""
     rewrites: tuple[str, ...]
     """What has been done to the model in float, in words."""
     border: BorderTypes = INT8_BORDER
@@ -108,10 +111,12 @@ def prepare_model(
     *,
     count: int = CALIBRATION_SAMPLES,
     border: BorderTypes = INT8_BORDER,
+    fold: bool = True,
     progress: Progress | None = None,
 ) -> Prepared:
     """The model in float TFLite, batch norm folded, with ranges of at most `count` calibration samples.
 
+    Without `fold` batch norm is left to the converter.
     Raises as `quantize_model`.
     """
     for spec, array in zip(model.inputs, arrays_of(samples.x), strict=True):
@@ -124,11 +129,12 @@ def prepare_model(
     _refuse_weights(model)
     chosen = samples.to_calibrate(count)
     _report(progress, "folding batch norms", 0, 1)
-    rewritten = fold_normalizations(model)
+    rewritten = fold_normalizations(model) if fold else Rewritten(in_float32(model), (), {})
     difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
     _report(progress, "folding batch norms", 1, 1)
     graph = _convert(model, _named_function(model, rewritten), chosen, progress)
-    return Prepared(model, graph, chosen, _rewrites_in_words(rewritten, difference), border)
+    words = _rewrites_in_words(rewritten, difference)
+    return Prepared(model, graph, chosen, samples.training, words, border)
 
 
 def apply_recipe(
@@ -146,7 +152,9 @@ def apply_recipe(
     Raises as `quantize_model`.
     """
     graph, words = TfliteGraph(prepared.graph), []
-    x = prepared.x
+    x = prepared.x[spread(len(prepared.x), recipe.samples)]
+    if len(x) < len(prepared.x):
+        measure_ranges(graph, x, progress)
     if recipe.equalize:
         before = graph.pack()
         words += [f"equalized {chain}" for chain in equalize(graph, observe(graph, x, progress))]
@@ -157,6 +165,8 @@ def apply_recipe(
         for tensor, ends in chosen.items():
             graph.set_range(tensor, *ends)
         words.append(f"ranges of {len(chosen)} activations by {recipe.ranges}")
+    if recipe.epochs:
+        words.append(str(_fine_tune(prepared, graph, recipe.epochs, progress)))
     float_tflite = graph.pack()
     tflite = _make_integers(prepared, float_tflite)
     if check:
@@ -226,6 +236,22 @@ def _check_rewrite(model: FloatModel, rewritten: Rewritten, x: Values) -> float:
             hint="this is a defect of the fold: please report the model's structure",
         )
     return difference
+
+
+def _fine_tune(prepared: Prepared, graph: TfliteGraph, epochs: int, progress: Progress | None) -> Trained:
+    if prepared.training is None:
+        raise UsageError(
+            "the recipe fine-tunes the model, and there are no training samples",
+            code="E_RECIPE",
+            where=prepared.model.path,
+            hint="name them: --training train.npz (labels are not needed), or leave `train` out",
+        )
+    refuse_untrainable(graph, prepared.model.path)
+    # As the int8 file has them: some operators take their scale from a neighbour.
+    integers = TfliteGraph(_make_integers(prepared, graph.pack()))
+    reaches = {integers.name(tensor): integers.reach(tensor) for tensor in integers.made()}
+    ends = {t: held for t in graph.activations() if (held := reaches.get(graph.name(t))) is not None}
+    return fine_tune(graph, ends, prepared.training, epochs, progress)
 
 
 def _check_equalized(prepared: Prepared, before: bytes, after: bytes) -> None:

@@ -10,72 +10,110 @@ import numpy as np
 
 from pipeline.load import Progress, Samples
 from pipeline.quantize.convert import Prepared, apply_recipe
-from pipeline.quantize.recipe import Recipe
-from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
-from pipeline.tensors import Values
+from pipeline.quantize.recipe import CALIBRATION_SAMPLES, EPOCHS, RANGES, Recipe
+from pipeline.quantize.tflite_graph import TfliteGraph, run_graph, watched_outputs
 
-SQUASHING = frozenset({Operator.SOFTMAX, Operator.LOGISTIC, Operator.TANH})
 WITHIN_DB = 0.25
 """Recipes so near to the best are as good, and the one with the fewest cures is taken."""
-CANDIDATES = tuple(
-    Recipe(ranges=ranges, equalize=equalized, correct_bias=corrected)
-    for equalized in (False, True)
-    for ranges in ("minmax", "percentile", "mse")
-    for corrected in (False, True)
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How near a file's outputs are to the float model's."""
+
+    sqnr_db: float
+    """10 log10 of the float outputs' mean square by that of their difference to the int8 ones, both taken
+    before a last softmax, sigmoid or tanh, that would hide what it squashes; of several outputs the worst."""
+    same_class: float
+    """Share of samples for which both predict the same class, by the first output."""
+    accuracy: float | None
+    """Of the file, where the samples have labels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatRun:
+    """The float model's outputs on some samples: what files are held against."""
+
+    samples: Samples
+    outputs: tuple[np.ndarray, ...]
+    """float32 (N, ...) each: of the tensors that are compared."""
+
+    @property
+    def accuracy(self) -> float | None:
+        return self._accuracy(_classes(self.outputs[0]))
+
+    def _accuracy(self, classes: np.ndarray) -> float | None:
+        labels = self.samples.labels
+        return None if labels is None else float((classes == labels).mean())
+
+    def hold_against(self, tflite: bytes) -> Fidelity:
+        """Run a file on the samples, with TFLite's fast kernels.
+
+        They differ from the reference, which the target gives, by units here and there: ten times as many
+        samples in the same time tell more about accuracy.
+        """
+        real = _run(tflite, self.samples)
+        found = _classes(real[0])
+        return Fidelity(
+            sqnr_db=min(sqnr_db(*pair) for pair in zip(self.outputs, real, strict=True)),
+            same_class=float((found == _classes(self.outputs[0])).mean()),
+            accuracy=self._accuracy(found),
+        )
+
+
+def run_float_graph(prepared: Prepared, samples: Samples) -> FloatRun:
+    """Run the float graph on all samples."""
+    return FloatRun(samples, _run(prepared.graph, samples))
+
+
+def _run(content: bytes, samples: Samples) -> tuple[np.ndarray, ...]:
+    watched = watched_outputs(TfliteGraph(content))
+    runs = list(run_graph(content, samples.x, watched))
+    return tuple(np.stack([values[tensor] for values in runs]) for tensor in watched)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cured:
-    """One recipe's file, and how far it is from the float model."""
+    """One recipe's file, and how near it is to the float model."""
 
     recipe: Recipe
     tflite: bytes
     words: tuple[str, ...]
-    sqnr_db: float
-    """10 log10 of the float outputs' mean square by that of their difference to the int8 ones, both taken
-    before a last softmax, sigmoid or tanh, which would hide what it squashes."""
-    same_class: float
-    """Share of samples for which both predict the same class."""
-    accuracy: float | None
-    """Of int8, where the samples have labels."""
+    fidelity: Fidelity
     seconds: float
     """That the recipe took to apply."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
-    """Recipes side by side, in the order in which they were tried."""
-
-    samples: int
-    float_accuracy: float | None
-    cured: tuple[Cured, ...]
-
-    @property
-    def best(self) -> Cured:
-        """Of those that come as near to float as the best does, within a quarter dB, the simplest."""
-        top = max(one.sqnr_db for one in self.cured)
-        near = [one for one in self.cured if one.sqnr_db >= top - WITHIN_DB]
-        return min(near, key=lambda one: (one.recipe.cures, -one.sqnr_db))
+def candidates(
+    samples: Samples, epochs: int = EPOCHS, count: int = CALIBRATION_SAMPLES
+) -> tuple[Recipe, ...]:
+    """All recipes that are worth a try; with fine-tuning where there are training samples."""
+    recipes = tuple(
+        Recipe(ranges=ranges, samples=count, equalize=equalized, correct_bias=corrected)
+        for equalized in (False, True)
+        for ranges in RANGES
+        for corrected in (False, True)
+    )
+    if samples.training is None:
+        return recipes
+    return recipes + tuple(
+        Recipe(samples=count, equalize=equalized, epochs=epochs) for equalized in (False, True)
+    )
 
 
 def compare_recipes(
     prepared: Prepared,
-    samples: Samples,
-    recipes: Iterable[Recipe] = CANDIDATES,
+    run: FloatRun,
+    recipes: Iterable[Recipe],
     *,
     check: Callable[[bytes], object] | None = None,
     progress: Progress | None = None,
-) -> Comparison:
-    """Apply each recipe and run it on the samples, with TFLite's reference kernels as the target does.
+) -> tuple[Cured, ...]:
+    """Apply each recipe, in order, and hold its file against the float model.
 
     Raises as `apply_recipe`.
     """
     recipes = list(recipes)
-    graph = TfliteGraph(prepared.graph)
-    watched = watched_output(graph)
-    expected = np.stack([values[watched] for values in run_graph(prepared.graph, samples.x, [watched])])
-    classes = _classes(expected)
     cured = []
     for number, recipe in enumerate(recipes):
         if progress:
@@ -83,24 +121,18 @@ def compare_recipes(
         start = time.monotonic()
         _, tflite, words = apply_recipe(prepared, recipe, check=check)
         seconds = time.monotonic() - start
-        real = _run_to(tflite, graph.name(watched), samples.x)
-        found = _classes(real)
-        accuracy = None if samples.labels is None else float((found == samples.labels).mean())
-        same = float((found == classes).mean())
-        cured.append(Cured(recipe, tflite, words, sqnr_db(expected, real), same, accuracy, seconds))
+        cured.append(Cured(recipe, tflite, words, run.hold_against(tflite), seconds))
     if progress:
         progress("trying cures", len(recipes), len(recipes))
-    float_accuracy = None if samples.labels is None else float((classes == samples.labels).mean())
-    return Comparison(len(samples.x), float_accuracy, tuple(cured))
+    return tuple(cured)
 
 
-def watched_output(graph: TfliteGraph) -> int:
-    """The tensor whose values are compared: the output, or what a last squashing operator reads."""
-    output = int(graph.subgraph.outputs[0])
-    for operator in graph.operators:
-        if int(operator.outputs[0]) == output and graph.kind(operator) in SQUASHING:
-            return int(operator.inputs[0])
-    return output
+def best_of(cured: Iterable[Cured]) -> Cured:
+    """Of those that come as near to float as the best does, within a quarter dB, the simplest."""
+    cured = list(cured)
+    top = max(one.fidelity.sqnr_db for one in cured)
+    near = [one for one in cured if one.fidelity.sqnr_db >= top - WITHIN_DB]
+    return min(near, key=lambda one: (one.recipe.cures, -one.fidelity.sqnr_db))
 
 
 def sqnr_db(expected: np.ndarray, real: np.ndarray) -> float:
@@ -114,10 +146,3 @@ def _classes(values: np.ndarray) -> np.ndarray:
     """int64 (N,)"""
     classes: np.ndarray = values.reshape(len(values), -1).argmax(axis=1)
     return classes
-
-
-def _run_to(tflite: bytes, name: str, x: Values) -> np.ndarray:
-    """float32 (N, ...): the real values of a named tensor of an int8 file, by the reference kernels."""
-    tensors = TfliteGraph(tflite)
-    wanted = next(tensor for tensor in tensors.made() if tensors.name(tensor) == name)
-    return np.stack([values[wanted] for values in run_graph(tflite, x, [wanted], reference=True)])

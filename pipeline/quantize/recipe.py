@@ -10,9 +10,10 @@ from pipeline.quantize.ranges import RangeMethod
 from pipeline.registry import nearest
 
 CALIBRATION_SAMPLES = 500
+EPOCHS = 2
 PLAIN = "minmax"
 RANGES = get_args(RangeMethod)
-REWRITES = ("equalize", "bias")
+REWRITES = ("equalize", "train", "bias")
 
 
 BorderType = Literal["int8", "uint8", "float32"]
@@ -38,23 +39,26 @@ class Recipe:
     """At most so many calibration samples, evenly spaced."""
     equalize: bool = False
     """Cross-layer equalization, `pipeline.quantize.equalize`."""
+    epochs: int = 0
+    """Of fine-tuning on training samples, `pipeline.quantize.train`; 0: none."""
     correct_bias: bool = False
     """`pipeline.quantize.bias`"""
 
     @property
     def cures(self) -> int:
         """How many parts of it differ from plain conversion."""
-        return (self.ranges != "minmax") + self.equalize + self.correct_bias
+        return (self.ranges != "minmax") + self.equalize + bool(self.epochs) + self.correct_bias
 
     def __str__(self) -> str:
         """`equalize+mse+bias`, in the order in which it is done; `minmax` where nothing is."""
         words = ["equalize"] if self.equalize else []
-        words += [self.ranges] if self.ranges != "minmax" or not (self.equalize or self.correct_bias) else []
+        words += [self.ranges] if self.ranges != "minmax" or not self.cures else []
+        words += ["train"] if self.epochs else []
         words += ["bias"] if self.correct_bias else []
         return "+".join(words)
 
 
-def parse_recipe(text: str, samples: int = CALIBRATION_SAMPLES) -> Recipe:
+def parse_recipe(text: str, samples: int = CALIBRATION_SAMPLES, epochs: int = EPOCHS) -> Recipe:
     """Read `equalize+mse+bias`: any order, each word once, at most one of the range methods.
 
     Raises UsageError E_RECIPE.
@@ -76,5 +80,16 @@ def parse_recipe(text: str, samples: int = CALIBRATION_SAMPLES) -> Recipe:
             code="E_RECIPE",
             hint=f"one of {', '.join(RANGES)}, and each of {', '.join(REWRITES)} at most once",
         )
-    recipe = Recipe(samples=samples, equalize="equalize" in words, correct_bias="bias" in words)
+    if {"train", "bias"} <= set(words):
+        raise UsageError(
+            f"the quantization {text!r} both trains and corrects biases",
+            code="E_RECIPE",
+            hint="leave bias out: training has taken the roundings into account, biases and all",
+        )
+    recipe = Recipe(
+        samples=samples,
+        equalize="equalize" in words,
+        epochs=epochs if "train" in words else 0,
+        correct_bias="bias" in words,
+    )
     return replace(recipe, ranges=ranges[0]) if ranges else recipe  # type: ignore[arg-type]

@@ -26,6 +26,8 @@ DTYPES: dict[int, np.dtype[Any]] = {
 }
 Operator = schema.BuiltinOperator
 Activation = schema.ActivationFunctionType
+CONVERTING = frozenset({Operator.QUANTIZE, Operator.DEQUANTIZE})
+SQUASHING = frozenset({Operator.SOFTMAX, Operator.LOGISTIC, Operator.TANH})
 
 
 class TfliteGraph:
@@ -176,6 +178,14 @@ class TfliteGraph:
             return None
         return float(held.min[0]), float(held.max[0])
 
+    def reach(self, tensor: int) -> tuple[float, float] | None:
+        """The smallest and largest real value that an int8 tensor can hold; None of another."""
+        held = self.subgraph.tensors[tensor].quantization
+        if self._type(tensor) != schema.TensorType.INT8 or held is None or held.scale is None:
+            return None
+        scale, zero_point = float(held.scale[0]), int(held.zeroPoint[0])
+        return scale * (-128 - zero_point), scale * (127 - zero_point)
+
     def set_range(self, tensor: int, low: float, high: float) -> None:
         """What the converter makes the tensor's scale and zero point of."""
         held = self.subgraph.tensors[tensor].quantization or schema.QuantizationParametersT()
@@ -183,14 +193,31 @@ class TfliteGraph:
         self.subgraph.tensors[tensor].quantization = held
 
 
-def run_graph(
-    content: bytes, x: Values, tensors: Sequence[int], *, reference: bool = False
-) -> Iterator[dict[int, np.ndarray]]:
+def watched_outputs(graph: TfliteGraph) -> tuple[int, ...]:
+    """The tensors whose values are compared: each output, or what a last squashing operator reads."""
+    makers = {int(op.outputs[0]): op for op in graph.operators}
+
+    def watched(tensor: int) -> int:
+        for kinds in (CONVERTING, SQUASHING):  # a border of another type comes last
+            maker = makers.get(tensor)
+            if maker is not None and graph.kind(maker) in kinds:
+                tensor = int(maker.inputs[0])
+        return tensor
+
+    return tuple(watched(int(output)) for output in graph.subgraph.outputs)
+
+
+def operator_name(kind: int) -> str:
+    """As the schema writes it, such as CONV_2D."""
+    return next((name for name, value in vars(Operator).items() if value == kind), f"operator {kind}")
+
+
+def run_graph(content: bytes, x: Values, tensors: Sequence[int]) -> Iterator[dict[int, np.ndarray]]:
     """For each sample of float32 (N, *input_shape): what the named tensors hold, as real values.
 
-    Of a float file or an int8 one, with a batch of one, by TFLite's reference kernels or its fast ones.
+    Of a float file or an int8 one, with a batch of one, by TFLite's fast kernels without delegates.
     """
-    interpreter = make_interpreter(content, reference=reference, keep_all=True)
+    interpreter = make_interpreter(content, reference=False, keep_all=True)
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     for _ in give_samples(interpreter, x):
         interpreter.invoke()
