@@ -219,6 +219,20 @@ def test_on_the_host_the_same_code_gives_the_same_integers(network, tmp_path):
     assert figures["measured"]["unit"] == "host nanoseconds"
 
 
+@pytest.mark.parametrize("reach", [0.05, 0.5], ids=["all alike", "as calibrated"])
+def test_what_is_odd_about_samples_is_a_caution(network, tmp_path, reach):
+    x = 0.5 + reach * np.random.default_rng(1).uniform(-1, 1, (20, 8, 8, 3))
+    np.save(tmp_path / "x.npy", x.astype(np.float32))
+    _, figures = deployed(network, tmp_path / "out", board="host", samples=tmp_path / "x.npy")
+    found = [finding["code"] for finding in figures["quantization"]["findings"]]
+    assert ("W_INPUT_RANGE" in found) is (reach < 0.1)
+    assert figures["outputs"]["differing_elements"] == 0
+    cautions = " ".join(figures["verdict"]["cautions"])
+    assert ("range that input image was calibrated for, 0 to 1" in cautions) is (reach < 0.1)
+    layers = figures["quantization"]["inspection"]["layers"]
+    assert [layer["name"] for layer in layers[:4]] == ["image", "first", "second", "sum"]
+
+
 def test_a_wrong_kernel_is_found_and_its_layer_named(network, tmp_path, monkeypatch):
     from pipeline import deploy as module
 

@@ -439,6 +439,9 @@ def test_summary_for_the_terminal():
     summary = summarize(make_report(**samples.FULL.inputs))
     assert summary.level == "green"
     assert summary.verdict[0].startswith("Pass: The deployed model computes exactly")
+    assert (
+        "int8 against float: 27.6 dB, most of the noise from conv2d 75.0 %, dense 25.0 %" in summary.verdict
+    )
     rows = {row[0]: row[1:] for row in summary.rows}
     assert rows["Flash"] == ("25,000 B", "24,000 B", "–", "linked −4.0 %")
     assert rows["Instructions per inference"] == ("521,000", "–", "525,400", "measured +0.8 %")
