@@ -80,7 +80,7 @@ from pipeline.report.flame import flame_svg, folded
 from pipeline.runners import RUNNERS, Runner, Stimulus
 from pipeline.runners.serial import Serial
 from pipeline.runners.unicorn import Unicorn
-from pipeline.schedule import Choices, Machine, Schedule, TradeOff, machine_of, schedule_layers, trade_offs
+from pipeline.schedule import Choices, Machine, Schedule, Scheduler, TradeOff, machine_of, schedule_layers
 from pipeline.sketch import sketch_graph
 from pipeline.targets import check_weights_region, weights_regions
 from pipeline.tensors import arrays_of
@@ -138,6 +138,7 @@ class Generated:
 
     graph: Graph
     applied: tuple[Applied, ...]
+    scheduler: Scheduler
     schedule: Schedule
     program: Program
     preprocessings: Sequence[Preprocessing]
@@ -207,7 +208,7 @@ def deploy(
         inspection=inspected.inspection,
         findings=inspected.findings,
         classifications=classify_samples(loaded, executed, settings, progress),
-        choices=choices_of(generated, board, settings),
+        choices=choices_of(generated, settings),
         provenance=provenance(settings, loaded, generated, firmware, executed.measurement),
     )
     report = with_budget(report, settings.budget.limits)
@@ -559,14 +560,15 @@ def generate(
     outside += [name for name in graph.outputs if settings.allocate_output == "outside"]
     machine = the_machine(settings, board)
     fed = _fed_input(graph) if settings.allocate_input == "rows" else None
-    schedule = schedule_layers(graph, machine, settings.optimize, frozenset(outside), fed)
+    scheduler = Scheduler(graph, machine, frozenset(outside), fed)
+    schedule = scheduler.schedule(settings.optimize)
     program = lower_program(schedule, plan_schedule(schedule))
     if settings.weights_region is not None:
         program = with_all_weights_in_ram(program)
     # Code in RAM wins little where the smallest scratch is wanted (its loops fit a cache), and is RAM itself.
     code_in_ram = settings.code_in_ram == "auto" and settings.optimize != "ram"
     tree = _render(program, board, settings, preprocessings, code_in_ram=code_in_ram)
-    return Generated(graph, applied, schedule, program, preprocessings, tree)
+    return Generated(graph, applied, scheduler, schedule, program, preprocessings, tree)
 
 
 def _fed_input(graph: Graph) -> str:
@@ -748,7 +750,7 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
     )
 
 
-def choices_of(generated: Generated, board: Board, settings: Settings) -> Choices:
+def choices_of(generated: Generated, settings: Settings) -> Choices:
     """What was scheduled, and what else could have been; all of it as the schedule reckons."""
     layers = generated.program.layers
     in_ram = sum(layer.ram_bytes for layer in layers)
@@ -758,8 +760,7 @@ def choices_of(generated: Generated, board: Board, settings: Settings) -> Choice
         ram_bytes=generated.program.arena_bytes + in_ram,
         weights_bytes=sum(c.weights_bytes for step in generated.schedule.steps for c in step.candidates),
     )
-    others = trade_offs(generated.schedule, the_machine(settings, board))
-    return Choices(settings.optimize, chosen, others)
+    return Choices(settings.optimize, chosen, generated.scheduler.trade_offs())
 
 
 def refuse_what_cannot_fit(

@@ -21,7 +21,7 @@ from pipeline.read_tflite import read_tflite
 from pipeline.report import words
 from pipeline.report.pareto import Point, pareto_chart
 from pipeline.report.write import page
-from pipeline.schedule import Aim, Machine, Schedule, machine_of, schedule_layers
+from pipeline.schedule import Aim, Machine, Schedule, Scheduler, Streams, machine_of
 from pipeline.sketch import sketch_graph
 from pipeline.timing import TimingModel, can_estimate, timing_model
 
@@ -132,12 +132,16 @@ def explore_model(settings: Settings, progress: Progress) -> Exploration:
 def _choices(graph: Graph, boards: Sequence[Board], progress: Progress) -> Iterator[Choice]:
     """Boards that are the same to the scheduler share its work."""
     known: dict[tuple[Machine, Aim], tuple[Schedule, Program]] = {}
+    schedulers: dict[Machine, Scheduler] = {}
+    streams: Streams = {}
     for done, board in enumerate(boards):
         progress("explore", done, len(boards))
         for aim in AIMS:
             key = machine_of(board), aim
             if key not in known:
-                schedule = schedule_layers(graph, *key)
+                if key[0] not in schedulers:
+                    schedulers[key[0]] = Scheduler(graph, key[0], streams=streams)
+                schedule = schedulers[key[0]].schedule(aim)
                 known[key] = schedule, lower_program(schedule, plan_schedule(schedule))
             yield _choice(board, aim, *known[key])
     progress("explore", len(boards), len(boards))

@@ -9,7 +9,7 @@ counts once, however many layers it runs.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,13 +29,20 @@ from pipeline.tensors import Tensor
 if TYPE_CHECKING:
     from scipy.optimize import LinearConstraint
 
+Streams = dict[tuple[int, tuple[int, ...], bool], Stream]
+"""By first layer, rows of each layer's calls, and whether portions are cut to what is asked for."""
+
 Aim = Literal["time", "ram", "flash", "balanced"]
 
 # Of a board's memory, for what is no weights and no arena: code; harness, input copy and code in RAM.
 RESERVED_FLASH, RESERVED_RAM = 40 << 10, 16 << 10
 # Layers that may run strip by strip together, and the strips' heights that are tried.
 MOST_LAYERS_TOGETHER = 14
-STRIP_ROWS = (1, 2, 4, 1 << 30)
+STRIP_ROWS = (1, 2, 4, 8)
+# Of two options one of which takes no more memory, it is as quick as the other up to this.
+AS_QUICK_AN_OPTION = 1.0005
+# Limits of scratch that are tried there are so far apart.
+SCRATCH_STEP = 1.4
 # Cycles that are as good as the least: of all ways within them, the one that takes the least memory.
 AS_QUICK: Mapping[Aim, float] = {"time": 1.002, "ram": 1.02, "flash": 1.02}
 # `balanced`: cycles and arena at most so many times those of `time` and of `ram`; then the least memory.
@@ -145,6 +152,78 @@ def machine_of(board: Board, timing: Board | None = None) -> Machine:
     )
 
 
+class Scheduler:
+    """All ways to run a graph on a machine, from which schedules for several aims are chosen.
+
+    A RESHAPE is no step: its output is its input under another shape. Without a machine, every layer runs
+    on its own in plain C. `outside` are inputs and outputs of the graph that are kept out of the arena; `fed`
+    is an input that comes row by row: the first step then holds all its readers. `streams` are shared by
+    schedulers of one graph for several machines.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        machine: Machine | None = None,
+        outside: frozenset[str] = frozenset(),
+        fed: str | None = None,
+        streams: Streams | None = None,
+    ) -> None:
+        self.graph, self.fed = graph, fed
+        self.machine = machine or Machine(("portable",), 1 << 40, 1 << 40)
+        self.aliases = _aliases(graph)
+        self.outside = frozenset(self.aliases.get(name, name) for name in outside)
+        self.nodes = tuple(node for node in graph.nodes if not isinstance(node.op, Reshape))
+        self.streams: Streams = {} if streams is None else streams
+        if not self.nodes:
+            raise ModelNotSupported(
+                "the model computes nothing: its output is its input in another shape",
+                code="E_MODEL_EMPTY",
+                where=graph.name,
+                hint="deploy a model with at least one layer that computes",
+            )
+
+    @cached_property
+    def _program(self) -> _IntegerProgram:
+        options = _Options(
+            self.graph, self.nodes, self.aliases, self.machine, self.outside, self.fed, self.streams
+        )
+        return _IntegerProgram(options.all(), len(self.nodes))
+
+    def schedule(self, aim: Aim) -> Schedule:
+        """Kernels and groups that serve an aim, in the file's order of layers."""
+        steps = [
+            Step(self.nodes[option.first : option.last + 1], option.candidates, option.stream, option.cycles)
+            for option in _choose(self._program, self.machine, aim)
+        ]
+        return Schedule(self.graph, tuple(steps), self.aliases, self.outside, self.fed)
+
+    def trade_offs(self) -> tuple[TradeOff, ...]:
+        """Schedules between the quickest and the one of least memory, by what they cost.
+
+        Of each limit of cycles, the least RAM: once with the weights that this takes, once with small ones.
+        Quickest first; what another one is as good as in everything is left out.
+        """
+        program, board = self._program, _limits(self.machine)
+        quickest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
+        smallest = program.solve({"ram": 1.0}, board)
+        light = program.solve({"weights": 1.0}, board)
+        if quickest is None or smallest is None or light is None:
+            return ()
+        small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * light.weights)}
+        most = min(smallest.cycles / quickest.cycles, MOST_RAM_CYCLES)
+        found = [quickest]
+        for step in range(TRADE_OFFS):
+            cycles = {"cycles": quickest.cycles * AS_QUICK["time"] * most ** (step / (TRADE_OFFS - 1))}
+            memory = {"ram": 1.0, "weights": FLASH_AGAINST_RAM}
+            found += [
+                one for limits in (board, small) if (one := program.solve(memory, {**limits, **cycles}))
+            ]
+        return _front(
+            TradeOff(each.cycles, round(each.arena), round(each.ram), round(each.weights)) for each in found
+        )
+
+
 def schedule_layers(
     graph: Graph,
     machine: Machine | None = None,
@@ -152,30 +231,8 @@ def schedule_layers(
     outside: frozenset[str] = frozenset(),
     fed: str | None = None,
 ) -> Schedule:
-    """Kernels and groups that serve the aim, in the file's order of layers.
-
-    A RESHAPE is no step: its output is its input under another shape. Without a machine, every layer runs
-    on its own in plain C. `outside` are inputs and outputs of the graph that are kept out of the arena; `fed`
-    is an input that comes row by row: the first step then holds all its readers.
-    """
-    aliases = _aliases(graph)
-    outside = frozenset(aliases.get(name, name) for name in outside)
-    nodes = tuple(node for node in graph.nodes if not isinstance(node.op, Reshape))
-    if not nodes:
-        raise ModelNotSupported(
-            "the model computes nothing: its output is its input in another shape",
-            code="E_MODEL_EMPTY",
-            where=graph.name,
-            hint="deploy a model with at least one layer that computes",
-        )
-    machine = machine or Machine(("portable",), 1 << 40, 1 << 40)
-    options = _Options(graph, nodes, aliases, machine, outside, fed).all()
-    chosen = _choose(options, len(nodes), machine, aim)
-    steps = [
-        Step(nodes[option.first : option.last + 1], option.candidates, option.stream, option.cycles)
-        for option in chosen
-    ]
-    return Schedule(graph, tuple(steps), aliases, outside, fed)
+    """A schedule for one aim, as a Scheduler makes it."""
+    return Scheduler(graph, machine, outside, fed).schedule(aim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,32 +253,6 @@ class Choices:
     aim: Aim
     chosen: TradeOff
     others: tuple[TradeOff, ...]
-
-
-def trade_offs(schedule: Schedule, machine: Machine) -> tuple[TradeOff, ...]:
-    """Schedules of the same model between the quickest and the one of least memory that fit a machine.
-
-    Of each limit of cycles, the least RAM: once with the weights that this takes, once with small ones.
-    Quickest first; what another one is as good as in everything is left out.
-    """
-    nodes = tuple(node for step in schedule.steps for node in step.nodes)
-    options = _Options(schedule.graph, nodes, schedule.aliases, machine, schedule.outside, schedule.fed).all()
-    program, board = _IntegerProgram(options, len(nodes)), _limits(machine)
-    quickest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
-    smallest = program.solve({"ram": 1.0}, board)
-    light = program.solve({"weights": 1.0}, board)
-    if quickest is None or smallest is None or light is None:
-        return ()
-    small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * light.weights)}
-    most = min(smallest.cycles / quickest.cycles, MOST_RAM_CYCLES)
-    found = [quickest]
-    for step in range(TRADE_OFFS):
-        cycles = {"cycles": quickest.cycles * AS_QUICK["time"] * most ** (step / (TRADE_OFFS - 1))}
-        memory = {"ram": 1.0, "weights": FLASH_AGAINST_RAM}
-        found += [one for limits in (board, small) if (one := program.solve(memory, {**limits, **cycles}))]
-    return _front(
-        TradeOff(each.cycles, round(each.arena), round(each.ram), round(each.weights)) for each in found
-    )
 
 
 def _front(found: Iterable[TradeOff]) -> tuple[TradeOff, ...]:
@@ -264,11 +295,10 @@ class _Options:
     machine: Machine
     outside: frozenset[str] = frozenset()
     fed: str | None = None
-    streams: dict[tuple[int, tuple[int, ...], bool], Stream] = field(default_factory=dict)
-    """By first layer, rows of each layer's calls, and whether portions are cut to what is asked for."""
+    streams: Streams = field(default_factory=dict)
 
     def all(self) -> list[Option]:
-        found = [option for first in range(len(self.nodes)) for option in self._from(first)]
+        found = [option for first in range(len(self.nodes)) for option in _worth_it(self._from(first))]
         if self.fed is not None:
             found = [option for option in found if self._feeds(option)]
             whole = self.fed in self.aliases.values() or self.fed in self.graph.outputs
@@ -359,9 +389,10 @@ class _Options:
             [way for way in self.ways[k] if way.streams or (way.accumulates and k == last)]
             for k in range(first, last + 1)
         ]
-        scratches = sorted({way.scratch_bytes for each in ways for way in each})
+        if not all(ways):
+            return
         found: set[tuple[Candidate, ...]] = set()
-        for scratch in scratches:
+        for scratch in _limits_of_scratch(ways):
             for rows in STRIP_ROWS:
                 for ram, flash in ((0.0, 0.0), (1e6, 0.0), (1e6, 1e6)):
                     picked = []
@@ -461,6 +492,39 @@ class _Options:
         return sum(held.values()) - saved + peak + sum(_aligned(way.state_bytes) for way in ways)
 
 
+def _limits_of_scratch(ways: Sequence[Sequence[Candidate]]) -> Iterator[int]:
+    """From what every layer can keep to, up to what all want, in steps."""
+    least = max(min(way.scratch_bytes for way in each) for each in ways)
+    sizes = sorted({way.scratch_bytes for each in ways for way in each if way.scratch_bytes >= least})
+    given = 0.0
+    for size in sizes:
+        if size >= given or size == sizes[-1]:
+            yield size
+            given = SCRATCH_STEP * size
+
+
+def _worth_it(options: Iterable[Option]) -> list[Option]:
+    """Those of the same layers that no other one replaces."""
+    kept: dict[int, list[Option]] = defaultdict(list)
+    for option in options:
+        rivals = kept[option.last]
+        if not any(_replaces(other, option) for other in rivals):
+            rivals[:] = [other for other in rivals if not _replaces(option, other)]
+            rivals.append(option)
+    return [option for rivals in kept.values() for option in rivals]
+
+
+def _replaces(a: Option, b: Option) -> bool:
+    """Whether an option is as good as another of the same layers: as quick, as small, no further kernel."""
+    return (
+        a.cycles <= AS_QUICK_AN_OPTION * b.cycles
+        and a.arena_bytes <= b.arena_bytes
+        and a.weights_bytes <= b.weights_bytes
+        and a.ram_bytes <= b.ram_bytes
+        and set(a.kernels) <= set(b.kernels)
+    )
+
+
 def calls_too_many(way: Candidate, output: Tensor, calls: int) -> float:
     """Calls of a layer against those that its cost is meant for."""
     if not way.streams:
@@ -510,12 +574,12 @@ def _limits(machine: Machine) -> dict[str, float]:
     }
 
 
-def _choose(options: Sequence[Option], layers: int, machine: Machine, aim: Aim) -> list[Option]:
+def _choose(program: _IntegerProgram, machine: Machine, aim: Aim) -> list[Option]:
     """The options that serve the aim within the machine's flash and RAM, in order.
 
     What does not fit at all is chosen as small as it can be: the figures then say what is missing.
     """
-    program, board = _IntegerProgram(options, layers), _limits(machine)
+    board = _limits(machine)
     fastest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
     if fastest is None and machine.must_fit:
         raise _too_small(program, machine)
@@ -619,21 +683,19 @@ class _IntegerProgram:
     """One variable for each option, 0 or 1; one for the arena; one for each kernel, 1 where it is used."""
 
     def __init__(self, options: Sequence[Option], layers: int) -> None:
-        self.options = options
-        self.covers = np.zeros((layers, len(options)))
-        for column, option in enumerate(options):
-            self.covers[option.first : option.last + 1, column] = 1.0
-        self.arena = np.array([option.arena_bytes for option in options], float)
+        self.options, self.layers = options, layers
         self.kernels = sorted({kernel for option in options for kernel in option.kernels})
+        # Figures near 1, so that the solver's tolerances mean something.
+        self.largest = float(max((option.arena_bytes for option in options), default=0)) or 1.0
         ram, weights = ([getattr(o, name) for o in options] for name in ("ram_bytes", "weights_bytes"))
         code = [kernel_bytes(kernel) for kernel in self.kernels]
         nothing, none, unused = [0.0] * len(options), [0.0], [0.0] * len(self.kernels)
         figures: dict[str, tuple[Sequence[float], Sequence[float], Sequence[float]]] = {
             "cycles": ([option.cycles for option in options], none, unused),
             "weights": (weights, none, unused),
-            "ram": (ram, [1.0], unused),
+            "ram": (ram, [self.largest], unused),
             "weights in RAM": (ram, none, unused),
-            "arena": (nothing, [1.0], unused),
+            "arena": (nothing, [self.largest], unused),
             "code": (nothing, none, code),
         }
         self.rows = {name: np.concatenate(parts).astype(float) for name, parts in figures.items()}
@@ -643,18 +705,12 @@ class _IntegerProgram:
         from scipy.optimize import Bounds, LinearConstraint, milp
 
         count = len(self.options)
-        # Everything near 1, so that the solver's tolerances mean something.
-        scale = {name: np.abs(row).max() or 1.0 for name, row in self.rows.items()}
-        largest = self.arena.max() or 1.0
-        rows = {name: row.copy() for name, row in self.rows.items()}
-        for row in rows.values():
-            row[count] *= largest
-        constraints = [*self._structure(largest)]
+        constraints = list(self._structure)
         for name, limit in limits.items():
-            constraints.append(
-                LinearConstraint(rows[name][np.newaxis] / scale[name], -np.inf, limit / scale[name] + SLACK)
-            )
-        cost = sum(weight * rows[name] for name, weight in objective.items())
+            row = self.rows[name]
+            scale = np.abs(row).max() or 1.0
+            constraints.append(LinearConstraint(row[np.newaxis] / scale, -np.inf, limit / scale + SLACK))
+        cost = sum(weight * self.rows[name] for name, weight in objective.items())
         found = milp(
             cost / (np.abs(cost).max() or 1.0),
             constraints=constraints,
@@ -667,23 +723,34 @@ class _IntegerProgram:
         picked = [option for option, x in zip(self.options, found.x[:count], strict=True) if x > 0.5]
         return _Chosen(sorted(picked, key=lambda option: option.first))
 
-    def _structure(self, largest: float) -> Iterator[LinearConstraint]:
-        """What makes a schedule of chosen options; the arena is counted in the largest of them."""
+    @cached_property
+    def _structure(self) -> tuple[LinearConstraint, ...]:
+        """What makes a schedule of chosen options."""
         from scipy.optimize import LinearConstraint
+        from scipy.sparse import csr_array
 
-        layers, kernels = len(self.covers), len(self.kernels)
-        yield LinearConstraint(np.hstack([self.covers, np.zeros((layers, 1 + kernels))]), 1.0, 1.0)
-        # The options over one layer exclude each other: one of them is chosen, and the arena holds it.
-        arena = np.hstack([np.ones((layers, 1)), np.zeros((layers, kernels))])
-        yield LinearConstraint(np.hstack([-self.covers * self.arena / largest, arena]), 0.0, np.inf)
-        # And the kernel that this one runs the layer by is used.
-        for index, kernel in enumerate(self.kernels):
-            uses = np.zeros((layers, len(self.options)))
-            for column, option in enumerate(self.options):
-                for layer, its in enumerate(option.kernels, option.first):
-                    uses[layer, column] = its == kernel
-            rows = uses.any(axis=1)
-            if rows.any():
-                used = np.zeros((rows.sum(), 1 + kernels))
-                used[:, 1 + index] = 1.0
-                yield LinearConstraint(np.hstack([-uses[rows], used]), 0.0, np.inf)
+        arena, width = len(self.options), len(self.options) + 1 + len(self.kernels)
+
+        def rows(entries: Mapping[tuple[int, int], float], count: int) -> csr_array:
+            places = np.array(list(entries), int).reshape(-1, 2)
+            return csr_array((list(entries.values()), places.T), shape=(count, width))
+
+        covers: dict[tuple[int, int], float] = {}
+        holds = {(layer, arena): 1.0 for layer in range(self.layers)}
+        # A row for each layer and each kernel that can run it.
+        uses: dict[tuple[int, int], float] = {}
+        numbers: dict[tuple[int, str], int] = {}
+        for column, option in enumerate(self.options):
+            for layer, kernel in enumerate(option.kernels, option.first):
+                covers[layer, column] = 1.0
+                holds[layer, column] = -option.arena_bytes / self.largest
+                uses[numbers.setdefault((layer, kernel), len(numbers)), column] = -1.0
+        for (_, kernel), row in numbers.items():
+            uses[row, arena + 1 + self.kernels.index(kernel)] = 1.0
+        return (
+            LinearConstraint(rows(covers, self.layers), 1.0, 1.0),
+            # The options over one layer exclude each other: one of them is chosen, and the arena holds it.
+            LinearConstraint(rows(holds, self.layers), 0.0, np.inf),
+            # And the kernel that this one runs the layer by is used.
+            LinearConstraint(rows(uses, len(numbers)), 0.0, np.inf),
+        )

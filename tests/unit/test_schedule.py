@@ -12,7 +12,7 @@ import pipeline.kernels
 from pipeline.kernels.base import Candidate, Cost, Kernel
 from pipeline.passes import apply_passes
 from pipeline.read_tflite import read_tflite
-from pipeline.schedule import Machine, schedule_layers, trade_offs
+from pipeline.schedule import Machine, Scheduler, schedule_layers
 from tests.tflite_networks import random_network
 
 MACHINE = Machine(("made_up",), 1 << 30, 1 << 30, code_in_ram=True)
@@ -73,8 +73,9 @@ def test_what_could_have_been_holds_nothing_that_is_beaten(monkeypatch):
     )
     monkeypatch.setitem(pipeline.kernels.LIBRARIES, "made_up", kernels)
     graph, _ = apply_passes(read_tflite(random_network(np.random.default_rng(3), 8), "network"))
-    quickest, smallest = (schedule_layers(graph, MACHINE, aim) for aim in ("time", "ram"))
-    found = trade_offs(quickest, MACHINE)
+    scheduler = Scheduler(graph, MACHINE)
+    quickest, smallest = (scheduler.schedule(aim) for aim in ("time", "ram"))
+    found = scheduler.trade_offs()
     assert len(found) >= 3
     assert found[0].cycles == sum(step.cycles for step in quickest.steps)
     assert found[-1].cycles == sum(step.cycles for step in smallest.steps)
