@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections import Counter
@@ -15,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pipeline.errors import ModelNotSupported
 from pipeline.graph import Graph, Node
 from pipeline.load.signature import signature_names, tensor_name, unique_names
-from pipeline.operators import BY_TFLITE_NAME, REFUSED, evaluate
+from pipeline.operators import BY_TFLITE_NAME, REFUSED, REFUSED_TYPES, evaluate
 from pipeline.operators.base import Part
 from pipeline.tensors import Quantization, Tensor
 
@@ -53,8 +54,10 @@ def read_tflite(content: bytes, name: str) -> Graph:
         raise _damaged(name, error) from error
     if not any(tensor.dtype == "int8" and not tensor.is_constant for tensor in tensors):
         dtypes = ", ".join(sorted({tensor.dtype for tensor in tensors if not tensor.is_constant}))
+        reasons = [f"{dtype}: {REFUSED_TYPES[dtype]}" for dtype in REFUSED_TYPES if dtype in dtypes]
         raise ModelNotSupported(
             f"the TFLite file holds no int8 activations (its tensors are {dtypes})",
+            details=reasons,
             code="E_MODEL_NOT_INT8",
             where=name,
             hint="give the Keras model instead, and it will be quantized; or convert it to full int8 "
@@ -146,11 +149,22 @@ def _read_tensor(tensor: Any, name: str, model: Any) -> Tensor:
         )
     content = model.buffers[tensor.buffer].data
     data = None
-    if content is not None and len(content) and _numpy_name(dtype):
+    if content is not None and len(content) and dtype == "int4":
+        # As TFLite's kernels do: a weight of four bits is an int8 that uses few of its values.
+        dtype, data = "int8", _unpacked(np.frombuffer(bytes(content), np.uint8), shape)
+    elif content is not None and len(content) and _numpy_name(dtype):
         data = np.frombuffer(bytes(content), dtype=np.dtype(dtype).newbyteorder("<")).astype(dtype)
         data = data.reshape(shape)
         data.setflags(write=False)
     return Tensor(name=name, shape=shape, dtype=dtype, quantization=quantization, data=data)
+
+
+def _unpacked(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """int8 of this shape, of uint8 that hold two signed numbers of four bits each, the lower one first."""
+    nibbles = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[: math.prod(shape)]
+    numbers: np.ndarray = ((nibbles ^ 8).astype(np.int8) - 8).reshape(shape)
+    numbers.setflags(write=False)
+    return numbers
 
 
 def _fold_shapes(subgraph: Any, kinds: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:

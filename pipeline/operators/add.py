@@ -26,7 +26,7 @@ class Add(Binary):
 
     tflite_name: ClassVar[str] = "ADD"
     kernel: ClassVar[str] = "add"
-    supported: ClassVar[str] = "int8; same shapes, or one operand broadcast"
+    supported: ClassVar[str] = "int8; either operand or both broadcast; of five axes as far as three loops do"
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
         found = super(Add, self).problems(inputs, output)

@@ -56,7 +56,8 @@ class Binary(Operator):
             )
         elif len(loops(a.shape, b.shape)) > len(LOOPS):
             found.append(
-                f"its operands {list(a.shape)} and {list(b.shape)} need more than three nested loops"
+                f"its operands {list(a.shape)} and {list(b.shape)} are repeated by turns along their axes, "
+                "which needs more than three nested loops; reshape them so that fewer axes alternate"
             )
         return found
 

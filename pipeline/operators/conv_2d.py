@@ -39,8 +39,8 @@ class Conv2D(Operator):
     tflite_name: ClassVar[str] = "CONV_2D"
     kernel: ClassVar[str] = "conv_2d"
     supported: ClassVar[str] = (
-        "int8; weights constant, per channel or per tensor; bias optional; any stride, dilation, padding; "
-        "no groups"
+        "int8; weights constant, int8 or int4, per channel or per tensor; bias optional; "
+        "any stride, dilation, padding; no groups"
     )
 
     stride: tuple[int, int] = (1, 1)

@@ -38,8 +38,8 @@ class DepthwiseConv2D(Operator):
     tflite_name: ClassVar[str] = "DEPTHWISE_CONV_2D"
     kernel: ClassVar[str] = "depthwise_conv_2d"
     supported: ClassVar[str] = (
-        "int8; weights constant, per channel or per tensor; bias optional; any stride, dilation, padding, "
-        "depth multiplier"
+        "int8; weights constant, int8 or int4, per channel or per tensor; bias optional; "
+        "any stride, dilation, padding, depth multiplier"
     )
 
     stride: tuple[int, int] = (1, 1)

@@ -38,7 +38,9 @@ class FullyConnected(Operator):
 
     tflite_name: ClassVar[str] = "FULLY_CONNECTED"
     kernel: ClassVar[str] = "fully_connected"
-    supported: ClassVar[str] = "int8; weights constant, per channel or per tensor; bias optional"
+    supported: ClassVar[str] = (
+        "int8; weights constant, int8 or int4, per channel or per tensor; bias optional"
+    )
 
     activation: Activation = Activation.NONE
     keep_num_dims: bool = False

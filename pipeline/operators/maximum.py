@@ -20,7 +20,10 @@ class Maximum(Binary):
 
     tflite_name: ClassVar[str] = "MAXIMUM"
     kernel: ClassVar[str] = "maximum"
-    supported: ClassVar[str] = "int8, one scale and zero point; same shapes, or one operand broadcast"
+    supported: ClassVar[str] = (
+        "int8, one scale and zero point; either operand or both broadcast; "
+        "of five axes as far as three loops do"
+    )
 
     @classmethod
     def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Maximum:

@@ -20,7 +20,10 @@ class Minimum(Binary):
 
     tflite_name: ClassVar[str] = "MINIMUM"
     kernel: ClassVar[str] = "minimum"
-    supported: ClassVar[str] = "int8, one scale and zero point; same shapes, or one operand broadcast"
+    supported: ClassVar[str] = (
+        "int8, one scale and zero point; either operand or both broadcast; "
+        "of five axes as far as three loops do"
+    )
 
     @classmethod
     def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Minimum:

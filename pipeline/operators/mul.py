@@ -24,7 +24,7 @@ class Mul(Binary):
 
     tflite_name: ClassVar[str] = "MUL"
     kernel: ClassVar[str] = "mul"
-    supported: ClassVar[str] = "int8; same shapes, or one operand broadcast"
+    supported: ClassVar[str] = "int8; either operand or both broadcast; of five axes as far as three loops do"
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
         found = super(Mul, self).problems(inputs, output)

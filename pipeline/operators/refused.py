@@ -8,7 +8,14 @@ REFUSED: Mapping[str, str] = {
     "ELU": "TFLite's reference kernels have none, so that nothing could vouch for its integers; "
     "train with relu, leaky_relu, gelu or swish",
     "SUM": "TFLite's reference kernel reads its int8 input as uint8 and gives wrong sums; use a mean",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": "its cell state is int16; "
-    "use a Conv1D or a pooling over time, or a recurrent layer with unroll=True",
-    "WHILE": "a loop is a graph of its own; give the recurrent layer unroll=True and a fixed number of steps",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "its gates and its cell state are int16; "
+    "give the Keras model, whose recurrent layers are unrolled here, or convert it with unroll=True",
+    "WHILE": "a loop is a graph of its own; "
+    "give the Keras model, whose recurrent layers are unrolled here, or convert it with unroll=True",
 }
+
+REFUSED_TYPES: Mapping[str, str] = {
+    "int16": "activations of 16 bits (16x8) have kernels of their own in TFLite, none of which is here; "
+    "convert to int8, and try --recipe auto where that costs too much accuracy",
+}
+"""Types of activations that are known and not carried."""

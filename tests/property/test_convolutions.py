@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,20 @@ def test_depthwise_conv_2d(kernels: Kernels, dice: Dice) -> None:
 
 @given(dice=DICE)
 def test_fully_connected(kernels: Kernels, dice: Dice) -> None:
+    check(kernels, "FULLY_CONNECTED", **dense(dice))
+
+
+@pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+@given(dice=DICE)
+def test_weights_of_four_bits(kernels: Kernels, name: str, dice: Dice) -> None:
+    """Two weights lie in a byte of the file; of an odd number the last half byte is empty."""
+    case = dense(dice) if name == "FULLY_CONNECTED" else convolution(dice, name == "DEPTHWISE_CONV_2D")
+    x, weights, *bias = case["inputs"]
+    few = replace(weights, dtype="int4", data=np.maximum(weights.data >> 4, -7))
+    check(kernels, name, **case | {"inputs": [x, few, *bias]})
+
+
+def dense(dice: Dice) -> dict[str, Any]:
     depth, outputs, rows = dice.integer(1, 10 * dice.size), dice.length(1, 11), dice.length(1, 3)
     options = schema.FullyConnectedOptionsT()
     options.keepNumDims = dice.chance()
@@ -93,7 +108,7 @@ def test_fully_connected(kernels: Kernels, dice: Dice) -> None:
         dice.pick([bias, bias, None]),
     ]
     output = Spec((*shape[:-1], outputs), scale=scale, zero_point=dice.zero_point())
-    check(kernels, "FULLY_CONNECTED", options, inputs, output, [x])
+    return {"options": options, "inputs": inputs, "output": output, "arrays": [x]}
 
 
 @given(dice=DICE)

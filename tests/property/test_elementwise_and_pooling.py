@@ -55,8 +55,14 @@ def test_average_pool_2d(kernels: Kernels, dice: Dice) -> None:
 
 
 def shapes_of(dice: Dice) -> list[tuple[int, ...]]:
-    """Two shapes that broadcast, in either order."""
+    """Two shapes that broadcast, in either order, or both at once."""
     rank = dice.integer(1, 4)
+    if dice.chance(0.2):
+        # Each axis belongs to one operand or to both; of rank four the first is the batch.
+        owners = [2, *(dice.integer(0, 2) for _ in range(3))]
+        sizes = [1, *(dice.length(2, 5) for _ in range(3))]
+        own = [tuple(n if who in {2, k} else 1 for n, who in zip(sizes, owners, strict=True)) for k in (0, 1)]
+        return [own[0], own[1]]
     shape = tuple(1 if rank == 4 and i == 0 else dice.length(1, 6) for i in range(rank))
     other = dice.pick(
         [

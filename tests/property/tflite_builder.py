@@ -24,6 +24,8 @@ class Spec:
 
 TYPES = {
     "float32": schema.TensorType.FLOAT32,
+    "int4": schema.TensorType.INT4,
+    "int16": schema.TensorType.INT16,
     "int8": schema.TensorType.INT8,
     "uint8": schema.TensorType.UINT8,
     "int32": schema.TensorType.INT32,
@@ -71,9 +73,12 @@ def build(
             tensor.quantization.quantizedDimension = spec.axis
         tensor.buffer = 0
         if spec.data is not None:
-            assert spec.data.dtype.name == spec.dtype
+            assert spec.data.dtype.name == ("int8" if spec.dtype == "int4" else spec.dtype)
             buffer = schema.BufferT()
             buffer.data = np.frombuffer(np.ascontiguousarray(spec.data).tobytes(), np.uint8)
+            if spec.dtype == "int4":
+                nibbles = np.append(buffer.data & 15, np.zeros(buffer.data.size % 2, np.uint8))
+                buffer.data = nibbles[0::2] | nibbles[1::2] << 4
             tensor.buffer = len(model.buffers)
             model.buffers.append(buffer)
         graph.tensors.append(tensor)

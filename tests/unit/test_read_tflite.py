@@ -106,6 +106,30 @@ def test_a_float_file_is_refused_with_the_way_out():
     assert "give the Keras model" in caught.value.hint
 
 
+def test_activations_of_16_bits_are_refused_with_their_reason():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, 4), "int16", scale=0.1) for name in ("x", "y"))
+    chain.operator("RELU", [x], y)
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(chain.finish([x], [y]), "m")
+    assert caught.value.code == "E_MODEL_NOT_INT8"
+    assert "16x8" in caught.value.details[0]
+
+
+def test_weights_of_four_bits_are_unpacked():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, n), scale=0.1) for name, n in (("x", 3), ("y", 1)))
+    w = chain.tensor("w", (1, 3), "int4", scale=0.1)
+    buffer = schema.BufferT()
+    buffer.data = np.array([0x7F, 0x08], np.uint8)  # -1, 7, -8
+    chain.model.buffers.append(buffer)
+    chain.graph.tensors[w].buffer = len(chain.model.buffers) - 1
+    chain.operator("FULLY_CONNECTED", [x, w, -1], y, schema.FullyConnectedOptionsT())
+    weights = read_tflite(chain.finish([x], [y]), "m").tensors["w"]
+    assert weights.dtype == "int8"
+    assert weights.data.tolist() == [[-1, 7, -8]]
+
+
 def test_several_inputs_and_outputs_have_the_names_of_the_signature():
     chain = Chain()
     a, b, y, z = (chain.tensor(name, (1, 4), scale=0.1) for name in ("a", "b", "y", "z"))
