@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.boards import load_board
+from pipeline.boards import Board, load_board
 from pipeline.deploy import write_file
 from pipeline.errors import UsageError
 from pipeline.registry import data_folder
@@ -80,10 +80,11 @@ def calibrate_timing(paths: Sequence[Path]) -> Calibration:
     """Fit `data_miss_extra` to the measured cycles of reports.
 
     Raises UsageError: E_CALIBRATE_UNMEASURED for reports without cycles or estimates of the very image,
-    E_CALIBRATE_BOARDS where they are of several boards, E_CALIBRATE_TOO_FEW, E_BOARD_TIMING.
+    E_CALIBRATE_STATE for cycles of a chip in another state than the model's, E_CALIBRATE_BOARDS where they
+    are of several boards, E_CALIBRATE_TOO_FEW, E_BOARD_TIMING.
     """
     reports = [(path, read_report(path)) for path in paths]
-    _refuse_unmeasured(reports)
+    _refuse(reports, _lack, "E_CALIBRATE_UNMEASURED")
     boards = sorted({report.measured.board for _, report in reports if report.measured})
     if len(boards) > 1:
         raise UsageError(
@@ -91,18 +92,18 @@ def calibrate_timing(paths: Sequence[Path]) -> Calibration:
             code="E_CALIBRATE_BOARDS",
             hint="calibrate one board at a time",
         )
-    model = timing_model(load_board(boards[0]))
+    board = load_board(boards[0])
+    model = timing_model(board)
+    _refuse(reports, lambda report: _other_state(report, board, model), "E_CALIBRATE_STATE")
     return fit_constant([step for _, report in reports for step in steps_of(report, model)], model)
 
 
-def _refuse_unmeasured(reports: Sequence[tuple[Path, Report]]) -> None:
-    reasons = [f"{path}: {reason}" for path, report in reports if (reason := _lack(report))]
+def _refuse(reports: Sequence[tuple[Path, Report]], fault: Callable[[Report], str], code: str) -> None:
+    """UsageError where a report has a fault, or there is none; `fault` says which in words."""
+    reasons = [f"{path}: {reason}" for path, report in reports if (reason := fault(report))]
     if reasons or not reports:
         raise UsageError(
-            f"{len(reasons)} of {len(reports)} reports cannot be used",
-            code="E_CALIBRATE_UNMEASURED",
-            details=reasons,
-            hint=AGAIN,
+            f"{len(reasons)} of {len(reports)} reports cannot be used", code=code, details=reasons, hint=AGAIN
         )
 
 
@@ -115,6 +116,19 @@ def _lack(report: Report) -> str:
         return "it holds no estimate to hold them against"
     if not report.estimated.board == report.estimated.image_board == report.measured.board:
         return "its estimate is of another board or another image than what was measured"
+    return ""
+
+
+def _other_state(report: Report, board: Board, model: TimingModel) -> str:
+    """In what the chip's registers were otherwise than the model has it; empty where they were not."""
+    state = report.measured.state if report.measured else None
+    if state is None:
+        return ""
+    prefetch = state.accelerators.get("prefetch", model.prefetch)
+    if (state.flash_wait_states, prefetch) != (board.clock.flash_latency, model.prefetch):
+        return f"the chip had {state.words}; the model has {model.words}"
+    if state.interrupts and not state.interrupts_masked:
+        return f"interrupts were enabled: {', '.join(state.interrupts)}"
     return ""
 
 

