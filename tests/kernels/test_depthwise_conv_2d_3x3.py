@@ -107,7 +107,7 @@ def test_layers_of_all_kinds_are_drawn() -> None:
     scaled = [f for f in taken if not f.any_shift.any()]
     assert len(mixed) > 10
     assert len(scaled) > 40
-    assert 40 < sum(bool(f.clamps.any()) for f in taken) < 160
+    assert 40 < sum(bool(f.channels.clamps.any()) for f in taken) < 160
 
 
 @pytest.mark.parametrize("value", [-128, 127])

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.arithmetic import doubling_high_product
 from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.cortex_m4.depthwise import Channels
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
-from pipeline.operators.checks import array, constant, integer, present
+from pipeline.operators.checks import constant, integer, present
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.tensors import Tensor
 
@@ -93,20 +93,15 @@ def _takes(op: DepthwiseConv2D, inputs: Sequence[Tensor | None], output: Tensor)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filters:
-    """What each channel has besides its weights, by the form in which it is rescaled; int64 arrays."""
+    """All channels, and the form in which each is rescaled; int64 arrays."""
 
     weights: np.ndarray
     """(channels, 9)"""
-    start: np.ndarray
-    multiplier: np.ndarray
-    shift: np.ndarray
-    """To the right."""
+    channels: Channels
     any_shift: np.ndarray
     """Whether sums are only doubled, and shifted by a register; else they are scaled by 2**exponent."""
-    zero: np.ndarray
-    """The output's zero point, and what lies above the ceiling: saturation cuts there."""
-    clamps: np.ndarray
-    """(2, channels): what is taken off the results' bytes, and added again."""
+    shift: np.ndarray
+    """To the right."""
 
     @property
     def exponent(self) -> np.ndarray:
@@ -120,8 +115,8 @@ class Filters:
             ("start", np.uint32), ("multiplier", np.int32), ("weights", np.int8, 9), ("exponent", np.uint8),
             ("zero", np.int16),
         ]))  # fmt: skip
-        records["start"] = (self.start << self.exponent) & 0xFFFF_FFFF
-        records["multiplier"], records["zero"] = self.multiplier, self.zero
+        records["start"] = (self.channels.start << self.exponent) & 0xFFFF_FFFF
+        records["multiplier"], records["zero"] = self.channels.multiplier, self.channels.zero
         records["weights"] = lines[:, ORDER]
         records["exponent"] = np.where(self.any_shift, ANY_SHIFT + self.shift, self.exponent)
         return records.view(np.int32)
@@ -133,37 +128,18 @@ def exact_filters(p: Parameters, weights: np.ndarray) -> Filters | None:
     Sums, scaled as they are, what they are rescaled to, and what is added to that have to fit int32,
     whatever the input is. `weights` are (channels, 9), int64.
     """
-    zero, output_zero = integer(p, "input_zero"), integer(p, "output_zero")
-    high, low = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
-    bias = array(p, "bias").astype(np.int64)
-    sums = bias + np.array(
-        [low * (127 - zero) - high * (128 + zero), high * (127 - zero) - low * (128 + zero)]
-    )
-    multiplier, shift, floor, ceiling = (
-        np.broadcast_to(array(p, name).astype(np.int64), bias.shape)
-        for name in ("multiplier", "shift", "minimum", "maximum")
-    )
-    shift = -shift
-    rescaled = np.abs(doubling_high_product(sums, multiplier)).max(axis=0)
-    # Where every sum is rescaled to the zero point, any shift does.
-    silent = (shift > 0) & (rescaled < 2.0 ** (shift - 1)) | (multiplier == 0)
-    multiplier, rescaled = np.where(silent, 0, multiplier), np.where(silent, 0, rescaled)
-    shift = np.where(silent, FRACTION - 1, shift)
-    largest = np.abs(sums).max(axis=0)
+    of = Channels.of(p, weights)
+    shift = np.where(of.silent, FRACTION - 1, of.shift)
     exponent = np.clip(FRACTION + 1 - shift, 0, 31)
     scaled = (
-        (floor >= output_zero)
+        (of.floor >= of.output_zero)
         & (exponent >= 2)
         & (np.abs(weights).max(axis=1) << exponent <= np.iinfo(np.int16).max)
-        & (largest < 2.0 ** (31 - exponent))
+        & (of.largest < 2.0 ** (31 - exponent))
     )
-    offset = output_zero + 127 - ceiling
-    added = np.abs(2 * offset + 1) * 2.0 ** (shift - 1) + rescaled + 1
-    exact = scaled | (shift >= 1) & (shift <= 31) & (largest < 2**30) & (added < 2**31)
-    if not exact.all():
-        return None
-    clamps = np.stack([255 - (ceiling - floor), floor + 128])
-    return Filters(weights, bias - zero * weights.sum(axis=1), multiplier, shift, ~scaled, offset, clamps)
+    added = np.abs(2 * of.zero + 1) * 2.0 ** (shift - 1) + of.rescaled + 1
+    exact = scaled | (shift >= 1) & (shift <= 31) & (of.largest < 2**30) & (added < 2**31)
+    return Filters(weights, of, ~scaled, shift) if exact.all() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +214,7 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, *, down:
     """In calls of so many rows."""
     channels, stride = integer(p, "input_channels"), integer(p, "stride_y")
     calls = list(_calls(p, height, rows, down))
-    clamped = bool(filters.clamps.any())
+    clamped = bool(filters.channels.clamps.any())
     features = _features(filters, calls)
     instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
 
@@ -255,7 +231,7 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, *, down:
             "rows_at_once": rows,
             "down": int(down),
             "filters": filters.records(down),
-            "clamps": filters.clamps.astype(np.uint8).view(np.int8).reshape(-1) if clamped else None,
+            "clamps": filters.channels.clamps.astype(np.uint8).view(np.int8).reshape(-1) if clamped else None,
         }
 
     by = "all columns" if down else "1 row" if rows == 1 else f"{rows} rows"
@@ -309,7 +285,7 @@ def _features(filters: Filters, calls: Sequence[Lines]) -> dict[str, float]:
         count(f"outputs_{stride}", (made - any_shift) * outputs)
         count(f"outputs_{stride}_any_shift", any_shift * outputs)
         count("stored_lines", groups * call.lines)
-        clamped = "_clamped" if filters.clamps.any() else ""
+        clamped = "_clamped" if filters.channels.clamps.any() else ""
         count(f"stored{clamped}", groups * call.lines * (call.length // 2))
         count(f"stored_last{clamped}", groups * call.lines * (call.length % 2))
     return {name: times for name, times in counts.items() if times}
