@@ -38,6 +38,8 @@ class Entrance:
     """The table in one number, where each byte becomes itself plus this."""
     reach: int
     """Quotients beyond it saturate anyway, and an int32 holds it."""
+    elements: int
+    """That are filled at a time: all, or a row's where rows are fed one by one."""
     example_byte: int
     example_byte_real: float
     example_real: float
@@ -83,7 +85,7 @@ class Exit:
 def entrances(program: Program, preprocessings: Sequence[Preprocessing]) -> tuple[Entrance, ...]:
     """Every input of a program, and how its samples were prepared."""
     return tuple(
-        _entrance(place, symbol, preprocessing)
+        _entrance(place, symbol, preprocessing, place.shape[1] if program.fed else 1)
         for (symbol, place), preprocessing in zip(program.input_ports, preprocessings, strict=True)
     )
 
@@ -93,7 +95,7 @@ def exits(program: Program) -> tuple[Exit, ...]:
     return tuple(_exit(place, symbol) for symbol, place in program.output_ports)
 
 
-def _entrance(place: Place, symbol: str, preprocessing: Preprocessing) -> Entrance:
+def _entrance(place: Place, symbol: str, preprocessing: Preprocessing, parts: int) -> Entrance:
     table: tuple[int | float, ...] = ()
     real = 0.0
     if preprocessing.of_bytes and place.dtype in INTEGERS | {"float32"}:
@@ -111,6 +113,7 @@ def _entrance(place: Place, symbol: str, preprocessing: Preprocessing) -> Entran
         table=table,
         difference=int(differences.pop()) if shifted else None,
         reach=rounding_reach(place.dtype) if place.dtype in INTEGERS else 0,
+        elements=math.prod(place.shape) // parts,
         example_byte=EXAMPLE_BYTE,
         example_byte_real=real,
         example_real=EXAMPLE_REAL,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +153,6 @@ def _environment(folder: Path) -> jinja2.Environment:
         "c_value": _c_value,
         "arrivals": _arrivals,
         "comment": comment,
-        "elements": _elements,
         "extent": _extent,
         "extent_of_constant": _extent_of_constant,
         "formula": _formula,
@@ -224,10 +222,6 @@ def _extent(place: Place) -> str:
 
 def _extent_of_constant(constant: Constant) -> str:
     return c_type(constant.data.dtype.name) + "".join(f"[{size}]" for size in constant.data.shape)
-
-
-def _elements(place: Place) -> int:
-    return math.prod(place.shape)
 
 
 def _formula(preprocessing: Preprocessing) -> str:

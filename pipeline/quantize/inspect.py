@@ -165,12 +165,6 @@ class Inspection:
     unmatched: tuple[str, ...]
     """Layers that the float model does not have."""
 
-    @property
-    def ranked(self) -> tuple[InspectedLayer, ...]:
-        """The layers that cost something, the costliest first."""
-        costly = [layer for layer in self.layers if layer.cost]
-        return tuple(sorted(costly, key=lambda layer: -(layer.cost or 0)))
-
 
 NO_FLOAT = (
     "The model was given as int8, so there is no float model to hold it against: only ranges are known. "

@@ -25,7 +25,7 @@ from pipeline.quantize.predict import quantize_input
 from tests.property.c_kernels import WARNINGS
 from tests.property.oracle import run_reference
 from tests.property.tflite_builder import Spec, build
-from tests.tflite_chains import Chain
+from tests.tflite_chains import Chain, clamped_convolution
 
 SHAPE = (1, 2, 2, 3)
 AS_CAMERAS = Preprocessing(scale=1 / 255, of_bytes=True)
@@ -40,9 +40,12 @@ TYPES = {
 class Header:
     """The functions of one header, called as attributes: `header.net_input_quantize(0.5)`."""
 
-    def __init__(self, folder: Path, tflite: bytes, *preprocessings: Preprocessing) -> None:
+    def __init__(
+        self, folder: Path, tflite: bytes, *preprocessings: Preprocessing, settings: Settings | None = None
+    ) -> None:
         quantized = QuantizedModel("net", tflite, None, None, "")
-        tree = generate(quantized, load_board("qemu_mps2_an386"), Settings(), preprocessings).tree
+        board = load_board("qemu_mps2_an386")
+        tree = generate(quantized, board, settings or Settings(), preprocessings).tree
         self.text = tree.files["model/net_preprocess.h"]
         (folder / "net_preprocess.h").write_text(self.text)
         self.functions = re.findall(r"static inline (\w+) (\w+)\((.*)\)", self.text)
@@ -196,6 +199,18 @@ def test_borders_of_other_types(tmp_path, dtype):
     assert header.net_input_quantize(-1e9) == header.net_input_quantize(float("nan")) == 0
     assert header.net_output_permille(255) == 996
     assert header.net_output_score(128) == 0
+
+
+def test_rows_that_are_fed_one_by_one_are_filled_one_by_one(tmp_path):
+    tflite = clamped_convolution(np.random.default_rng(0), 12, (2, 3), ("RELU",), None)
+    by_rows = Settings(allocate_input="rows", optimize="ram")
+    header = Header(tmp_path, tflite, Preprocessing(scale=0.05, bgr=True, of_bytes=True), settings=by_rows)
+    assert "The 24 bytes of a row of the input" in header.text
+    row = np.arange(24, dtype=np.uint8)
+    made = np.full(30, 99, np.int8)
+    header.net_input_from_bytes(row.ctypes.data, made.ctypes.data)
+    turned = row.reshape(12, 2)[:, ::-1].reshape(-1).tolist()
+    assert made.tolist() == [*(header.net_input_from_byte(byte) for byte in turned), *[99] * 6]
 
 
 def test_each_of_several_inputs_has_its_own_functions(tmp_path):

@@ -139,7 +139,6 @@ def test_costs_are_shares_and_explain_the_whole_error(inspected):
     judged = inspected.layers[-2]
     assert inspected.judged == (judged.tensor,)
     assert inspected.output_db == pytest.approx(judged.total.sqnr_db, abs=1.5)  # of fewer samples
-    assert [layer.cost for layer in inspected.ranked] == sorted(filter(None, costs), reverse=True)
 
 
 @pytest.mark.tensorflow
@@ -157,7 +156,6 @@ def test_a_layer_that_is_made_worse_costs_more(case, inspected):
     )
     worse = inspect_quantization(bytes(content), quantized.float_tflite, (x,), names={})
     place = [layer.tensor for layer in inspected.layers].index(graph.name(int(second.outputs[0])))
-    assert worse.ranked[0].tensor == inspected.layers[place].tensor
     assert worse.layers[place].cost > 0.9
     assert worse.layers[place].weights_db < inspected.layers[place].weights_db - 20
     assert worse.layers[place].own.sqnr_db < inspected.layers[place].own.sqnr_db - 10

@@ -6,7 +6,8 @@
  *     const int8_t *out = chain_output();  read 12 bytes, int8_t[1][2][2][3]
  *
  * One arena of 44 bytes holds every activation, the input among them: a run overwrites it, so fill it
- * before each. No heap, no stdio; not reentrant, since the arena is one. */
+ * before each. No heap, no stdio; not reentrant, since the arena is one.
+ * chain_preprocess.h makes inputs of bytes and real numbers, and scores of outputs. */
 #ifndef GENERATED_CHAIN_H
 #define GENERATED_CHAIN_H
 
