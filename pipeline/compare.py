@@ -103,6 +103,18 @@ class LayerDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputDifference:
+    """How one of several outputs compares, over all samples."""
+
+    name: str
+    """What C calls it after the model's name, such as `output_box`."""
+    tensor: str
+    elements: int
+    differing_elements: int
+    largest_difference: float
+
+
+@dataclass(frozen=True, slots=True)
 class OutputComparison:
     """The target's outputs against a reference, element by element."""
 
@@ -118,6 +130,8 @@ class OutputComparison:
     layers_source: str
     remark: str
     """What the layers say of a difference at the end; empty without one."""
+    each: tuple[OutputDifference, ...] = ()
+    """Output by output, where there are several."""
 
     @property
     def exact(self) -> bool:
@@ -202,15 +216,18 @@ def compare_outputs(
     largest = 0.0
     bad_samples: set[int] = set()
     candidates: list[FirstDifference] = []
+    each: list[OutputDifference] = []
     start = 0
-    for place in program.outputs:
+    for symbol, place in program.output_ports:
         end = start + place_bytes(place)
         ours = np.ascontiguousarray(got[:, start:end]).view(place.dtype)
         theirs = np.ascontiguousarray(want[:, start:end]).view(place.dtype)
         mask = _differing(ours, theirs)
-        elements += mask.size
-        differing += int(mask.sum())
-        largest = max(largest, _largest(ours, theirs))
+        found = OutputDifference(symbol, place.tensor, mask.size, int(mask.sum()), _largest(ours, theirs))
+        each.append(found)
+        elements += found.elements
+        differing += found.differing_elements
+        largest = max(largest, found.largest_difference)
         rows = np.flatnonzero(mask.any(axis=1))
         bad_samples.update(rows.tolist())
         if rows.size:
@@ -247,6 +264,7 @@ def compare_outputs(
         layers=layers,
         layers_source=layers_source if layers else "",
         remark=remark,
+        each=tuple(each) if len(each) > 1 else (),
     )
 
 

@@ -427,6 +427,17 @@ def _outputs(outputs: OutputComparison) -> schema.Outputs:
         ),
         layers_source=outputs.layers_source,
         remark=outputs.remark,
+        each=tuple(
+            schema.OutputDifferenceSection(
+                name=output.name,
+                tensor=output.tensor,
+                elements=output.elements,
+                differing_elements=output.differing_elements,
+                largest_difference=output.largest_difference,
+            )
+            for output in outputs.each
+        )
+        or None,
     )
 
 

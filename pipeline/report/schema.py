@@ -265,6 +265,16 @@ class LayerDifferenceSection(Part):
     largest_difference: float = said("Largest absolute difference.")
 
 
+class OutputDifferenceSection(Part):
+    """How one of several outputs compares, over all samples."""
+
+    name: str = said("What C calls it after the model's name.")
+    tensor: str = said("Name in the TFLite file.")
+    elements: Count = said("Elements compared.")
+    differing_elements: Count = said("Of them different.")
+    largest_difference: float = said("Largest absolute difference.")
+
+
 class Outputs(Part):
     """Bit-exactness: the target's outputs against a reference."""
 
@@ -278,6 +288,7 @@ class Outputs(Part):
     layers: tuple[LayerDifferenceSection, ...] = said("Per layer, where layers were dumped; else empty.")
     layers_source: str = said("What dumped the layers.")
     remark: str = said("What the layers say of the difference.")
+    each: tuple[OutputDifferenceSection, ...] | None = perhaps("Output by output; null for a single one.")
 
 
 class BracketLayer(Part):

@@ -68,6 +68,9 @@ def test_every_output_is_exact_wherever_inputs_and_outputs_lie(
     assert report.verdict.level == "green"
     assert figures["outputs"]["elements"] == 4 * 3 * 24
     assert figures["outputs"]["differing_elements"] == 0
+    assert [(each["name"], each["elements"]) for each in figures["outputs"]["each"]] == [
+        ("output_clamped", 96), ("output_flat", 96), ("output_echo", 96),
+    ]  # fmt: skip
     assert [place["bytes"] for place in figures["model"]["inputs"]] == [24, 24]
     # The sum is written over what it reads, unless that is kept elsewhere; the left input is an output too.
     held = {"arena": {"arena": 3, "outside": 1}, "outside": {"arena": 2, "outside": 0}}

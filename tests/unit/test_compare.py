@@ -31,6 +31,7 @@ def test_equal_outputs_are_exact():
     found = outputs_of(EXPECTED)
     assert (found.samples, found.elements, found.differing_elements, found.differing_samples) == (4, 12, 0, 0)
     assert found.exact
+    assert found.each == ()  # a single output needs no table of outputs
     assert found.first is None
     assert found.largest_difference == 0
 
@@ -71,7 +72,7 @@ def test_what_cannot_be_the_same_thing_is_refused(expected):
 
 def test_several_outputs_and_wider_types_are_split_by_their_places():
     one, two = Place("a", (1, 2), "int8", 0), Place("b", (1, 2), "int32", 4)
-    program = replace(samples.PROGRAM, outputs=(one, two))
+    program = replace(samples.PROGRAM, outputs=(one, two), output_symbols=("output_a", "output_b"))
     left = np.array([[1, 2]], np.int8)
     right = np.array([[70_000, -70_000]], np.int32)
     expected = np.concatenate([left.view(np.uint8), right.view(np.uint8)], axis=1)
@@ -79,6 +80,8 @@ def test_several_outputs_and_wider_types_are_split_by_their_places():
     measured = np.concatenate([left.view(np.uint8), right.view(np.uint8)], axis=1)
     found = compare_outputs(measured, expected, reference="it", program=program)
     assert (found.elements, found.differing_elements, found.largest_difference) == (4, 1, 5)
+    each = [(one.name, one.tensor, one.elements, one.differing_elements) for one in found.each]
+    assert each == [("output_a", "a", 2, 0), ("output_b", "b", 2, 1)]
     assert found.first is not None
     assert (found.first.tensor, found.first.element, found.first.layer) == ("b", 1, None)
     assert (found.first.measured, found.first.expected) == (-69_995, -70_000)
@@ -86,7 +89,7 @@ def test_several_outputs_and_wider_types_are_split_by_their_places():
 
 def test_the_first_difference_of_several_outputs_is_the_earliest_sample():
     one, two = Place("a", (1, 2), "int8", 0), Place("b", (1, 1), "int8", 4)
-    program = replace(samples.PROGRAM, outputs=(one, two))
+    program = replace(samples.PROGRAM, outputs=(one, two), output_symbols=("output_a", "output_b"))
     wrong = EXPECTED.copy()
     wrong[1, 2] += 1
     wrong[2, 0] += 1
