@@ -28,7 +28,9 @@ KERAS_OPERATION = re.compile(
     r"/((convolution|depthwise|conv_transpose)\d*(/(ExpandDims|Squeeze)\w*)?|(concat|stack|split|sub)\d*)$"
 )
 # What a parser without checks of its own raises on a damaged file.
-MALFORMED = (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
+MALFORMED = (struct.error, LookupError, ValueError, TypeError, AttributeError, MemoryError, ArithmeticError)
+LARGEST_TENSOR = 2**27
+"""Elements: more than any microcontroller addresses, and few enough to reckon with."""
 TYPE_NAMES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
 
 
@@ -50,7 +52,7 @@ def read_tflite(content: bytes, name: str) -> Graph:
         ]
         kinds = [_kind(operator, model) for operator in subgraph.operators]
         tensors = _fold_shapes(subgraph, kinds, tensors)
-    except (ValueError, IndexError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise _damaged(name, error) from error
     if not any(tensor.dtype == "int8" and not tensor.is_constant for tensor in tensors):
         dtypes = ", ".join(sorted({tensor.dtype for tensor in tensors if not tensor.is_constant}))
@@ -74,7 +76,7 @@ def read_tflite(content: bytes, name: str) -> Graph:
             input_names=signature_names(model, "inputs"),
             output_names=signature_names(model, "outputs"),
         )
-    except (ValueError, IndexError) as error:
+    except MALFORMED as error:
         raise _damaged(name, error) from error
 
 
@@ -89,9 +91,36 @@ def _parse(content: bytes, name: str) -> tuple[Any, Any]:
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
         (subgraph,) = model.subgraphs
+        _refuse_strays(subgraph, model)
     except MALFORMED as error:
         raise _damaged(name, error) from error
     return subgraph, model
+
+
+def _refuse_strays(subgraph: Any, model: Any) -> None:
+    """Raise ValueError where a number of the file leads nowhere; Python would count -1 from the end."""
+
+    def check(what: str, index: int, count: int, first: int = 0) -> None:
+        if not first <= index < count:
+            raise ValueError(f"{what} {index}, expected {first} to {count - 1}")
+
+    tensors = len(subgraph.tensors)
+    for i, tensor in enumerate(subgraph.tensors):
+        check(f"tensor {i} is of type", tensor.type, max(TYPE_NAMES) + 1)
+        check(f"tensor {i} lies in buffer", tensor.buffer, len(model.buffers))
+        shape = [int(size) for size in (tensor.shape if tensor.shape is not None else ())]
+        if any(size < 0 for size in shape) or math.prod(shape) > LARGEST_TENSOR:
+            raise ValueError(f"tensor {i} has the shape {shape}, expected at most {LARGEST_TENSOR} elements")
+    for i, operator in enumerate(subgraph.operators):
+        check(f"operator {i} is of kind", operator.opcodeIndex, len(model.operatorCodes))
+        if not len(operator.outputs):
+            raise ValueError(f"operator {i} writes nothing, expected an output at least")
+        for index in operator.inputs:
+            check(f"operator {i} reads tensor", int(index), tensors, first=-1)
+        for index in operator.outputs:
+            check(f"operator {i} writes tensor", int(index), tensors)
+    for index in (*subgraph.inputs, *subgraph.outputs):
+        check("the model has at its border tensor", int(index), tensors)
 
 
 def _damaged(name: str, error: Exception) -> ModelNotSupported:
@@ -231,7 +260,7 @@ def _read_parts(
             for (op, given), output in zip(parts, outputs, strict=True)
             for reason in op.problems(given, output)
         ]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         return (), [f"{kind}: its attributes or operands are malformed ({error})"]
     return parts, [f"{kind}: {reason}" for reason in found]
 

@@ -82,7 +82,8 @@ def quantized(
         return [f"its {role} {tensor.name} is quantized per channel, expected per tensor"]
     found = []
     scales = np.array(tensor.quantization.scale)
-    if not (np.isfinite(scales).all() and (scales > 0).all()):
+    # Below the smallest normal number its inverse is none.
+    if not (np.isfinite(scales).all() and (scales >= np.finfo(np.float32).tiny).all()):
         found.append(f"its {role} {tensor.name} has a scale that is not positive")
     if not per_channel:
         limits = np.iinfo(tensor.dtype)
