@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import posixpath
 import re
 import shutil
 import subprocess
@@ -208,15 +209,15 @@ def build_firmware(
     write_tree(tree, source)
     flags = _machine_flags(board, sanitize)
     units = [path for path in sorted(tree.files) if path.endswith((".c", ".S"))]
-    headers = "".join(f"{path}\0{text}\0" for path, text in sorted(tree.files.items()) if path.endswith(".h"))
-    common = hashlib.sha256(f"{toolchain}\0{toolchain.compiler}\0{headers}".encode()).hexdigest()
+    tools = f"{toolchain}\0{toolchain.compiler}"
 
     def compile_one(unit: str) -> Path:
         command = [
             *_compile_flags(unit, flags, optimize),
             "-ffile-prefix-map=" + str(source.resolve()) + "=.",
         ]
-        _compile(toolchain, unit, tree.files[unit], command, common, source, objects)
+        headers = "".join(f"{path}\0{tree.files[path]}\0" for path in included_files(unit, tree.files))
+        _compile(toolchain, unit, tree.files[unit], command, f"{tools}\0{headers}", source, objects)
         return objects / f"{unit}.o"
 
     compiled = []
@@ -243,6 +244,22 @@ def build_firmware(
         toolchain=str(toolchain),
         flags=tuple(_compile_flags("kernels/", flags, optimize)),
     )
+
+
+def included_files(unit: str, files: Mapping[str, str]) -> list[str]:
+    """The files of a tree, sorted, that a unit includes by quoted names, directly or through others."""
+    found: set[str] = set()
+    wanted = [unit]
+    while wanted:
+        path = wanted.pop()
+        for name in re.findall(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', files[path], re.MULTILINE):
+            # Beside the file, or from the root, in the compiler's order.
+            beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+            header = beside if beside in files else name
+            if header in files and header not in found:
+                found.add(header)
+                wanted.append(header)
+    return sorted(found)
 
 
 def write_tree(tree: SourceTree, directory: Path) -> None:
@@ -284,7 +301,7 @@ def _compile_flags(unit: str, machine: Sequence[str], optimize: str) -> list[str
 def _compile(
     toolchain: Toolchain, unit: str, text: str, flags: list[str], common: str, source: Path, objects: Path
 ) -> None:
-    """One object file, unless it is there already from the same text, headers, flags and compiler."""
+    """One object file, unless it is there already from the same text, flags and all of `common`."""
     target = objects / f"{unit}.o"
     note = objects / f"{unit}.key"
     # The prefix map holds this folder's name and changes no byte of the object: not part of the key.

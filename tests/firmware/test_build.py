@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from small_model import small_tree
 
 from pipeline.boards import load_board
-from pipeline.build import build_firmware, find_toolchain, tools_status
+from pipeline.build import build_firmware, find_toolchain, included_files, tools_status
 from pipeline.errors import BuildFailed, DoesNotFit
 
 pytestmark = pytest.mark.toolchain
@@ -129,6 +130,31 @@ def test_only_what_changed_is_compiled_again(mps2, tmp_path):
     (tmp_path / "src" / "model" / "left_over.c").write_text("#error not part of the tree")
     build_firmware(small_tree(mps2), mps2, tmp_path)
     assert not (tmp_path / "src" / "model" / "left_over.c").exists()
+
+
+def test_a_header_that_changed_compiles_what_includes_it(mps2, tmp_path):
+    """Through another header too; what knows nothing of it stays."""
+    files = small_tree(mps2).files
+    build_firmware(small_tree(mps2), mps2, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "obj").rglob("*.o")}
+    changed = files["harness/model.h"].replace("struct model_tensor {", "struct model_tensor {  /* new */")
+    assert changed != files["harness/model.h"]
+    build_firmware(small_tree(mps2, extra={"harness/model.h": changed}), mps2, tmp_path)
+    newer = {path.name.removesuffix(".o") for path, then in before.items() if path.stat().st_mtime_ns != then}
+    including = {unit for unit in files if "harness/model.h" in included_files(unit, files)}
+    assert newer == {Path(unit).name for unit in including if unit.endswith((".c", ".S"))}
+    assert {"harness.c", "small.c"} <= newer
+    assert "console.c" not in newer
+
+
+def test_included_files_are_found_beside_and_from_the_root():
+    files = {
+        "a/unit.c": '#include "near.h"\n  #  include "b/far.h"\n#include <stdint.h>\n#include "absent.h"\n',
+        "a/near.h": '#include "../b/far.h"\n',
+        "b/far.h": '#include "near.h"\n#include "a/near.h"\n',
+        "near.h": "",
+    }
+    assert included_files("a/unit.c", files) == ["a/near.h", "b/far.h", "near.h"]
 
 
 def with_memory(board, **lengths):
