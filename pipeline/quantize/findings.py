@@ -27,12 +27,14 @@ SPOILED = 4.0
 COSTLY = 0.1
 """Share of the noise at the output, below which a spoiled scale does no harm."""
 COMPARED_SAMPLES = 500
-SPREAD_RATIO = 1.6
+SPREAD_RATIO = 1.8
 """Between two sets' standard deviations; sets of one kind differ by far less."""
 SHIFT = 0.75
 """Between two sets' means, in standard deviations."""
 SIGNIFICANT = 4.0
 """Standard errors that a mean has to be from 0 for its sign to be believed."""
+ALIKE = 0.15
+"""Between two means, in standard deviations, that are the same."""
 USUAL_FACTORS = {
     255.0: "0 to 255 against 0 to 1",
     127.5: "0 to 255 against -1 to 1",
@@ -275,7 +277,11 @@ def _other_order(name: str, first: np.ndarray, second: np.ndarray) -> Finding | 
     means = [float(contrast.mean()) for contrast in contrasts]
     errors = [float(contrast.std() / np.sqrt(len(contrast))) for contrast in contrasts]
     sure = all(abs(mean) > SIGNIFICANT * error for mean, error in zip(means, errors, strict=True))
-    if not sure or means[0] * means[1] >= 0 or not 0.5 < abs(means[1] / means[0]) < 2:
+    if not sure or means[0] * means[1] >= 0:
+        return None
+    # Pictures of the sky are blue, too; turned, those of the other set have the same color.
+    before, after = _channels(first), _channels(second[..., ::-1])
+    if not (np.abs(after.mean(axis=0) - before.mean(axis=0)) < ALIKE * before.std(axis=0)).all():
         return None
     return _prepared(
         name,

@@ -172,8 +172,9 @@ def test_sets_that_are_prepared_in_different_ways(change, words):
         lambda x: np.clip(x + 0.1, 0, 1),
         lambda x: np.clip(1.3 * x, 0, 1),
         lambda x: np.repeat(x.mean(axis=-1, keepdims=True), 3, axis=-1),
+        lambda x: np.clip(x + np.array([0.0, 0.05, 0.12]), 0, 1),
     ],
-    ids=["alike", "few", "brighter", "more contrast", "grey"],
+    ids=["alike", "few", "brighter", "more contrast", "grey", "blue skies"],
 )
 def test_sets_of_one_kind(change):
     assert find_other_preparation("picture", pictures(1), change(pictures(2))) is None
