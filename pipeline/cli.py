@@ -1067,6 +1067,42 @@ def explore(
     out.print(f"page: {page}", soft_wrap=True)
 
 
+@app.command()
+def calibrate(
+    model: Model = None,
+    preprocess: Preprocess = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="the .npz to write; default: beside the model"),
+    ] = None,
+    images: Annotated[int, typer.Option("--images", help="samples to make", min=8, max=1000)] = 64,
+    steps: Annotated[int, typer.Option("--steps", help="of optimization", min=1, max=10_000)] = 300,
+    config: Config = None,
+    format_: AsFormat = Format.TEXT,
+) -> None:
+    """Calibration samples without data: made from the statistics that the model's batch norms hold."""
+    from pipeline.deploy import synthesize_samples
+
+    settings = _settings(config, model=model, preprocess=preprocess)
+    with _progress() as progress:
+        path, made = synthesize_samples(settings, output, images, steps, progress)
+    if format_ is Format.JSON:
+        _print_json(
+            {
+                "file": str(path),
+                "norms": made.norms,
+                "mismatch_before": made.mismatch_before,
+                "mismatch_after": made.mismatch_after,
+            }
+        )
+        return
+    out.print(f"{path}: {images} samples", soft_wrap=True)
+    out.print(
+        f"statistics of {made.norms} batch norms, mean squared distance in standard deviations: "
+        f"{made.mismatch_after:.3g} (noise: {made.mismatch_before:.3g})"
+    )
+
+
 @app.command("calibrate-timing")
 def calibrate_timing(
     reports: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import platform
@@ -43,6 +44,7 @@ from pipeline.load import (
     declare_preprocessing,
     load_model,
     load_samples,
+    offline_samples,
     random_samples,
 )
 from pipeline.lower import Program, lower_program, place_bytes, with_all_weights_in_ram
@@ -69,6 +71,7 @@ from pipeline.quantize import (
     quantize_model,
     run_float_graph,
 )
+from pipeline.quantize.synthesize import Synthesized, synthesize
 from pipeline.read_tflite import read_tflite
 from pipeline.reference import quantize_inputs, reference_layers, reference_outputs
 from pipeline.registry import nearest
@@ -298,6 +301,41 @@ def quantize_file(
     path = output or output_folder(settings, loaded.name) / f"{loaded.name}_int8.tflite"
     write_file(path, loaded.quantized.tflite)
     return path, loaded.quantized, inspect_loaded(loaded, progress)
+
+
+def synthesize_samples(
+    settings: Settings, output: Path | None, images: int, steps: int, progress: Progress
+) -> tuple[Path, Synthesized]:
+    """Make calibration samples from a model's batch norms, and write them where later commands find them.
+
+    Raises as `synthesize`.
+    """
+    path = model_path(settings)
+    output = output or offline_samples(path)
+    if output.suffix != ".npz":
+        raise UsageError(
+            f"the output is {output.name}, expected a name that ends in .npz",
+            code="E_OUTPUT",
+            hint=f"-o {output.with_suffix('.npz')}",
+        )
+    _writable(output.parent)
+    model = load_model(path)
+    if isinstance(model, TfliteModel):
+        raise UsageError(
+            "a .tflite file is quantized already: its ranges stand in it",
+            code="E_MODEL_FORMAT",
+            where=path,
+            hint="give the Keras model that it was made of",
+        )
+    preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
+    made = synthesize(model, preprocessing, images=images, steps=steps, progress=progress)
+    names = ["x"] if len(model.inputs) == 1 else [spec.name for spec in model.inputs]
+    origin = f"offline set: {images} samples made from the network's batch-norm statistics"
+    content = io.BytesIO()
+    arrays = dict(zip(names, made.arrays, strict=True))
+    np.savez_compressed(content, allow_pickle=False, origin=np.array(origin), **arrays)
+    write_file(output, content.getvalue())
+    return output, made
 
 
 def generate_sources(settings: Settings, progress: Progress) -> tuple[Path, Generated]:

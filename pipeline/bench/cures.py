@@ -14,6 +14,7 @@ BEGIN, END = "<!-- cures: begin -->", "<!-- cures: end -->"
 # Models of a folder that take CIFAR-10's images, and what they take of a byte.
 FURTHER = {"pretrainedResnet.h5": "scale=1"}
 EVALUATED = 10_000
+EPOCHS = 1
 
 
 def bench_cures(
@@ -32,7 +33,7 @@ def bench_cures(
     for path, preprocess in wanted.items():
         settings = Settings(
             model=path, board=BOARD, samples=samples, training=training, preprocess=preprocess,
-            evaluate=EVALUATED, estimate_for=BOARD,
+            evaluate=EVALUATED, epochs=EPOCHS, estimate_for=BOARD,
         )  # fmt: skip
         tables.append(cure_table(settings, progress))
     if write is not None:

@@ -8,6 +8,7 @@ from pipeline.load.samples import (
     Samples,
     declare_preprocessing,
     load_samples,
+    offline_samples,
     random_samples,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "declare_preprocessing",
     "load_model",
     "load_samples",
+    "offline_samples",
     "random_samples",
 ]

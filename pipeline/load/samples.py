@@ -249,7 +249,7 @@ def _find(
         found = find_cifar10(download=download, progress=progress)
         if found is not None:
             return found
-    beside = model.path.with_name(f"{model.path.stem}_samples.npz")
+    beside = offline_samples(model.path)
     if beside.is_file():
         return replace(read_source(beside, model.inputs), labels=None, offline=True)
     wanted = "x" if len(model.inputs) == 1 else ", ".join(spec.name for spec in model.inputs)
@@ -259,8 +259,14 @@ def _find(
         code="E_SAMPLES_MISSING",
         where=model.path,
         hint="name a file or folder of samples such as the model was trained on: --samples data.npz, "
-        f"with {wanted} of shape {shapes}",
+        f"with {wanted} of shape {shapes}; or have them made from its batch norms: "
+        "stm32-deploy calibrate MODEL",
     )
+
+
+def offline_samples(model: Path) -> Path:
+    """Where a model's own samples lie, if there are any: `<model>_samples.npz` beside it."""
+    return model.with_name(f"{model.stem}_samples.npz")
 
 
 def _are_bytes(raw: np.ndarray) -> bool:
@@ -277,8 +283,7 @@ def _default_preprocessing(
     if raw.dtype.kind == "f" or (raw.dtype == np.int8 and isinstance(model, TfliteModel)):
         return Preprocessing()
     if isinstance(model, FloatModel):
-        # A model whose first layer scales takes the numbers as the files hold them.
-        return Preprocessing() if _rescales(model, spec) else Preprocessing(scale=1 / 255)
+        return default_preprocessing(model, spec)
     if spec.scale is None:
         return Preprocessing(scale=1 / 255)
     low, high = _input_range(spec)
@@ -298,6 +303,11 @@ def _default_preprocessing(
         where=where,
         hint="declare it: --preprocess scale=...,offset=... so that raw * scale + offset fills that range",
     )
+
+
+def default_preprocessing(model: FloatModel, spec: TensorSpec) -> Preprocessing:
+    """Of bytes for a float model: one whose first layer scales takes the numbers as the files hold them."""
+    return Preprocessing() if _rescales(model, spec) else Preprocessing(scale=1 / 255)
 
 
 def _rescales(model: FloatModel, spec: TensorSpec) -> bool:

@@ -86,6 +86,11 @@ def in_float32(model: FloatModel) -> Any:
     """The model as it is, but without reduced precision: what a rewrite is held against."""
     if all(_computes_in_float32(layer) for layer in model.live.layers):
         return model.live
+    return clone_in_float32(model)
+
+
+def clone_in_float32(model: FloatModel) -> Any:
+    """A Keras model of the same weights and of any batch, that can be changed."""
     keras = import_keras() if model.api == "keras" else import_legacy_keras()
     return _rebuild(model, keras, _Plan())
 
