@@ -213,6 +213,37 @@ def test_rows_that_are_fed_one_by_one_are_filled_one_by_one(tmp_path):
     assert made.tolist() == [*(header.net_input_from_byte(byte) for byte in turned), *[99] * 6]
 
 
+def test_the_headers_can_be_included_from_c_plus_plus(tmp_path):
+    tree = generate(
+        QuantizedModel("net", relu(1 / 255, -128), None, None, ""),
+        load_board("host"),
+        Settings(),
+        (AS_CAMERAS,),
+    ).tree
+    for path, text in tree.files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    (tmp_path / "use.cpp").write_text(
+        '#include "model/net.h"\n#include "model/net_preprocess.h"\n'
+        "int main() {\n"
+        "    const uint8_t picture[NET_INPUT_BYTES] = {200};\n"
+        "    net_init();\n"
+        "    net_input_from_bytes(picture, net_input());\n"
+        "    net_run();\n"
+        "    return net_output_permille(net_output()[0]) == 784 ? 0 : 1;\n"
+        "}\n"
+    )
+    objects = []
+    kernels = [path for path in tree.files if path.startswith("kernels/") and path.endswith(".c")]
+    for source in ["model/net.c", "model/net_weights.c", *kernels, "use.cpp"]:
+        objects.append(f"{source.replace('/', '_')}.o")
+        compiler = ["g++", "-std=c++17"] if source.endswith("cpp") else ["gcc", "-std=c11"]
+        command = [*compiler, "-Wall", "-Wextra", "-Werror", "-I.", "-c", source, "-o", objects[-1]]
+        subprocess.run(command, cwd=tmp_path, check=True)
+    subprocess.run(["g++", *objects, "-o", "use"], cwd=tmp_path, check=True)
+    assert subprocess.run([str(tmp_path / "use")], check=False).returncode == 0
+
+
 def test_each_of_several_inputs_has_its_own_functions(tmp_path):
     inputs = [Spec(SHAPE, "int8", 1 / 255, -128), Spec(SHAPE, "int8", 0.5, 3)]
     tflite = build("ADD", schema.AddOptionsT(), inputs, Spec(SHAPE, "int8", 0.5, 0))

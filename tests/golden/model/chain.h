@@ -28,6 +28,10 @@
 #define CHAIN_OUTPUT_SCALE 0.0399999991f
 #define CHAIN_OUTPUT_ZERO_POINT (-5)
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void chain_init(void);
 int8_t *chain_input(void);
 const int8_t *chain_output(void);
@@ -35,5 +39,9 @@ void chain_run(void);
 
 /* The same, layer by layer, for a harness that measures. */
 extern const struct model chain_model;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
