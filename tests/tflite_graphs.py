@@ -703,23 +703,28 @@ class Drawn:
     seed: int
     tflite: bytes
     kinds: tuple[str, ...]
-    input_shape: tuple[int, ...]
-    input_dtype: str
+    inputs: tuple[tuple[tuple[int, ...], str], ...]
+    """Shape and type of each."""
 
-    def images(self, count: int) -> list[np.ndarray]:
-        """Inputs for it: uniform ones, and now and then extreme ones."""
+    def feeds(self, count: int) -> list[list[np.ndarray]]:
+        """So many times an array for each input: uniform ones, and now and then extreme ones."""
         dice = Dice(self.seed + 1, 8)
-        if self.input_dtype == "float32":
-            return [dice.random.normal(0, 3, self.input_shape).astype(np.float32) for _ in range(count)]
-        return [dice.array(self.input_shape, self.input_dtype) for _ in range(count)]
+        return [
+            [
+                dice.random.normal(0, 3, shape).astype(np.float32)
+                if dtype == "float32"
+                else dice.array(shape, dtype)
+                for shape, dtype in self.inputs
+            ]
+            for _ in range(count)
+        ]
 
 
 def random_graph(seed: int, operators: int | None = None) -> Drawn:
-    """The graph of this seed: an image or a vector, some operators, all loose ends joined into one output."""
+    """The graph of this seed: images or vectors, some operators, and outputs that show the loose ends."""
     dice = Dice(seed, 8)
     graph = RandomGraph(dice, deep=dice.chance(0.3))
-    shape, dtype = _draw_input(graph)
-    first = graph.maps[-1]
+    inputs = [_draw_input(graph) for _ in range(dice.pick([1] * 6 + [2]))]
     if dice.chance(0.15):
         # What is read of it alone does not depend on the input.
         graph.maps.insert(0, graph.vector((1, 6, 5, dice.pick(CHANNELS[:7]))))
@@ -734,25 +739,26 @@ def random_graph(seed: int, operators: int | None = None) -> Drawn:
             MAKERS[dice.pick(kinds)](graph)
     if graph.deep and dice.chance():
         MAKERS["FULLY_CONNECTED"](graph)
-    output = _draw_output(graph)
-    index = first.index if dtype == "int8" else 0
-    return Drawn(seed, graph.chain.finish([index], [output.index]), tuple(graph.kinds), shape, dtype)
+    outputs = _draw_outputs(graph, {index for index, _, _ in inputs})
+    tflite = graph.chain.finish([index for index, _, _ in inputs], [y.index for y in outputs])
+    return Drawn(seed, tflite, tuple(graph.kinds), tuple((shape, dtype) for _, shape, dtype in inputs))
 
 
-def _draw_input(graph: RandomGraph) -> tuple[tuple[int, ...], str]:
-    """The file's input: mostly an int8 image; also vectors, and uint8 or float32 that is quantized first."""
+def _draw_input(graph: RandomGraph) -> tuple[int, tuple[int, ...], str]:
+    """An input: mostly an int8 image; also vectors, and uint8 or float32 that is quantized first."""
     dice = graph.dice
     side = dice.pick([12, 16, 19, 24]) if graph.deep else dice.pick([1, 3, 4, 6, 8, 8, 11, 12, 16])
     image = (1, side, dice.pick([side, side, 1, 5, 9]), dice.pick(CHANNELS[:8]))
     shape = image if graph.deep or dice.chance(0.85) else (1, dice.integer(1, 60))
     dtype = dice.pick(["int8"] * 8 + ["uint8", "float32"])
     if dtype == "int8":
-        graph.maps.append(graph.new(shape, dice.factor(0.005, 0.5)))
+        x = graph.new(shape, dice.factor(0.005, 0.5))
+        graph.maps.append(x)
     else:
         scale = dice.factor(0.01, 0.2)
         x = graph.new(shape, scale, dice.zero_point("uint8") if dtype == "uint8" else 0, dtype)
         graph.add("QUANTIZE", [x], graph.new(shape, scale), schema.QuantizeOptionsT())
-    return shape, dtype
+    return x.index, shape, dtype
 
 
 def _repeat(graph: RandomGraph) -> None:
@@ -766,39 +772,44 @@ def _repeat(graph: RandomGraph) -> None:
     graph.add(kind, list(operator.inputs), outputs, operator.builtinOptions)
 
 
-def _draw_output(graph: RandomGraph) -> Map:
-    """One output that every map which nobody reads has a part in; a few are left unread all the same."""
+def _draw_outputs(graph: RandomGraph, inputs: set[int]) -> list[Map]:
+    """Outputs that every map which nobody reads has a part in; a few are left unread all the same.
+
+    Mostly one. Now and then they are outputs each, or one that is read is an output besides.
+    """
     dice = graph.dice
-    if set(graph.kinds) <= {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}:
+    if set(graph.kinds) <= {"QUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}:
         # A model that computes nothing is refused.
         x = graph.maps[-1]
         graph.read.add(x.index)
         graph.add("RELU", [x], graph.new(x.shape, x.scale * 1.3, -30), None)
-    loose = [x for x in graph.maps if x.index not in graph.read and not x.constant]
-    unread = [x for x in loose if dice.chance(0.9)] or graph.maps[-1:]
-    if len(unread) == 1:
-        last = unread[0]
-    else:
-        joined = graph.new(
-            (1, sum(x.elements for x in unread)), sorted(x.scale for x in unread)[len(unread) // 2]
-        )
-        flat = []
-        for x in unread:
-            y = graph.like(x, (1, x.elements))
-            graph.add("RESHAPE", [x, graph.constant(y.shape)], y, schema.ReshapeOptionsT())
-            z = graph.like(joined, y.shape)
-            graph.add("QUANTIZE", [y], z, schema.QuantizeOptionsT())
-            flat.append(z)
-        options = schema.ConcatenationOptionsT()
-        options.axis, options.fusedActivationFunction = 1, 0
-        graph.add("CONCATENATION", flat, joined, options)
-        last = joined
-    graph.read.add(last.index)
+    made = [x for x in graph.maps if not x.constant and x.index not in inputs]
+    unread = [x for x in made if x.index not in graph.read and dice.chance(0.9)] or made[-1:]
+    if len(unread) > 4 or (len(unread) > 1 and dice.chance(0.7)):
+        unread = [_joined(graph, unread)]
+    if dice.chance(0.1):
+        unread += [x for x in made if x not in unread][:1]
     if dice.chance(0.15):
-        graph.maps = [last]
+        graph.maps = unread[-1:]
         ENDINGS[dice.pick(sorted(ENDINGS))](graph)
-        return graph.maps[-1]
-    return last
+        unread[-1] = graph.maps[-1]
+    return unread
+
+
+def _joined(graph: RandomGraph, maps: Sequence[Map]) -> Map:
+    """All elements of these maps in a row."""
+    joined = graph.new((1, sum(x.elements for x in maps)), sorted(x.scale for x in maps)[len(maps) // 2])
+    flat = []
+    for x in maps:
+        y = graph.like(x, (1, x.elements))
+        graph.add("RESHAPE", [x, graph.constant(y.shape)], y, schema.ReshapeOptionsT())
+        z = graph.like(joined, y.shape)
+        graph.add("QUANTIZE", [y], z, schema.QuantizeOptionsT())
+        flat.append(z)
+    options = schema.ConcatenationOptionsT()
+    options.axis, options.fusedActivationFunction = 1, 0
+    graph.add("CONCATENATION", flat, joined, options)
+    return joined
 
 
 def main() -> None:
@@ -809,7 +820,8 @@ def main() -> None:
     drawn = random_graph(given.seed)
     path = given.write or Path(f"graph_{given.seed}.tflite")
     path.write_bytes(drawn.tflite)
-    print(f"{path}: {drawn.input_dtype}{list(drawn.input_shape)} -> {' '.join(drawn.kinds)}")
+    inputs = ", ".join(f"{dtype}{list(shape)}" for shape, dtype in drawn.inputs)
+    print(f"{path}: {inputs} -> {' '.join(drawn.kinds)}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from oracle import run_graph
 
 from pipeline.boards import Board
 from pipeline.errors import PipelineError
@@ -26,7 +26,7 @@ from pipeline.render import render_sources
 from pipeline.schedule import Machine, schedule_layers
 from tests.tflite_graphs import Drawn, random_graph
 
-IMAGES = 3
+INFERENCES = 3
 AIMS = ("balanced", "time", "ram", "ram", "flash")
 WARNINGS = (
     "-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes -Werror"
@@ -41,25 +41,16 @@ class Case:
     drawn: Drawn
     name: str
     files: Mapping[str, str]
-    images: Sequence[np.ndarray]
+    feeds: Sequence[Sequence[np.ndarray]]
+    """For each inference an array for each input."""
 
     @cached_property
     def wanted(self) -> list[bytes]:
-        return [by_tflite(self.drawn.tflite, image).tobytes() for image in self.images]
-
-
-def by_tflite(tflite: bytes, image: np.ndarray) -> np.ndarray:
-    """The output by BUILTIN_REF, with all tensors kept: else it writes over inputs that are read again."""
-    interpreter = Interpreter(
-        model_content=tflite,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        num_threads=1,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        """All outputs of an inference, one behind the other."""
+        return [
+            b"".join(output.tobytes() for output in run_graph(self.drawn.tflite, arrays))
+            for arrays in self.feeds
+        ]
 
 
 def prepare(seed: int, board: Board, libraries: Sequence[str]) -> Case:
@@ -77,7 +68,7 @@ def prepare(seed: int, board: Board, libraries: Sequence[str]) -> Case:
         files = render_sources(program, board).files
     except (PipelineError, ArithmeticError, ValueError, LookupError, TypeError) as error:
         raise AssertionError(f"{described(drawn)}: {type(error).__name__}: {error}") from error
-    return Case(drawn, program.name, files, drawn.images(IMAGES))
+    return Case(drawn, program.name, files, drawn.feeds(INFERENCES))
 
 
 def prepare_all(seeds: Sequence[int], board: Board, libraries: Sequence[str]) -> tuple[list[Case], list[str]]:

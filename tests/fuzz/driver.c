@@ -9,7 +9,7 @@ int main(void)
         const struct model *model = models[i];
         fprintf(stderr, "%s\n", model->name);
         model->init();
-        for (int image = 0; image < IMAGES; image++) {
+        for (int inference = 0; inference < INFERENCES; inference++) {
             for (uint32_t k = 0; k < model->input_count; k++)
                 if (fread(model->inputs[k].data, 1, model->inputs[k].bytes, stdin) != model->inputs[k].bytes)
                     return 1;

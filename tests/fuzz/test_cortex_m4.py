@@ -56,7 +56,7 @@ class Processor:
         return np.frombuffer(bytes(self.uc.mem_read(RAM[0], RAM[1] - STACK_BYTES)), np.uint8).copy()
 
     def run(self, case: Case) -> list[bytes]:
-        """The outputs for each image; nothing but the arena and the model's buffers may change."""
+        """The outputs of each inference; nothing but the arena and the model's buffers may change."""
         _, inputs, input_count, outputs, output_count, _, _, arena, arena_bytes, _ = self.words(
             self.symbols[f"{case.name}_model"], 10
         )
@@ -66,8 +66,8 @@ class Processor:
         )
         self.call(self.symbols[f"{case.name}_init"])
         before, found = self.ram(), []
-        for image in case.images:
-            content = image.tobytes()
+        for arrays in case.feeds:
+            content = b"".join(array.tobytes() for array in arrays)
             for address, size in given:
                 self.uc.mem_write(address, content[:size])
                 content = content[size:]

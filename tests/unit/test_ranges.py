@@ -13,7 +13,7 @@ from tests.tflite_chains import Chain, convolution_options
 from tests.tflite_graphs import random_graph
 
 
-def every_tensor(tflite: bytes, image: np.ndarray) -> dict[str, np.ndarray]:
+def every_tensor(tflite: bytes, *arrays: np.ndarray) -> dict[str, np.ndarray]:
     """All tensors of the file after one inference, by name."""
     interpreter = Interpreter(
         model_content=tflite,
@@ -23,7 +23,8 @@ def every_tensor(tflite: bytes, image: np.ndarray) -> dict[str, np.ndarray]:
     )
     interpreter.allocate_tensors()
     details = interpreter.get_tensor_details()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    for each, array in zip(interpreter.get_input_details(), arrays, strict=True):
+        interpreter.set_tensor(each["index"], array)
     interpreter.invoke()
     return {each["name"]: interpreter.get_tensor(each["index"]) for each in details if each["name"]}
 
@@ -33,8 +34,8 @@ def every_tensor(tflite: bytes, image: np.ndarray) -> dict[str, np.ndarray]:
 def test_no_integer_lies_outside_of_its_range(seed):
     drawn = random_graph(seed)
     ranges = channel_ranges(read_tflite(drawn.tflite, "graph"))
-    for image in drawn.images(3):
-        for name, values in every_tensor(drawn.tflite, image).items():
+    for arrays in drawn.feeds(3):
+        for name, values in every_tensor(drawn.tflite, *arrays).items():
             if name in ranges:
                 assert (values >= ranges[name].low).all(), name
                 assert (values <= ranges[name].high).all(), name
