@@ -39,6 +39,13 @@ RESERVED_FLASH, RESERVED_RAM = 40 << 10, 16 << 10
 # Layers that may run strip by strip together, and the strips' heights that are tried.
 MOST_LAYERS_TOGETHER = 14
 STRIP_ROWS = (1, 2, 4, 8)
+# What a byte of RAM and of flash costs in cycles where ways are picked for that, and how much slower a
+# way of lower strips may be.
+PREFERENCES = tuple(
+    (ram, flash, slack)
+    for ram, flash in ((0.0, 0.0), (1e6, 0.0), (0.0, 1e6), (1e6, 1e6))
+    for slack in (1.0, 1.05)
+)
 # Of two options one of which takes no more memory, it is as quick as the other up to this.
 AS_QUICK_AN_OPTION = 1.0005
 # Limits of scratch that are tried there are so far apart.
@@ -46,7 +53,7 @@ SCRATCH_STEP = 1.4
 # Cycles that are as good as the least: of all ways within them, the one that takes the least memory.
 AS_QUICK: Mapping[Aim, float] = {"time": 1.002, "ram": 1.02, "flash": 1.02}
 # `balanced`: cycles and arena at most so many times those of `time` and of `ram`; then the least memory.
-BALANCED_CYCLES, BALANCED_ARENA = 1.2, 1.49
+BALANCED_CYCLES, BALANCED_ARENA = 1.22, 1.5
 # What a byte of flash weighs against a byte of RAM.
 FLASH_AGAINST_RAM = 0.02
 # `ram`: cycles at most so many times those of `time`; at most so many where that saves a fifth of all RAM.
@@ -391,24 +398,27 @@ class _Options:
         ]
         if not all(ways):
             return
-        found: set[tuple[Candidate, ...]] = set()
+        found: dict[tuple[Candidate, ...], None] = {}
         for scratch in _limits_of_scratch(ways):
             for rows in STRIP_ROWS:
-                for ram, flash in ((0.0, 0.0), (1e6, 0.0), (1e6, 1e6)):
-                    picked = []
-                    for each in ways:
-                        fitting = [w for w in each if w.scratch_bytes <= scratch and w.rows_per_call <= rows]
-                        if not fitting:
-                            break
-                        picked.append(
-                            min(
-                                fitting,
-                                key=lambda w: self.cycles(w) + ram * w.ram_bytes + flash * w.weights_bytes,
-                            )
-                        )
-                    if len(picked) == len(ways) and tuple(picked) not in found:
-                        found.add(tuple(picked))
-                        yield tuple(picked)
+                fitting = [
+                    [w for w in each if w.scratch_bytes <= scratch and w.rows_per_call <= rows]
+                    for each in ways
+                ]
+                if all(fitting):
+                    for ram, flash, slack in PREFERENCES:
+                        found[tuple(self._preferred(each, ram, flash, slack) for each in fitting)] = None
+        yield from found
+
+    def _preferred(self, ways: Sequence[Candidate], ram: float, flash: float, slack: float) -> Candidate:
+        """The quickest, where a byte of RAM or flash costs so many cycles; near it, of the lowest strips."""
+
+        def price(way: Candidate) -> float:
+            return self.cycles(way) + ram * way.ram_bytes + flash * way.weights_bytes
+
+        least = min(map(price, ways))
+        near = [way for way in ways if price(way) <= slack * least]
+        return min(near, key=lambda way: (way.rows_per_call if slack > 1.0 else 0, price(way)))
 
     def _option(self, first: int, ways: tuple[Candidate, ...], exactly: bool = False) -> Option:
         last = first + len(ways) - 1
