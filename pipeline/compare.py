@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -406,8 +406,8 @@ def compare_figures(
             measured=_measured(measurement, "stack_bytes", "high-water mark during inference"),
             remark="Reserved against used: the gap is a margin, not an error of either.",
         ),
-        *_count_rows(prediction, measurement),
-        *_cycle_rows(prediction, estimate),
+        *_count_rows(prediction, measurement, estimate),
+        *([] if counted_cycles(measurement, prediction, estimate) else _cycle_rows(prediction, estimate)),
         _time_row(prediction, measurement, estimate),
     ]
     return tuple(row for row in rows if row.predicted or row.linked or row.measured or row.estimated)
@@ -459,8 +459,24 @@ def _measured(measurement: Measurement | None, name: str, words: str) -> Figure 
     return Figure(getattr(measurement, name), f"{words} ({measurement.runner}, {measurement.board})")
 
 
-def _count_rows(prediction: Prediction | None, measurement: Measurement | None) -> list[FigureRow]:
-    """Predicted instructions beside measured ones; any other measured unit in a row of its own."""
+def counted_cycles(
+    measurement: Measurement | None, prediction: Prediction | None, estimate: Estimate | None
+) -> bool:
+    """Whether a core counted its cycles, and what was predicted and estimated is of that very board."""
+    if measurement is None or measurement.source is not Source.CYCLES:
+        return False
+    boards = {estimate.model.board if estimate else None}
+    boards.add(prediction.cycles.board if prediction and prediction.cycles else None)
+    return boards - {None} == {measurement.board}
+
+
+def _count_rows(
+    prediction: Prediction | None, measurement: Measurement | None, estimate: Estimate | None
+) -> list[FigureRow]:
+    """Predicted instructions beside measured ones; any other measured unit in a row of its own.
+
+    Cycles that a board's core counted stand beside those that were predicted and estimated for it.
+    """
     predicted = _predicted(prediction, "instructions", "cost formulas of the kernels")
     figure, unit = COUNTS[Source.INSTRUCTIONS][0], Source.INSTRUCTIONS.value
     if measurement is None:
@@ -473,6 +489,22 @@ def _count_rows(prediction: Prediction | None, measurement: Measurement | None) 
     if measurement.source is Source.INSTRUCTIONS:
         row = _row("instructions", figure, unit, predicted=predicted, measured=count)
         return [row]
+    if counted_cycles(measurement, prediction, estimate):
+        (cycles,) = _cycle_rows(prediction, estimate)
+        differences = cycles.differences
+        if cycles.estimated:
+            differences += (difference("measured", count.value, "estimated", cycles.estimated.value),)
+        elif cycles.predicted:
+            differences += (difference("measured", count.value, "predicted", cycles.predicted.value),)
+        own = replace(
+            cycles,
+            key="count",
+            figure=COUNTS[measurement.source][0],
+            unit=measurement.source.value,
+            measured=count,
+            differences=differences,
+        )
+        return [_row("instructions", figure, unit, predicted=predicted), own]
     own = FigureRow(
         "count",
         COUNTS[measurement.source][0],

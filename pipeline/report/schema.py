@@ -329,8 +329,8 @@ class FigureValue(Part):
 class FigureDifference(Part):
     """Two comparable figures held against each other."""
 
-    of: str = said("`linked` or `measured`.")
-    against: str = said("`predicted` or `linked`.")
+    of: str = said("`linked`, `measured` or `estimated`.")
+    against: str = said("`predicted`, `linked` or `estimated`.")
     absolute: int | float = said("`of` less `against`.")
     percent: float | None = perhaps("The same in percent of `against`; null where that is 0.")
 

@@ -96,6 +96,8 @@ def test_measure(table, run, network):
     assert report["measured"]["runner"] == "serial at 115200 baud"
     assert len(report["measured"]["runs"]) == 4
     assert report["measured"]["notes"] == [], "nothing had to be asked twice"
+    cycles = next(row for row in report["figures"] if row["key"] == "count")
+    assert all(cycles[source] for source in ("predicted", "measured", "estimated")), "side by side"
     assert table.board.flashed == 1
 
     code, said, _ = run(*words)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import report_samples as samples
 
+from pipeline.boards import load_board
 from pipeline.compare import (
     Level,
     OutputComparison,
@@ -19,6 +20,7 @@ from pipeline.compare import (
 from pipeline.lower import Place
 from pipeline.measure import Cost, Source
 from pipeline.metrics import Agreement
+from pipeline.timing import Estimate, Figures, timing_model
 
 EXPECTED = samples.EXPECTED
 
@@ -193,6 +195,26 @@ def test_other_units_are_never_held_against_instructions(source, hz, unit, secon
     assert rows["time"].differences == ()
     if seconds and source is not Source.CYCLES:
         assert any(word in rows["time"].measured.source for word in ("estimated", "nothing of a board"))
+
+
+@pytest.mark.parametrize("board", ["nucleo_l4r5zi", "nucleo_l476rg"])
+def test_counted_cycles_stand_beside_the_estimate_of_their_own_board(board):
+    """Of another board they are not compared: then each has a row of its own."""
+    model = timing_model(load_board("nucleo_l4r5zi"))
+    figures = Figures(instructions=700, zero_wait_cycles=900, data_stall_cycles=100, cycles=1000)
+    estimate = Estimate(model, "unicorn", "nucleo_l4r5zi", figures, (), Figures(), (), (), "")
+    measured = samples.measurement(board=board, source=Source.CYCLES, total=Cost((1050,)))
+    rows = {row.key: row for row in compare_figures(samples.PREDICTION, samples.LINKED, measured, estimate)}
+    if board != model.board:
+        assert (rows["count"].estimated, rows["count"].differences) == (None, ())
+        assert rows["estimated_cycles"].estimated.value == 1000
+        return
+    assert "estimated_cycles" not in rows
+    assert (rows["count"].measured.value, rows["count"].estimated.value) == (1050, 1000)
+    (found,) = rows["count"].differences
+    assert (found.of, found.against, found.absolute, found.percent) == ("measured", "estimated", 50, 5.0)
+    assert rows["count"].unit == "cycles"
+    assert rows["count"].remark == ""
 
 
 def test_a_simulator_with_a_clock_still_measures_no_time():
