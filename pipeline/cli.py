@@ -59,7 +59,7 @@ app = typer.Typer(
 # Into a file or a pipe, tables are as wide as they want to be.
 WIDE = 160
 # Below that the table of layers leaves out columns, so that their names stay readable.
-NARROW = 120
+NARROW = 132
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False)
 
@@ -517,6 +517,8 @@ def _print_inspection(inspected: Inspected) -> None:
     out.print(table)
     if len(shown) < len(held.header):
         out.print(f"[dim]in a wider terminal, or a file, also: {', '.join(held.wide)}[/]")
+    for line in held.spoiled:
+        out.print(escape(line), soft_wrap=True)
     for line in held.after:
         out.print(f"[dim]{escape(line)}[/]")
 

@@ -26,6 +26,8 @@ class InspectionTable:
     """How many columns, from the left, are text; the others are numbers."""
     wide: tuple[str, ...]
     """Columns that a narrow terminal can do without."""
+    spoiled: tuple[str, ...]
+    """Layers whose scale a few channels make coarse for the others."""
     after: tuple[str, ...]
     """What the columns mean."""
 
@@ -39,6 +41,7 @@ def inspection_table(found: InspectionSection) -> InspectionTable:
             tuple(_row_without_float(layer) for layer in found.layers),
             2,
             ("operator",),
+            _spoiled(found),
             (
                 UNUSED,
                 "at ends: values at the smallest or the largest integer",
@@ -53,6 +56,7 @@ def inspection_table(found: InspectionSection) -> InspectionTable:
             "cost",
             "own dB",
             "total dB",
+            "weights",
             "cosine",
             "bias",
             "seen, float",
@@ -61,10 +65,12 @@ def inspection_table(found: InspectionSection) -> InspectionTable:
         ),
         tuple(_row(layer) for layer in found.layers),
         2,
-        ("operator", "cosine", "beyond"),
+        ("operator", "weights", "cosine", "beyond"),
+        _spoiled(found),
         (
             "cost: share of the noise at the model's output that the layer's own error causes",
             "own dB: signal to noise of that error alone; total dB: with all that comes from earlier layers",
+            "weights: signal to noise of the layer's int8 weights alone, in dB",
             "cosine: between int8 and float; bias: mean own error, in steps of the layer's scale",
             f"{UNUSED}; beyond: float values outside of it",
         ),
@@ -106,6 +112,21 @@ def _ranking(found: InspectionSection) -> tuple[str, ...]:
     )
 
 
+def _spoiled(found: InspectionSection) -> tuple[str, ...]:
+    lines = []
+    for layer in found.layers:
+        if layer.spoiled is None:
+            continue
+        few, factor = layer.spoiled.by, words.ratio(layer.spoiled.factor)
+        others = f"{layer.channels - len(few)} of its {layer.channels} channels"
+        named = ", ".join(f"{c.channel} ({span(c.minimum, c.maximum)})" for c in few)
+        word = "channel" if len(few) == 1 else "channels"
+        lines.append(
+            f"{layer.name}: its scale is {factor} times as coarse as {others} need, for {word} {named}"
+        )
+    return tuple(lines)
+
+
 def decibels(deviation: DeviationSection | None) -> str:
     """`28.4`; `exact` where nothing differs; a dash where nothing is known."""
     if deviation is None:
@@ -133,6 +154,7 @@ def _row(layer: InspectedLayerSection) -> tuple[str, ...]:
         words.share(layer.cost),
         decibels(layer.own),
         decibels(layer.total),
+        words.UNKNOWN if layer.weights_db is None else f"{layer.weights_db:.1f}",
         words.UNKNOWN if cosine is None else f"{cosine:.4f}",
         steps(layer.own.bias if layer.own else None, layer.scale),
         span(layer.minimum, layer.maximum),

@@ -16,7 +16,8 @@ import pydantic
 from markupsafe import Markup
 
 from pipeline.errors import UsageError
-from pipeline.report import charts, inspected, words
+from pipeline.report import charts, words
+from pipeline.report.inspected import inspection_table
 from pipeline.report.schema import SCHEMA_VERSION, Report, json_schema, schema_page
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -165,8 +166,7 @@ def _environment(kind: str) -> jinja2.Environment:
         "listed",
     ):
         environment.filters[name] = getattr(words, name)
-    for helper in (inspected.decibels, inspected.inspection_table, inspected.span, inspected.steps):
-        environment.filters[helper.__name__] = helper
+    environment.filters["inspection_table"] = inspection_table
     environment.filters["cell"] = markdown_text
     environment.filters["mistakes"] = _mistakes
     environment.filters["shades"] = _shades

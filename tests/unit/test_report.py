@@ -491,6 +491,7 @@ def test_int8_layer_by_layer(form):
         "75.0 %",
         "31.2",
         "28.5",
+        "42.0",
         "0.9993",
         "+0.50",
         "−1.3 … 6.4",
@@ -499,8 +500,10 @@ def test_int8_layer_by_layer(form):
     )
     separated = " ".join(text.replace("|", " ").replace("&lt;", "<").split())
     assert " ".join(row) in separated
-    assert "exact exact 1.0000" in separated
-    assert "7: −1.3 … 6.4" in text
+    assert "exact exact – 1.0000" in separated
+    assert (
+        "its scale is 4.50 times as coarse as 15 of its 16 channels need, for channel 7 (−1.3 … 6.4)" in text
+    )
 
 
 def test_an_int8_file_alone_says_why_nothing_is_held_against_float():
