@@ -52,10 +52,22 @@ BINARY(pkhbt_low, "pkhbt %0, %1, %2, lsl #16")
 BINARY(pkhbt, "pkhbt %0, %1, %2")
 BINARY(pkhtb_high, "pkhtb %0, %2, %1, asr #16")
 
-/* The larger of each byte. In one piece: SEL reads the flags that the subtraction sets. */
-BINARY(max_s8, "ssub8 %0, %1, %2\n\tsel %0, %1, %2")
-BINARY(max_u8, "usub8 %0, %1, %2\n\tsel %0, %1, %2")
+/* The larger of each byte, the smaller. In one piece: SEL reads the flags that the subtraction sets, and both operands
+ * once more, so that the difference needs a register of its own. */
+#define CHOICE(name, chosen)                                   \
+    INSTRUCTION uint32_t name(uint32_t a, uint32_t b)          \
+    {                                                          \
+        uint32_t y, difference;                                \
+        __asm__("ssub8 %1, %2, %3\n\tsel %0, " chosen         \
+                : "=r"(y), "=&r"(difference)                   \
+                : "r"(a), "r"(b));                             \
+        return y;                                              \
+    }
 
+CHOICE(max_s8, "%2, %3")
+CHOICE(min_s8, "%3, %2")
+
+#undef CHOICE
 #undef UNARY
 #undef BINARY
 

@@ -44,7 +44,7 @@ CHANNELS_AT_ONCE = 4
 FRACTION = 10
 """Bits behind the point where a result is rounded, if all goes well; as in depthwise_conv_2d_3x3.S."""
 ANY_SHIFT = 0x80
-ROWS_AT_ONCE = (1, 2, 4, 8, 16)
+ROWS_AT_ONCE = (1, 2, 8)
 POSITION_BYTES = {1: 8 * CHANNELS_AT_ONCE, 2: 4 * CHANNELS_AT_ONCE}
 """By stride."""
 PAIR_BYTES = 16
