@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from desk import OTHER, SERIAL
+from desk import OTHER, SERIAL, TOOLS
 from pretended import PretendedBoard
 
 from pipeline import cli
@@ -118,6 +118,24 @@ def test_flash_erase_and_reset(table, run, network):
     assert run("reset", "--board", "nucleo_l4r5zi", "--with", "openocd")[0] == 0
     assert run("erase", "--board", "nucleo_l4r5zi", "--with", "openocd")[0] == 0
     assert not (table.chip / "flash.elf").exists()
+
+
+def test_flash_and_erase_with_each_of_the_five_programs(desk, run, network, monkeypatch):
+    """By the command line, one after the other on one desk: each alone writes, and says with what."""
+    monkeypatch.setenv("PATH", f"{desk.bin}:{PATH}")
+    desk.plug()
+    for tool in TOOLS:
+        desk.install(tool)
+        code, said, logged = run("flash", network, "--board", "nucleo_l4r5zi", "--with", tool, "-v")
+        assert code == 0, logged
+        assert f"holds the new image and runs it: {tool} " in said
+        assert tool in logged, "the exact command is shown"
+        written = next(desk.chip.glob("flash.*"))
+        assert written.stat().st_size > 4096
+        written.unlink()
+        code, said, logged = run("erase", "--board", "nucleo_l4r5zi", "--with", tool)
+        assert code == 0, logged
+        assert f"is erased: {tool} " in said
 
 
 @pytest.mark.parametrize("verb", ["flash", "measure", "erase", "reset"])
