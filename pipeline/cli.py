@@ -60,6 +60,8 @@ app = typer.Typer(
 WIDE = 160
 # Below that the table of layers leaves out columns, so that their names stay readable.
 NARROW = 132
+# Layers whose scale is spoiled; a network of depthwise convolutions has many.
+SPOILED_SHOWN = 5
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False)
 
@@ -517,8 +519,12 @@ def _print_inspection(inspected: Inspected) -> None:
     out.print(table)
     if len(shown) < len(held.header):
         out.print(f"[dim]in a wider terminal, or a file, also: {', '.join(held.wide)}[/]")
-    for line in held.spoiled:
+    for line in held.spoiled[:SPOILED_SHOWN]:
         out.print(escape(line), soft_wrap=True)
+    if len(held.spoiled) > SPOILED_SHOWN:
+        out.print(
+            f"[dim]and {len(held.spoiled) - SPOILED_SHOWN} more such layers: --format json lists all[/]"
+        )
     for line in held.after:
         out.print(f"[dim]{escape(line)}[/]")
 

@@ -158,12 +158,12 @@ def _spoiled(layer: InspectedLayer) -> Finding | None:
     channels = layer.spoiled.by
     named = ", ".join(f"{c.channel} ({c.minimum:.3g} to {c.maximum:.3g})" for c in channels[:NAMED])
     more = f" and {len(channels) - NAMED} more" if len(channels) > NAMED else ""
-    word = "Channel" if len(channels) == 1 else "Channels"
+    word, verb = ("Channel", "makes") if len(channels) == 1 else ("Channels", "make")
     return Finding(
         "W_SPOILED",
         layer.name,
-        f"{word} {named}{more} of layer {layer.name} make its one scale {layer.spoiled.factor:.1f} times as "
-        f"coarse for its other {layer.channels - len(channels)} channels.",
+        f"{word} {named}{more} of layer {layer.name} {verb} its one scale {layer.spoiled.factor:.1f} times "
+        f"as coarse for its other {layer.channels - len(channels)} channels.",
         "Scale channels alike (--recipe equalize), or cut the range (--recipe mse).",
     )
 

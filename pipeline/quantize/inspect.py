@@ -285,7 +285,8 @@ class _Int8:
     """The int8 file under TFLite's reference kernels, every activation kept.
 
     `watched` are the tensors between layers, `entries` those of them that stand for inputs, `operators` what
-    writes each of them, `heads` the first tensor of a layer of several operators, by its last one.
+    writes each of them, `heads` the first tensor of a layer of several operators, by its last one, `fixed`
+    those whose scale is TFLite's and no calibration's.
     """
 
     def __init__(self, tflite: bytes, graph: TfliteGraph) -> None:
@@ -309,6 +310,12 @@ class _Int8:
         self.operators = {
             int(tensor): KIND_NAMES[graph.kind(operator)]
             for operator in graph.operators
+            for tensor in operator.outputs
+        }
+        self.fixed = {
+            int(tensor)
+            for operator in graph.operators
+            if graph.kind(operator) in {*FLATTENING, Operator.TANH}
             for tensor in operator.outputs
         }
         self.heads: dict[int, int] = {}
@@ -674,7 +681,7 @@ def _inspected(
         channels=tally.channels,
         constant_channels=int(constant.sum()),
         lost_channels=_lost(tally, constant, behind) if tally.has_float else None,
-        spoiled=find_spoiled(minima, maxima),
+        spoiled=None if tensor in run.fixed else find_spoiled(minima, maxima),
     )
 
 

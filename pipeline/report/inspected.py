@@ -8,6 +8,7 @@ from pipeline.report import words
 from pipeline.report.schema import DeviationSection, InspectedLayerSection, InspectionSection
 
 RANKED = 5
+CHANNELS_NAMED = 3
 UNUSED = "unused: part of the int8 range that no sample reached"
 EXACT = "exact"
 # Above this two results of float32 arithmetic differ by its own roundings.
@@ -27,7 +28,7 @@ class InspectionTable:
     wide: tuple[str, ...]
     """Columns that a narrow terminal can do without."""
     spoiled: tuple[str, ...]
-    """Layers whose scale a few channels make coarse for the others."""
+    """Layers whose scale a few channels make coarse for the others, the coarsest first."""
     after: tuple[str, ...]
     """What the columns mean."""
 
@@ -114,15 +115,14 @@ def _ranking(found: InspectionSection) -> tuple[str, ...]:
 
 def _spoiled(found: InspectionSection) -> tuple[str, ...]:
     lines = []
-    for layer in found.layers:
-        if layer.spoiled is None:
-            continue
-        few, factor = layer.spoiled.by, words.ratio(layer.spoiled.factor)
-        others = f"{layer.channels - len(few)} of its {layer.channels} channels"
-        named = ", ".join(f"{c.channel} ({span(c.minimum, c.maximum)})" for c in few)
-        word = "channel" if len(few) == 1 else "channels"
+    spoiled = [(layer, layer.spoiled) for layer in found.layers if layer.spoiled]
+    for layer, held in sorted(spoiled, key=lambda each: -each[1].factor):
+        count, factor = len(held.by), words.ratio(held.factor)
+        named = ", ".join(f"{c.channel} ({span(c.minimum, c.maximum)})" for c in held.by[:CHANNELS_NAMED])
+        named += f" and {count - CHANNELS_NAMED} more" if count > CHANNELS_NAMED else ""
         lines.append(
-            f"{layer.name}: its scale is {factor} times as coarse as {others} need, for {word} {named}"
+            f"{layer.name}: its scale is {factor} times as coarse as {layer.channels - count} of its "
+            f"{layer.channels} channels need, for {'channel' if count == 1 else 'channels'} {named}"
         )
     return tuple(lines)
 

@@ -236,6 +236,22 @@ def test_borders_of_another_type_are_no_layers(border):
     assert len(found.predicted) == len(found.predicted_float) == 20
 
 
+def test_a_scale_that_tflite_prescribes_is_not_spoiled():
+    """x -> LOGISTIC -> y: one channel near 1, fifteen near 0. The input's own scale is another matter."""
+    shape = (1, 16)
+    real, held = Chain(), Chain()
+    x, y = (real.tensor(name, shape, "float32") for name in "xy")
+    real.operator("LOGISTIC", [x], y)
+    a, b = held.tensor("x", shape, scale=0.08), held.tensor("y", shape, scale=1 / 256, zero_point=-128)
+    held.operator("LOGISTIC", [a], b)
+    samples = np.where(np.arange(16) == 3, 9.0, -3.0) + RNG.normal(0, 0.1, (20, 16))
+    found = inspect_quantization(
+        held.finish([a], [b]), real.finish([x], [y]), (samples.astype(np.float32),), names={}
+    )
+    assert found.layers[0].spoiled.by[0].channel == 3
+    assert found.layers[1].spoiled is None
+
+
 # --- the float file's other forms ------------------------------------------------------------------
 
 
