@@ -39,16 +39,17 @@ RESERVED_FLASH, RESERVED_RAM = 40 << 10, 16 << 10
 # Layers that may run strip by strip together, and the strips' heights that are tried.
 MOST_LAYERS_TOGETHER = 14
 STRIP_ROWS = (1, 2, 4, 8)
-# What a byte of RAM and of flash costs in cycles where ways are picked for that, and how much slower a
-# way of lower strips may be.
+# What a byte of RAM and of flash costs in cycles where ways are picked for that (of flash not so much that a
+# kernel may not have a few bytes a channel which another one does without), and how much slower a way of
+# lower strips may be.
 PREFERENCES = tuple(
     (ram, flash, slack)
-    for ram, flash in ((0.0, 0.0), (1e6, 0.0), (0.0, 1e6), (1e6, 1e6))
+    for ram, flash in ((0.0, 0.0), (1e6, 0.0), (0.0, 100.0), (1e6, 100.0))
     for slack in (1.0, 1.05)
 )
 # Of two options one of which takes no more memory, it is as quick as the other up to this.
 AS_QUICK_AN_OPTION = 1.0005
-# Limits of scratch that are tried there are so far apart.
+# Limits of scratch that are tried there are so far apart; where two layers run together, every limit is.
 SCRATCH_STEP = 1.4
 # Cycles that are as good as the least: of all ways within them, the one that takes the least memory.
 AS_QUICK: Mapping[Aim, float] = {"time": 1.002, "ram": 1.02, "flash": 1.02}
@@ -506,11 +507,11 @@ def _limits_of_scratch(ways: Sequence[Sequence[Candidate]]) -> Iterator[int]:
     """From what every layer can keep to, up to what all want, in steps."""
     least = max(min(way.scratch_bytes for way in each) for each in ways)
     sizes = sorted({way.scratch_bytes for each in ways for way in each if way.scratch_bytes >= least})
-    given = 0.0
+    step, given = SCRATCH_STEP if len(ways) > 2 else 1.0, 0.0
     for size in sizes:
         if size >= given or size == sizes[-1]:
             yield size
-            given = SCRATCH_STEP * size
+            given = step * size
 
 
 def _worth_it(options: Iterable[Option]) -> list[Option]:
@@ -536,10 +537,11 @@ def _replaces(a: Option, b: Option) -> bool:
 
 
 def calls_too_many(way: Candidate, output: Tensor, calls: int) -> float:
-    """Calls of a layer against those that its cost is meant for."""
+    """The cost of so many calls of a layer against that of those which its cost is meant for."""
     if not way.streams:
         return 1.0
-    return calls / math.ceil(map_rows(output) / way.rows_per_call)
+    too_many = calls / math.ceil(map_rows(output) / way.rows_per_call) - 1
+    return 1 + too_many * way.fixed_share
 
 
 def _undominated(offered: Sequence[Candidate], cycles: Callable[[Candidate], float]) -> tuple[Candidate, ...]:

@@ -61,6 +61,8 @@ class Candidate:
     """What the work is counted by in costs.toml."""
     rows_per_call: int = 1
     """Output rows that are cheapest to make at once; the cost is that of calls of so many."""
+    fixed_share: float = 1.0
+    """Of the cost, what a call takes for fewer rows, too."""
 
     @property
     def flash_read_bytes(self) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from arm import ArmKernels
-from cases import DICE, Dice, bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
+from cases import DICE, Dice
 from hypothesis import HealthCheck, given, settings
-from layers import Layer, check, make_layer
+from layers import SAME, check, draw_3x3, make_layer, typical
 
 from pipeline.kernels.cortex_m4.conv_2d_winograd2 import Conv2DWinograd2
 from pipeline.kernels.cortex_m4.conv_2d_winograd4 import Conv2DWinograd4
@@ -24,72 +24,16 @@ EACH_KERNEL = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kern
 FEW = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
-SAME = ((1, 1), (1, 1))
-VALID = ((0, 0), (0, 0))
-
-
-def draw_layer(dice: Dice, tile: int) -> Layer:
-    """Any layer that the kernel for such tiles is made for."""
-    pool = dice.pick([None, (2, 2)])
-    pads = dice.pick([SAME, SAME, VALID, ((0, 2), (2, 1)), ((3, 0), (0, 4))])
-    least = [max(tile + 2 - sum(pads[axis]), 1) for axis in (0, 1)]
-    height, width = (dice.length(low, low + 11) for low in least)
-    channels, filters = 4 * dice.length(1, 10), dice.length(1, 9)
-    x = dice.array((1, height, width, channels))
-    weights = np.maximum(dice.array((filters, 3, 3, channels)), -127)
-    zero = dice.zero_point()
-    spread = spread_of(x, zero, weights, 9 * channels)
-    x_scale = dice.factor(1e-3)
-    w_scale, scale = fitting_scales(dice, x_scale, spread)
-    clamped = dice.chance()
-    return make_layer(
-        x,
-        weights,
-        bias_of(dice, filters, spread),
-        zeros=(zero, dice.pick([-128, dice.zero_point()])),
-        scales=(x_scale, channel_scales(dice, w_scale, filters), scale),
-        pads=pads,
-        pool=pool,
-        activation=dice.pick(
-            [Activation.NONE, Activation.NONE, Activation.RELU, Activation.RELU6, Activation.RELU_N1_TO_1]
-        ),
-        floor=channel_clamp(dice, filters, -128, 20) if clamped else None,
-        ceiling=channel_clamp(dice, filters, -20, 127) if clamped else None,
-    )
 
 
 @EACH_KERNEL
 @FEW
 @given(dice=DICE)
 def test_any_layer(arm_kernels: ArmKernels, kernel: Winograd, dice: Dice) -> None:
-    layer = draw_layer(dice, kernel.algorithm.tile)
+    tile = kernel.algorithm.tile
+    layer = draw_3x3(dice, (tile + 2, tile + 2), (tile + 13, tile + 13), 40)
     candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
     check(arm_kernels, layer, [dice.pick(candidates) for _ in range(2)] if candidates else [], dice)
-
-
-def typical(
-    kernel: Winograd,
-    height: int = 8,
-    width: int = 12,
-    channels: int = 16,
-    filters: int = 6,
-    **attributes: Any,
-) -> Layer:
-    """A layer as trained models have them; its sums fill the output's range."""
-    random = np.random.default_rng(height * width * channels)
-    weights = np.clip(random.normal(0, 36, (filters, 3, 3, channels)).round(), -127, 127).astype(np.int8)
-    scale = float(np.float32(0.05 * 0.01 * np.sqrt(9 * channels) * 36 * 74 / 50))
-    return make_layer(
-        random.integers(-128, 128, (1, height, width, channels)).astype(np.int8),
-        weights,
-        random.integers(-6000, 6000, filters).astype(np.int32),
-        **{
-            "pads": SAME,
-            "scales": (0.05, tuple(random.uniform(0.005, 0.02, filters)), scale),
-            "zeros": (-5, -128),
-            **attributes,
-        },
-    )
 
 
 @EACH_KERNEL
@@ -161,7 +105,7 @@ def test_ties_and_left_shifts(
 @EACH_KERNEL
 def test_dead_channels(arm_kernels: ArmKernels, kernel: Winograd) -> None:
     """A weights' scale of nearly 0 makes the multiplier 0."""
-    layer = typical(kernel, filters=3, scales=(0.05, (0.01, 1e-12, 0.02), 4.0), zeros=(4, -7))
+    layer = typical(filters=3, scales=(0.05, (0.01, 1e-12, 0.02), 4.0), zeros=(4, -7))
     candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
     assert candidates
     check(arm_kernels, layer, candidates)
@@ -174,15 +118,15 @@ def test_dead_channels(arm_kernels: ArmKernels, kernel: Winograd) -> None:
     ids=str,
 )
 def test_refuses_what_it_was_not_made_for(kernel: Winograd, attributes: dict[str, Any]) -> None:
-    layer = typical(kernel, **attributes)
+    layer = typical(**attributes)
     assert kernel.candidates(layer.op, layer.inputs, layer.output) == ()
-    layer = typical(kernel)
+    layer = typical()
     assert kernel.candidates(layer.op, layer.inputs, layer.output)
 
 
 @EACH_KERNEL
 def test_refuses_sums_that_could_overflow(kernel: Winograd) -> None:
-    layer = typical(kernel, filters=1)
+    layer = typical(filters=1)
     x, w, b = layer.inputs
     assert b.data is not None
     reach = 2 ** (31 - kernel.algorithm.product_bits)
@@ -201,7 +145,7 @@ def test_refuses_sums_that_could_overflow(kernel: Winograd) -> None:
 def test_cost(
     arm_kernels: ArmKernels, kernel: Winograd, shape: tuple[int, ...], attributes: dict[str, Any]
 ) -> None:
-    layer = typical(kernel, *shape, **attributes)
+    layer = typical(*shape, **attributes)
     candidate = kernel.candidates(layer.op, layer.inputs, layer.output)[0]
     portions = layer.portions([candidate.rows_per_call])
     called = arm_kernels.run(candidate, [layer.x], layer.output.shape, portions=portions, cycles=True)
@@ -213,7 +157,7 @@ def test_cost(
 @EACH_KERNEL
 def test_weights_in_ram_wait_for_no_flash(arm_kernels: ArmKernels, kernel: Winograd) -> None:
     """Copied there or made there when the target starts, which is no part of the run."""
-    layer = typical(kernel)
+    layer = typical()
     candidates = kernel.candidates(layer.op, layer.inputs, layer.output)
     flash, *in_ram = [candidates[0], *(each for each in candidates if each.ram_bytes)]
     assert len(in_ram) == 2
@@ -229,7 +173,7 @@ def test_weights_in_ram_wait_for_no_flash(arm_kernels: ArmKernels, kernel: Winog
 @EACH_KERNEL
 def test_a_call_writes_no_more_than_its_scratch(arm_kernels: ArmKernels, kernel: Winograd) -> None:
     """One word less, and the guard behind it is hit."""
-    layer = typical(kernel, channels=4)
+    layer = typical(channels=4)
     candidate = kernel.candidates(layer.op, layer.inputs, layer.output)[0]
     short = replace(candidate, scratch_bytes=candidate.scratch_bytes - 4)
     with pytest.raises(AssertionError, match="written outside"):

@@ -78,6 +78,28 @@
     pop  {r4-r11, pc}
     end_function conv_2d_winograd2_input
 
+/* ---- weights: U = G w G^T, G times 2 --------------------------------------------------------------------
+ *
+ *       [2  0  0]
+ *   G = [1  1  1]       Two channels are in the lanes of a word.
+ *       [1 -1  1]
+ *       [0  0  2]
+ */
+    /* G (r7, r8, r9): each row, as `store row, register` takes it. Uses r7 to r11. */
+    .macro transform_filter store
+    sadd16 r10, r7, r9
+    sadd16 r11, r10, r8
+    ssub16 r10, r10, r8
+    \store 1, r11
+    \store 2, r10
+    sadd16 r7, r7, r7
+    sadd16 r9, r9, r9
+    \store 0, r7
+    \store 3, r9
+    .endm
+
+    made_weights conv_2d_winograd2_weights, 4
+
     multiply_positions conv_2d_winograd2_multiply, 16
 
 /* ---- output: 4 * sum = A^T m A, two by two, then scaled, clamped, pooled ----------------------------------

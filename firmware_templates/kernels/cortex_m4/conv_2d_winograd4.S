@@ -117,6 +117,45 @@
     pop  {r1, r2, r4-r11, pc}
     end_function conv_2d_winograd4_input
 
+/* ---- weights: U = G w G^T, G times 24, its last row times 12 ------------------------------------------------
+ *
+ *       [ 6  0  0]
+ *       [-4 -4 -4]
+ *   G = [-4  4 -4]       Two channels are in the lanes of a word. U is an int16; what wraps on the way does no harm.
+ *       [ 1  2  4]
+ *       [ 1 -2  4]
+ *       [ 0  0 12]
+ */
+    /* G (r7, r8, r9): each row, as `store row, register` takes it. Uses r7 to r11. */
+    .macro transform_filter store
+    sadd16 r10, r7, r9
+    ssub16 r10, r8, r10
+    sadd16 r10, r10, r10
+    sadd16 r10, r10, r10
+    sadd16 r8, r8, r8
+    sadd16 r11, r8, r8
+    \store 2, r10
+    ssub16 r10, r10, r11            /* less 8 times the middle tap */
+    ssub16 r10, r10, r11
+    \store 1, r10
+    sadd16 r10, r9, r9
+    sadd16 r10, r10, r10
+    sadd16 r11, r7, r10
+    sadd16 r9, r11, r8
+    \store 3, r9
+    ssub16 r11, r11, r8
+    \store 4, r11
+    sadd16 r9, r10, r10
+    sadd16 r9, r9, r10
+    \store 5, r9
+    sadd16 r10, r7, r7
+    sadd16 r7, r7, r10
+    sadd16 r7, r7, r7
+    \store 0, r7
+    .endm
+
+    made_weights conv_2d_winograd4_weights, 6
+
     multiply_positions conv_2d_winograd4_multiply, 36
 
 /* ---- output: 576 * sum = A^T m A, four by four, then scaled, clamped, pooled ------------------------------

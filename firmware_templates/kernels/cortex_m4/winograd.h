@@ -31,7 +31,7 @@
     int32_t offset;             /* with rescaling: see load_rescaling in winograd_macros.h */                   \
     int32_t blocks;             /* that share a pass over the weights */                                         \
     const int32_t *transformed; /* U[pair of channels][position]{start[2], [input channels / 2][2] of int16[2]} */ \
-    const int8_t *weights;      /* else, or to make U from: [channel][3][3][input channel] */                   \
+    const int8_t *weights;      /* else, or to make U from: [channel][input channels / 4][3][3][4] */            \
     const int32_t *bias;        /* with them: starts of the position at which the bias enters */                \
     const int32_t *rescaling;   /* [channel]{multiplier, bytes shift, away, down, up} */
 

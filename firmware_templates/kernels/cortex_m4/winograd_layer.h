@@ -11,6 +11,7 @@ enum {
 };
 
 /* The assembly half. */
+void WINOGRAD(_weights)(const int8_t *w, uint32_t *u, int32_t channels, int32_t step);
 void WINOGRAD(_input)(const int8_t *const *pixels, int32_t *v, int32_t channels);
 void WINOGRAD(_multiply)(const int32_t *v, const int32_t *u, int32_t *m, int32_t steps);
 winograd_output WINOGRAD(_plain), WINOGRAD(_signed), WINOGRAD(_clamped), WINOGRAD(_pooled);
@@ -31,40 +32,44 @@ static inline int32_t pair_words(const struct WINOGRAD() *p)
     return POSITIONS * (2 + p->input_channels);
 }
 
-/* G w G^T of one input channel, whose taps lie `step` bytes apart. */
-static void transform_weights(const int8_t *w, int32_t step, int32_t u[POSITIONS])
+/* Of 3 x 3 taps, the sum of channels 4n and 4n + 1, which go to low lanes. */
+static RAMCODE void sum_low_lanes(const int8_t *w, int32_t channels, int32_t taps[9])
 {
-    int32_t columns[3][PATCH];
+    for (int32_t tap = 0; tap < 9; tap++)
+        taps[tap] = 0;
+    for (; channels > 0; channels -= 4)
+        for (int32_t tap = 0; tap < 9; tap++, w += 4)
+            taps[tap] += w[0] + w[1];
+}
 
-    for (int32_t x = 0; x < 3; x++)
-        transform_filter(w[x * step], w[(3 + x) * step], w[(6 + x) * step], columns[x]);
-    for (int32_t i = 0; i < PATCH; i++)
-        transform_filter(columns[0][i], columns[1][i], columns[2][i], u + i * PATCH);
+/* What the sums of a filter start from, position by position: the bias, and less what the input's transform adds to low
+ * lanes. U is linear in the weights: of the sum over channels it is the sum of U. */
+static RAMCODE void start_sums(const struct WINOGRAD() *p, int32_t filter, const int8_t *w, uint32_t *start)
+{
+    int32_t taps[9], columns[3][PATCH], low[PATCH] = {0};
+
+    if (LOW_LANE_OFFSET != 0) {
+        sum_low_lanes(w, p->input_channels, taps);
+        for (int32_t x = 0; x < 3; x++)
+            transform_filter(taps[x], taps[3 + x], taps[6 + x], columns[x]);
+    }
+    for (int32_t row = 0; row < PATCH; row++) {
+        if (LOW_LANE_OFFSET != 0)
+            transform_filter(columns[0][row], columns[1][row], columns[2][row], low);
+        for (int32_t column = 0; column < PATCH; column++, start += 2 + p->input_channels)
+            *start = (row == 1 && column == 1 ? (uint32_t)p->bias[filter] : 0) - LOW_LANE_OFFSET * (uint32_t)low[column];
+    }
 }
 
 /* U of channels `channel` and the next (if there is none, of the same one again). */
-static void transform_pair(const struct WINOGRAD() *p, int32_t channel, uint32_t *u)
+static RAMCODE void transform_pair(const struct WINOGRAD() *p, int32_t channel, uint32_t *u)
 {
-    int32_t position_words = 2 + p->input_channels;
-
     for (int32_t o = 0; o < 2; o++, u++) {
         int32_t filter = smaller(channel + o, p->output_channels - 1);
         const int8_t *w = p->weights + filter * 9 * p->input_channels;
 
-        for (int32_t i = 0; i < POSITIONS; i++)
-            u[i * position_words] = i == PATCH + 1 ? (uint32_t)p->bias[filter] : 0;
-        for (int32_t k = 0; k < p->input_channels / 2; k++) {
-            int32_t low[POSITIONS], high[POSITIONS], lowest = k / 2 * 4 + k % 2;
-            uint32_t *start = u;
-
-            transform_weights(w + lowest, p->input_channels, low);
-            transform_weights(w + lowest + 2, p->input_channels, high);
-            for (int32_t i = 0; i < POSITIONS; i++) {
-                start[0] -= LOW_LANE_OFFSET * (uint32_t)low[i];
-                start[2 + 2 * k] = (uint32_t)high[i] << 16 | (uint16_t)low[i];
-                start += position_words;
-            }
-        }
+        start_sums(p, filter, w, u);
+        WINOGRAD(_weights)(w, u + 2, p->input_channels, 4 * (2 + p->input_channels));
     }
 }
 

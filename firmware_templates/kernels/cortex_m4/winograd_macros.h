@@ -29,6 +29,87 @@
     .size \name, . - \name
     .endm
 
+    /* A row of G w, to T[row][column]; a row of U, to where its columns go. */
+    .macro store_t row, register
+    str  \register, [sp, #COLUMN + 12 * \row]
+    .endm
+
+    .macro store_u column, register
+    .if  \column == 0
+    str  \register, [r1]
+    .elseif \column == 1
+    str  \register, [r1, r3]
+    .elseif \column == 2
+    str  \register, [r1, r3, lsl #1]
+    .elseif \column == 3
+    str  \register, [r6]
+    .elseif \column == 4
+    str  \register, [r6, r3]
+    .else
+    str  \register, [r6, r3, lsl #1]
+    .endif
+    .endm
+
+    /* void name(const int8_t *w, uint32_t *u, int32_t channels, int32_t step): U = G w G^T of a filter, `size` rows and
+     * columns of it, by the kernel's `transform_filter` of three taps.
+     * w: [channels / 4][3][3][4]; u: the filter's first word in position 0; step: bytes from one position to the next.
+     * r0: w; r1: U; r2: channels left; r3: step; r4 to r6: a column of w; then r4: T, r5: three steps, r6: U three columns
+     * on, r12: end of T. On the stack: T[parity][row][column]: bytes 0, 2 of the four channels, or 1, 3. */
+    .macro made_weights name, size
+    .equ PARITY_BYTES, 12 * \size
+    begin_function \name
+    push {r4-r11, lr}
+    sub  sp, #2 * PARITY_BYTES
+    .balign 4
+.Lchannels_\name:
+    .irp column, 0, 1, 2
+    ldr  r4, [r0, #4 * \column]
+    ldr  r5, [r0, #4 * \column + 12]
+    ldr  r6, [r0, #4 * \column + 24]
+    .irp parity, 0, 1
+    .equ COLUMN, 4 * \column + PARITY_BYTES * \parity
+    sxtb16 r7, r4, ror #8 * \parity
+    sxtb16 r8, r5, ror #8 * \parity
+    sxtb16 r9, r6, ror #8 * \parity
+    transform_filter store_t
+    .endr
+    .endr
+    adds r0, #36
+    mov  r4, sp
+    add  r5, r3, r3, lsl #1
+    add  r12, r4, #PARITY_BYTES
+    .balign 4
+.Lrows_\name:
+    .rept 2
+    ldm  r4!, {r7-r9}
+    add  r6, r1, r5
+    transform_filter store_u
+    .if  \size == 6
+    add  r1, r6, r5
+    .else
+    add  r1, r6, r3
+    .endif
+    .endr
+    cmp  r4, r12
+    bne  .Lrows_\name
+    .if  \size == 6
+    sub  r1, r1, r5, lsl #3         /* 36 steps */
+    sub  r1, r1, r5, lsl #2
+    .else
+    sub  r1, r1, r3, lsl #4
+    .endif
+    adds r1, #8
+    add  r12, r12, #PARITY_BYTES
+    add  r6, sp, #3 * PARITY_BYTES
+    cmp  r12, r6
+    bne  .Lrows_\name
+    subs r2, #4
+    bne.w .Lchannels_\name
+    add  sp, #2 * PARITY_BYTES
+    pop  {r4-r11, pc}
+    end_function \name
+    .endm
+
     /* One k. r0: V, r1: U; r2, r3: U of both channels; r4, r5: V of two tiles;
      * (r6, r7), (r8, r9), (r10, r11), (r12, lr): sums of tile 0, 1, 2, 3. */
     .macro multiply_step stride

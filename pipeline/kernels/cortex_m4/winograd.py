@@ -215,8 +215,13 @@ class Layer:
             for each, rows in zip(tiles, self._calls(strips), strict=True)
         )
         form = self._rescaling().form.name.lower()
-        used = self.passes(strips, blocks) * pairs * self.algorithm.positions * self.channels
-        ways = {"made": u is U.MADE, "copied": u is U.CONSTANT and blocks > 1}
+        used = self.passes(strips, blocks) * pairs
+        words = used * self.algorithm.positions * self.channels
+        ways: dict[str, int] = {}
+        if u is U.MADE:
+            ways = {"made": words, "starts": used}
+        elif blocks > 1:
+            ways = {"copied": words}
         return {
             "calls": len(tiles),
             "tiles": sum(tiles),
@@ -226,7 +231,7 @@ class Layer:
             "products": positions * steps,
             "outputs": sum(tiles) * self.filters,
             form: stored * self.filters,
-            **{name: used for name, so in ways.items() if so},
+            **ways,
         }
 
     # --- numbers --------------------------------------------------------------------------------------
@@ -261,10 +266,15 @@ class Layer:
             "offset": scaling.offset,
             "blocks": blocks,
             "transformed": None if plain else self._transformed(),
-            "weights": self.weights.astype(np.int8) if plain else None,
+            "weights": self._plain() if plain else None,
             "bias": _wrapped(self._bias()) if plain else None,
             "rescaling": scaling.words(),
         }
+
+    def _plain(self) -> np.ndarray:
+        """The weights as U is made of them: (filters, channels / 4, 3, 3, 4) int8."""
+        fours = self.weights.reshape(self.filters, 3, 3, -1, 4).transpose(0, 3, 1, 2, 4)
+        return np.ascontiguousarray(fours.astype(np.int8))
 
     def _bias(self) -> np.ndarray:
         """Where the bias enters a sum starts from it, less what the input's zero point contributes."""
@@ -319,16 +329,13 @@ class Winograd(Kernel):
         once = layer.strips_of_a_block()
         in_flash = self._candidate(layer, U.CONSTANT, once, blocks=1)
         several = {min(strips, layer.strips()) for strips in (once, 2 * once, layer.strips())}
+        shared = [(strips, layer.blocks(strips)) for strips in sorted(several)]
         return (
             in_flash,
             in_flash.in_ram_too({"transformed": layer.transformed_bytes}),
             self._candidate(layer, U.PREPARED, once, blocks=1),
-            *(
-                self._candidate(layer, u, strips, layer.blocks(strips))
-                for strips in sorted(several)
-                for u in (U.CONSTANT, U.MADE)
-                if u is U.MADE or layer.blocks(strips) > 1
-            ),
+            *(self._candidate(layer, U.CONSTANT, strips, blocks) for strips, blocks in shared if blocks > 1),
+            *(self._candidate(layer, U.MADE, *ways) for ways in dict.fromkeys([(once, 1), *shared])),
         )
 
     def _candidate(self, layer: Layer, u: U, strips: int, blocks: int) -> Candidate:

@@ -1,0 +1,202 @@
+"""CONV_2D, 3 x 3, stride 1, directly: pieces of six or four columns and several rows, a channel at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.cortex_m4.conv_2d_gemm import Channels, exact_channels
+from pipeline.operators import Operator
+from pipeline.operators.base import Parameters
+from pipeline.operators.checks import constant, integer, present
+from pipeline.operators.conv_2d import Conv2D
+from pipeline.tensors import Tensor
+
+GEOMETRY = ("input_height input_width input_channels output_width output_channels pad_top pad_left").split()
+"""The first fields of the struct, which CONV_2D's parameters have under the same names."""
+ROWS = (1, 2, 4, 8, 16)
+"""Of outputs before pooling, that may share a pass over the weights."""
+WIDTHS = {"six": 6, "four": 4}
+"""Columns of a strip. Words of a step are loaded together: six columns take less than four and two."""
+RECORD_BYTES = 12
+
+# Instructions, and cycles where memory answers at once, of each thing that is counted: fitted on layers that
+# were run (arm-none-eabi-gcc 12.2, -O2).
+COSTS: Mapping[str, tuple[float, float]] = {
+    "calls": (279.6, 547.0),
+    "pixels": (26.53, 34.98),
+    "pixel_words": (11.68, 15.27),
+    "filters": (41.03, 62.98),
+    "filter_words": (2.667, 5.664),
+    "steps_six": (27.22, 33.2),
+    "steps_four": (21.65, 24.02),
+    "rows_six": (73.83, 93.09),
+    "rows_four": (47.96, 56.68),
+    "pooled_six": (50.94, 59.35),
+    "pooled_four": (38.38, 43.04),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """A convolution as the kernel sees it."""
+
+    fields: Parameters
+    """Of CONV_2D."""
+    weights: np.ndarray
+    """(filters, 3, 3, channels), int64."""
+    channels: Channels
+    """Of the output."""
+
+    @property
+    def filters(self) -> int:
+        return int(self.weights.shape[0])
+
+    @property
+    def depth(self) -> int:
+        """Of the input."""
+        return int(self.weights.shape[3])
+
+    @property
+    def pool(self) -> int:
+        return integer(self.fields, "pool_height")
+
+    @property
+    def width(self) -> int:
+        """Before pooling."""
+        return integer(self.fields, "output_width") * self.pool
+
+    @property
+    def height(self) -> int:
+        return integer(self.fields, "output_height") * self.pool
+
+    def strips(self) -> dict[str, int]:
+        """How many there are of each width: as few products as can be, the last strip overlapping."""
+
+        def cycles(sixes: int) -> float:
+            return sixes * COSTS["steps_six"][1] + self._fours(sixes) * COSTS["steps_four"][1]
+
+        # Six columns overlap to the left, too: a map has to be as wide as that.
+        most = math.ceil(self.width / 6) if self.width >= 6 else 0
+        sixes = min(range(most + 1), key=cycles)
+        return {"six": sixes, "four": self._fours(sixes)}
+
+    def _fours(self, sixes: int) -> int:
+        return max(math.ceil((self.width - 6 * sixes) / 4), 0)
+
+    def scratch_bytes(self, rows: int) -> int:
+        """Words beneath the widest piece, a filter, and pointers to the rows of the output."""
+        widest = 6 if self.strips()["six"] else 4
+        return 4 * ((rows + 2) * (self.depth // 2) * (widest + 2) + 9 * self.depth // 2 + rows // self.pool)
+
+    def features(self, rows: int) -> dict[str, int]:
+        """How many there are of each thing in COSTS, in calls of so many rows before pooling."""
+        calls = math.ceil(self.height / rows)
+        strips = self.strips()
+        pieces = calls * sum(strips.values())
+        pixels = sum(n * (WIDTHS[name] + 2) for name, n in strips.items()) * (self.height + 2 * calls)
+        form = "pooled" if self.pool > 1 else "rows"
+        made = {name: n * self.height * self.filters for name, n in strips.items()}
+        return {
+            "calls": calls,
+            "pixels": pixels,
+            "pixel_words": pixels * self.depth // 4,
+            "filters": pieces * self.filters,
+            "filter_words": pieces * self.filters * 9 * self.depth // 4,
+            **{f"steps_{name}": n * 3 * self.depth // 2 for name, n in made.items()},
+            **{f"{form}_{name}": n for name, n in made.items()},
+        }
+
+    def parameters(self, rows: int) -> Parameters:
+        """The fields of `struct conv_2d_rows`, in its order."""
+        return {
+            **{name: self.fields[name] for name in GEOMETRY},
+            "pool": self.pool,
+            "input_zero": self.fields["input_zero"],
+            "output_zero": self.fields["output_zero"],
+            "sixes": self.strips()["six"],
+            "rows": rows,
+            "weights": self._ordered(),
+            "records": self._records(),
+        }
+
+    def _ordered(self) -> np.ndarray:
+        """The weights as the kernel widens them, int8.
+
+        Of each row of a filter and pair of input channels the words of its three taps, in this order:
+        channels 4n .. 4n + 3 are the lanes (4n, 4n + 2) and (4n + 1, 4n + 3). Four bytes make two words.
+        """
+        lanes = self.weights.reshape(self.filters, 3, 3, -1, 2, 2)  # filter, y, x, four channels, lane, word
+        words = lanes.transpose(0, 1, 3, 5, 2, 4)  # filter, y, four channels, word, x, lane
+        by_two = words.reshape(self.filters, -1, 2, 2).transpose(0, 1, 3, 2)
+        return np.ascontiguousarray(by_two.astype(np.int8)).reshape(self.filters, -1)
+
+    def _records(self) -> np.ndarray:
+        """(filters, 3) int32."""
+        c = self.channels
+        clamp = (c.shift - 1) | (c.floor + 128) << 8 | (127 - c.ceiling) << 16
+        stacked = np.stack([c.start, c.multiplier, clamp], axis=1)
+        return (stacked & 0xFFFF_FFFF).astype(np.uint32).view(np.int32)
+
+
+class Conv2DRows(Kernel):
+    """firmware_templates/kernels/cortex_m4/conv_2d_rows.c, with its loops in conv_2d_rows.S."""
+
+    name = "conv_2d_rows"
+
+    def candidates(
+        self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
+    ) -> Sequence[Candidate]:
+        """With more rows at a time, weights are read less often, and scratch is larger."""
+        if not isinstance(op, Conv2D) or not _takes(op, inputs, output):
+            return ()
+        p = op.parameters(inputs, output)
+        weights = constant(present(inputs[1])).astype(np.int64)
+        channels = exact_channels(p, weights.reshape(len(weights), -1))
+        if channels is None:
+            return ()
+        layer = Layer(p, weights, channels)
+        # The fewest that are no fewer than all rows are all of them.
+        all_at_once = min((rows for rows in ROWS if rows >= layer.height), default=ROWS[-1])
+        return [
+            _candidate(layer, min(rows, layer.height))
+            for rows in ROWS
+            if rows % layer.pool == 0 and rows <= all_at_once
+        ]
+
+
+def _candidate(layer: Layer, rows: int) -> Candidate:
+    features = layer.features(rows)
+    instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
+    by_call = sum(features[name] * COSTS[name][1] for name in ("calls", "filters", "filter_words"))
+    return Candidate(
+        library="cortex_m4",
+        kernel=Conv2DRows.name,
+        variant=f"{rows} {'row' if rows == 1 else 'rows'} at a time",
+        parameters=lambda: layer.parameters(rows),
+        cost=Cost(instructions, cycles),
+        features=features,
+        scratch_bytes=layer.scratch_bytes(rows),
+        weights_bytes=layer.weights.size + RECORD_BYTES * layer.filters,
+        streamed={"weights": features["filters"] // layer.filters * layer.weights.size},
+        streams=True,
+        rows_per_call=rows // layer.pool,
+        fixed_share=by_call / cycles,
+    )
+
+
+def _takes(op: Conv2D, inputs: Sequence[Tensor | None], output: Tensor) -> bool:
+    """Whether a layer's shapes are such that the kernel can run it."""
+    _, height, width, channels = present(inputs[1]).shape
+    pool = op.pool or (1, 1)
+    return (
+        (height, width) == (3, 3)
+        and op.stride == op.dilation == (1, 1)
+        and channels % 4 == 0
+        and pool in {(1, 1), (2, 2)}
+        and output.shape[2] * pool[1] >= WIDTHS["four"]
+    )
