@@ -94,6 +94,7 @@ NOTES: tuple[str, ...] = (
     "weights, kernels, harness and startup.",
     "Energy: predicted time at the typical current per MHz that the data sheet gives for the running chip; "
     "reckoned, not measured, and left out where no such figure is known.",
+    "A choice that does not fit has no time: its sizes are those of the smallest that there is.",
     "Best: no other choice that fits, of all boards or of this one, is better in one of time, RAM and flash "
     "and nowhere worse.",
 )
@@ -149,7 +150,9 @@ def _choices(graph: Graph, boards: Sequence[Board], progress: Progress) -> Itera
 
 def _choice(board: Board, aim: Aim, schedule: Schedule, program: Program) -> Choice:
     sizes = sizes_of(program, board)
-    model = timing_model(board) if can_estimate(board) else None
+    fits = sizes.flash_bytes <= board.flash_bytes and sizes.ram_bytes <= board.ram_bytes
+    # Where nothing fits, the schedule is the smallest, whatever its time: nobody would run it.
+    model = timing_model(board) if fits and can_estimate(board) else None
     cycles, low, high = _cycles(forecast_cycles(schedule, model, aim), model) if model else (None, None, None)
     seconds = None if cycles is None else cycles / board.hclk_hz
     joules = None

@@ -130,6 +130,23 @@ def test_a_layer_that_cannot_be_sketched_is_refused(monkeypatch, tmp_path):
     assert refused.value.code == "E_EXPLORE_LAYER"
 
 
+def test_what_does_not_fit_has_sizes_and_no_time(monkeypatch, tmp_path):
+    dense = layer("Dense", (1024,), (1024,), name="d", reads=("input",), use_bias=True)
+    model = model_of(dense, input_shape=(1024,))
+    monkeypatch.setattr("pipeline.explore.load_model", lambda path: model)
+    boards = [load_board(name) for name in ("nucleo_f446re", "nucleo_l4r5zi")]
+    monkeypatch.setattr("pipeline.explore.list_boards", lambda: boards)
+    explored = explore_model(Settings(model=tmp_path / "m.keras"), lambda *_: None)
+    for found in explored.choices:
+        fits = found.board == "nucleo_l4r5zi"
+        assert found.fits == fits == (found.seconds is not None)
+        assert found.flash_bytes > 1 << 20
+        if not fits:
+            cells = dict(zip(HEADER, choice_words(found), strict=True))
+            assert (cells["time"], cells["to"], cells["energy"], cells["best"]) == ("–", "–", "–", "")
+            assert "of flash over" in cells["fits"]
+
+
 def test_the_command_prints_json(explored, monkeypatch, tmp_path, capsys):
     from pipeline import cli
 
