@@ -79,12 +79,19 @@ def cure_table(settings: Settings, progress: Progress) -> CureTable:
     samples = samples_of(model, settings, progress)
     count = settings.calibration_samples
     prepared = prepare_model(model, samples, count=count, progress=progress)
+    recipes = candidates(prepared, settings.epochs, count)
+    if len(recipes) == 1:
+        raise UsageError(
+            "the model was trained for int8 and has its own ranges: there is nothing to compare",
+            code="E_RECIPE",
+            where=model.path,
+            hint="quantize it without --cures: the ranges of its fake-quant nodes are kept",
+        )
     run = run_float_graph(prepared, samples.take(settings.evaluate))
 
     def carried(tflite: bytes) -> None:
         read_tflite(tflite, model.name)
 
-    recipes = candidates(samples, settings.epochs, count)
     fewer = [Recipe(samples=few) for few in FEWER_SAMPLES if few < len(prepared.x)]
     tried = compare_recipes(prepared, run, [*fewer, *recipes], check=carried, progress=progress)
     best = best_of(tried[len(fewer) :])

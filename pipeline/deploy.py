@@ -506,7 +506,7 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
         count = settings.calibration_samples
         prepared = prepare_model(model, samples, count=count, border=border, progress=progress)
         run = run_float_graph(prepared, samples.take(settings.evaluate))
-        recipes = candidates(samples, settings.epochs, count)
+        recipes = candidates(prepared, settings.epochs, count)
         recipe = best_of(compare_recipes(prepared, run, recipes, check=carried, progress=progress)).recipe
     quantized = quantize_model(model, samples, recipe=recipe, border=border, check=carried, progress=progress)
     return Loaded(model.name, model, quantized, samples)

@@ -40,7 +40,10 @@ KINDS = {
     "Squeeze": "Reshape",
     "ExpandDims": "Reshape",
 }  # fmt: skip
-PASSED_OVER = {"Identity", "StopGradient", "PreventGradient", "NoOp", "CheckNumerics"}
+PASSED_OVER = {
+    "Identity", "StopGradient", "PreventGradient", "NoOp", "CheckNumerics",
+    "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
+}  # fmt: skip
 LOOPS = {"While", "StatelessWhile", "LoopCond"}
 WEIGHTED = {"Conv2D", "DepthwiseConv2D", "Dense"}
 # Bookkeeping on shapes (where their results are no floats), which a batch of one turns into constants

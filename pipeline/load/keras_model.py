@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.errors import ModelNotSupported, PipelineError
 from pipeline.load.description import FloatLayer, FloatModel, TensorSpec, identifier
 from pipeline.load.frameworks import (
@@ -150,6 +152,8 @@ def describe_keras(path: Path, sha256: str, framework: str, api: str, live: Any)
             where=path,
             hint="give it an Input layer with a fixed shape, or export it with model.export('folder')",
         )
+    if api == "keras":
+        _refuse_quantized(path, live)
     _refuse_border(path, graph)
     input_names = unique_names(_layer_of(source).name for source in graph.inputs)
     names = {id(source): name for source, name in zip(graph.inputs, input_names, strict=True)}
@@ -319,8 +323,40 @@ def _attributes(layer: Any) -> Mapping[str, Any]:
     return found
 
 
+def float_weights(layer: Any) -> list[np.ndarray]:
+    """The layer's weights as it would hold them in float: as they are, but for Keras 3's int8 layers.
+
+    Those keep integers and a scale for each output channel, kernel = integer / scale. TFLite's symmetric
+    scale for a channel is its largest magnitude by 127, which gives the very same integers again.
+    """
+    if getattr(layer, "quantization_mode", None) is None:
+        found: list[np.ndarray] = layer.get_weights()
+        return found
+    held = {weight.name: np.asarray(weight) for weight in layer.weights}
+    kernel = held["kernel"].astype(np.float32) / held["kernel_scale"]
+    return [kernel, held["bias"]] if layer.use_bias else [kernel]
+
+
+def _refuse_quantized(path: Path, live: Any) -> None:
+    """Keras's own quantization, but for int8 Dense layers: what else it does is unlike int8 on a target."""
+    unlike = [
+        f"{layer.name}: {type(layer).__name__}, {layer.quantization_mode}"
+        for layer in live._flatten_layers()
+        if getattr(layer, "quantization_mode", None) is not None
+        and (layer.quantization_mode != "int8" or type(layer).__name__ != "Dense")
+    ]
+    if unlike:
+        raise ModelNotSupported(
+            f"{len(unlike)} layers were quantized by Keras in a way that cannot be carried",
+            code="E_MODEL_QUANTIZED",
+            where=path,
+            details=unlike,
+            hint="save the model before model.quantize(...); int8 Dense layers may stay",
+        )
+
+
 def _parameters(layer: Any) -> int:
-    weights = getattr(layer, "weights", [])
+    weights = [weight for weight in getattr(layer, "weights", []) if weight.name != "kernel_scale"]
     if type(layer).__name__ in {"BatchNormalization", "SyncBatchNormalization", "Normalization"}:
         # However many statistics are stored, what acts is one scale and one offset a channel.
         channels = max((int(_size(weight)) for weight in weights), default=0)

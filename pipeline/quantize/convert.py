@@ -143,7 +143,7 @@ def apply_recipe(
     *,
     check: Callable[[bytes], object] | None = None,
     progress: Progress | None = None,
-) -> tuple[bytes, bytes, tuple[str, ...]]:
+) -> tuple[bytes | None, bytes, tuple[str, ...]]:
     """The float TFLite file with the cures in it, the int8 one made of it, and what was done, in words.
 
     Both files have the same operators in the same order, and the same names of tensors, but for what
@@ -152,6 +152,8 @@ def apply_recipe(
     Raises as `quantize_model`.
     """
     graph, words = TfliteGraph(prepared.graph), []
+    if graph.has_own_ranges:
+        return _with_own_ranges(prepared, recipe, check)
     x = prepared.x[spread(len(prepared.x), recipe.samples)]
     if len(x) < len(prepared.x):
         measure_ranges(graph, x, progress)
@@ -176,6 +178,24 @@ def apply_recipe(
         tflite, layers = correct_biases(graph, tflite, x, progress)
         words.append(f"biases of {layers} layers corrected")
     return float_tflite, tflite, tuple(words)
+
+
+def _with_own_ranges(
+    prepared: Prepared, recipe: Recipe, check: Callable[[bytes], object] | None
+) -> tuple[None, bytes, tuple[str, ...]]:
+    """As `apply_recipe`, of a model that was trained with fake-quant nodes: there is no float file of it."""
+    if recipe.cures:
+        raise UsageError(
+            f"the recipe {str(recipe)!r} would change a model that was trained for int8, ranges and all",
+            code="E_RECIPE",
+            where=prepared.model.path,
+            hint="leave the recipe out: the ranges of its fake-quant nodes are kept",
+        )
+    tflite = _make_integers(prepared, prepared.graph)
+    if check:
+        check(tflite)
+    _refuse_dead_layers(prepared.model, tflite)
+    return None, tflite, ("ranges of the model's own fake-quant nodes kept",)
 
 
 def _refuse_dead_layers(model: FloatModel, tflite: bytes) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 
 from pipeline.load import FloatModel
 from pipeline.load.frameworks import captured_stderr, import_keras, import_legacy_keras, import_tensorflow
-from pipeline.load.keras_model import functional_graph, node_tensors, operation_of
+from pipeline.load.keras_model import float_weights, functional_graph, node_tensors, operation_of
 
 # Layers whose output channels are an axis of the kernel, and that axis; DepthwiseConv2D has two.
 CHANNEL_AXIS = {
@@ -96,7 +96,8 @@ def clone_in_float32(model: FloatModel) -> Any:
 
 
 def _computes_in_float32(layer: Any) -> bool:
-    return getattr(layer, "compute_dtype", "float32") in {"float32", None}
+    quantized = getattr(layer, "quantization_mode", None) is not None
+    return not quantized and getattr(layer, "compute_dtype", "float32") in {"float32", None}
 
 
 # --- what to fold --------------------------------------------------------------------------------
@@ -258,7 +259,7 @@ def _bounded(ends: np.ndarray) -> np.ndarray:
 
 def _scaled(layer: Any, a: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
     """The layer's weights with the batch norm in them, bias last; computed in float64."""
-    weights = [np.asarray(weight, np.float64) for weight in layer.get_weights()]
+    weights = [np.asarray(weight, np.float64) for weight in float_weights(layer)]
     bias = weights.pop() if layer.use_bias else np.zeros_like(a)
     axis = CHANNEL_AXIS[type(layer).__name__]
     kernel = weights[-1]
@@ -293,11 +294,12 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
         if id(layer) in plan.clamps:
             return clamp_class(*plan.clamps[id(layer)], name=name)
         config = {**unrolled(layer.get_config()), "name": name, "dtype": "float32"}
+        config.pop("quantization_config", None)
         if id(layer) in plan.weights:
             config |= {"use_bias": True, "activation": "linear"}
         copy = type(layer).from_config(config)
         weights = plan.weights.get(id(layer))
-        pending.append((copy, layer.get_weights() if weights is None else weights))
+        pending.append((copy, float_weights(layer) if weights is None else weights))
         return copy
 
     sources = [keras.Input(spec.shape, name=spec.name, dtype="float32") for spec in model.inputs]

@@ -85,16 +85,21 @@ class Cured:
 
 
 def candidates(
-    samples: Samples, epochs: int = EPOCHS, count: int = CALIBRATION_SAMPLES
+    prepared: Prepared, epochs: int = EPOCHS, count: int = CALIBRATION_SAMPLES
 ) -> tuple[Recipe, ...]:
-    """All recipes that are worth a try; with fine-tuning where there are training samples."""
+    """All recipes that are worth a try; with fine-tuning where there are training samples.
+
+    Of a model with ranges of its own only the plain one, which keeps them.
+    """
+    if TfliteGraph(prepared.graph).has_own_ranges:
+        return (Recipe(samples=count),)
     recipes = tuple(
         Recipe(ranges=ranges, samples=count, equalize=equalized, correct_bias=corrected)
         for equalized in (False, True)
         for ranges in RANGES
         for corrected in (False, True)
     )
-    if samples.training is None:
+    if prepared.training is None:
         return recipes
     return recipes + tuple(
         Recipe(samples=count, equalize=equalized, epochs=epochs) for equalized in (False, True)

@@ -86,6 +86,11 @@ class TfliteGraph:
         kinds = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16)
         return self._type(tensor) in kinds
 
+    @property
+    def has_own_ranges(self) -> bool:
+        """Whether the model said how to quantize it: its fake-quant nodes have become integers already."""
+        return any(self._type(index) == schema.TensorType.INT8 for index in self.made())
+
     def _type(self, tensor: int) -> int:
         return int(self.subgraph.tensors[tensor].type)
 

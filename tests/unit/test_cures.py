@@ -402,7 +402,7 @@ def test_same_recipe_same_bytes(tmp_path):
 
 def test_measurement_prefers_what_cures(tmp_path):
     spoiled, samples = prepared_of(linear, tmp_path, seed=2, spoil=spoil_channels)
-    cured = compare_recipes(spoiled, run_float_graph(spoiled, samples), candidates(samples))
+    cured = compare_recipes(spoiled, run_float_graph(spoiled, samples), candidates(spoiled))
     assert best_of(cured).recipe.equalize
     found = {str(one.recipe): one.fidelity for one in cured}
     assert len(found) == 12
