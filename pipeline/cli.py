@@ -28,7 +28,8 @@ from rich.table import Table
 from typer.exceptions import Abort, TyperException
 
 from pipeline import __version__
-from pipeline.errors import PipelineError, TargetFailed, UsageError
+from pipeline.errors import ModelNotSupported, PipelineError, TargetFailed, UsageError
+from pipeline.limits import READING_SECONDS, end_this_process_when_late
 
 # Stages are imported where a command needs them: `boards` and `--help` answer at once.
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def entry() -> int:
     if child == 0:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED_SIGNALS)
         code = BUG_EXIT_CODE
+        end_this_process_when_late()
         try:
             code = main()
             sys.stdout.flush()
@@ -231,6 +233,15 @@ def entry() -> int:
     if code == -signal.SIGKILL:
         err.print("[bold red]error[/] E_KILLED: the process was killed; often for want of memory")
         return 128 + signal.SIGKILL
+    if code == -signal.SIGALRM:
+        _refuse(
+            ModelNotSupported(
+                f"the model file could not be read within {READING_SECONDS} s: it is damaged",
+                code="E_MODEL_DAMAGED",
+                hint="copy it again, or save the model again",
+            )
+        )
+        return ModelNotSupported.exit_code
     err.print(
         f"[bold red]error[/] E_NATIVE_CRASH: native code of TensorFlow or TFLite ended the process "
         f"({signal.Signals(-code).name})\n  [bold]try:[/] a smaller last layer or other samples; "

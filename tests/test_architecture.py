@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 ROOMS = (
-    "errors registry tensors arithmetic chips boards targets operators graph load metrics quantize "
+    "errors registry limits tensors arithmetic chips boards targets operators graph load metrics quantize "
     "read_tflite reference analyze sketch passes kernels stream schedule plan lower border render build "
     "flash virtual runners timing forecast measure compare report config deploy explore cures calibrate "
     "bench cli"

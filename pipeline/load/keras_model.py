@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ModelNotSupported, PipelineError
+from pipeline.limits import limited_time
 from pipeline.load.description import FloatLayer, FloatModel, TensorSpec, identifier
 from pipeline.load.frameworks import (
     captured_stderr,
@@ -22,6 +23,9 @@ from pipeline.load.frameworks import (
 from pipeline.load.refusals import damaged, digest, dynamic
 from pipeline.load.signature import unique_names
 
+# What readers of HDF5, zip and JSON raise on a file that says what cannot be; RecursionError among them.
+UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError)
+
 
 def load_keras_archive(path: Path, content: bytes) -> FloatModel:
     try:
@@ -31,15 +35,15 @@ def load_keras_archive(path: Path, content: bytes) -> FloatModel:
                 raise zipfile.BadZipFile(f"{broken} fails its checksum")
             metadata = json.loads(archive.read("metadata.json"))
             config = json.loads(archive.read("config.json"))
+        version = str(dict(metadata).get("keras_version", "3"))
     except KeyError as error:
         raise damaged(
             path, f"the archive is no Keras model ({error.args[0]})", "save it with model.save('model.keras')"
         ) from error
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, zlib.error) as error:
+    except (*UNREADABLE, zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise damaged(
             path, f"the Keras archive is damaged ({error})", "copy it again, or save the model again"
         ) from error
-    version = str(metadata.get("keras_version", "3"))
     return _load_with_keras(path, content, config, version)
 
 
@@ -47,11 +51,11 @@ def load_h5(path: Path, content: bytes) -> FloatModel:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:  # type: ignore[no-untyped-call, attr-defined]
+        with limited_time(), h5py.File(path, "r") as file:  # type: ignore[no-untyped-call, attr-defined]
             text = file.attrs.get("model_config")
             version = file.attrs.get("keras_version", "2")
             keys = list(file)
-    except (OSError, RuntimeError, KeyError) as error:
+    except UNREADABLE as error:
         raise damaged(
             path, f"the HDF5 file is damaged ({error})", "copy it again, or save the model again"
         ) from error
@@ -66,7 +70,7 @@ def load_h5(path: Path, content: bytes) -> FloatModel:
         )
     try:
         config = json.loads(text)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise damaged(
             path, f"the model's structure cannot be read ({error})", "save the model again"
         ) from error
@@ -80,7 +84,7 @@ def _load_with_keras(path: Path, content: bytes, config: Mapping[str, Any], vers
     legacy = version.split(".")[0] in {"0", "1", "2"}
     keras = import_legacy_keras() if legacy else import_keras()
     try:
-        with captured_stderr():
+        with captured_stderr(), limited_time():
             # Without compiling: losses, metrics and optimizers are the training's business.
             live = keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever Keras raises on a file that it cannot revive

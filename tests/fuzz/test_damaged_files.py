@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from cases import Dice
 
+from pipeline import limits
 from pipeline.errors import ModelNotSupported, PipelineError
 from pipeline.load.models import load_model
 from pipeline.lower import lower_program
@@ -29,29 +30,32 @@ from tests.tflite_graphs import random_graph
 ROOT = Path(__file__).parents[2]
 SECONDS, BYTES = 20, 6 << 30
 """For one file."""
+LATEST = 300
 
 
 def in_a_child(work: Callable[[], str], seconds: int) -> str:
-    """What the work said, or how its process ended: it has so many seconds, and BYTES of memory."""
+    """What the work said, or how its process ended: it has BYTES, and so many seconds to read a model."""
     receiving, sending = multiprocessing.Pipe(duplex=False)
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (BYTES, BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.alarm(seconds)
+        limits.READING_SECONDS = seconds
+        limits.end_this_process_when_late()
         sending.send(work())
 
     child = multiprocessing.get_context("fork").Process(target=limited)
     child.start()
     sending.close()
     try:
-        said = receiving.recv() if receiving.poll(seconds + 10) else ""
+        said = receiving.recv() if receiving.poll(LATEST) else ""
     except EOFError:
         said = ""
     child.join(10)
     if child.exitcode is None:
         child.kill()
-    return said or f"the process ended with {child.exitcode}"
+    # The command says of this that the file is damaged.
+    return "E_MODEL_DAMAGED" if child.exitcode == -signal.SIGALRM else said or f"ended with {child.exitcode}"
 
 
 def outcome(carry: Callable[[Path], object], path: Path) -> str:
@@ -90,7 +94,7 @@ def test_damaged_tflite_files_are_refused(seeds: range, tmp_path: Path) -> None:
                 found.append(f"seed {seed}: {said} after {time.monotonic() - begun:.0f} s")
         return "\n".join(found) or "all refused or carried"
 
-    assert in_a_child(work, 300) == "all refused or carried"
+    assert in_a_child(work, SECONDS) == "all refused or carried"
 
 
 def test_the_command_refuses_a_damaged_file_with_its_exit_code(tmp_path: Path) -> None:
@@ -155,7 +159,7 @@ def test_damaged_keras_files_are_refused(
         hurt = damaged_archive if suffix == ".keras" else damaged
         path = tmp_path / f"damaged{suffix}"
         path.write_bytes(hurt(dice, keras_files[suffix]))
-        said = in_a_child(lambda path=path: outcome(load_model, path), 60)
+        said = in_a_child(lambda path=path: outcome(load_model, path), SECONDS)
         if wrong(said):
             found.append(f"seed {seed}: {said}")
     assert not found

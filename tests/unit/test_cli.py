@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from pipeline import cli
+from pipeline import cli, limits
 from pipeline.errors import UsageError
 from tests.conftest import ROOT
 from tests.tflite_chains import Chain, clamped_convolution
@@ -206,6 +206,25 @@ def test_a_crash_of_native_code_ends_in_a_sentence():
     program = "import os, sys; from pipeline import cli; cli.main = os.abort; sys.exit(cli.entry())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, "E_NATIVE_CRASH" in done.stderr) == (70, True), done.stderr
+
+
+def test_a_model_file_that_is_read_for_ever_is_damaged():
+    program = (
+        "import sys, time; from pipeline import cli, limits\n"
+        "limits.READING_SECONDS = 1\n"
+        "def main():\n    with limits.limited_time():\n        time.sleep(60)\n"
+        "cli.main = main; sys.exit(cli.entry())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, "E_MODEL_DAMAGED" in done.stderr) == (3, True), done.stderr
+
+
+def test_reading_in_time_leaves_no_alarm_behind(monkeypatch):
+    monkeypatch.setattr(limits, "_own_process", True)
+    before = signal.getsignal(signal.SIGALRM)
+    with limits.limited_time():
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert (signal.alarm(0), signal.getsignal(signal.SIGALRM)) == (0, before)
 
 
 @pytest.mark.parametrize(
