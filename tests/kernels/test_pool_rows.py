@@ -56,6 +56,13 @@ def test_means_of_larger_windows_are_refused() -> None:
     assert layer_of(Dice(1, 8), MaxPool2D, shape, window, (1, 1), same=False).candidates(KERNEL)
 
 
+def test_the_mean_of_a_whole_map_does_not_stream() -> None:
+    """Else it would keep a group from the kernel that takes rows one by one."""
+    for height, streams in ((8, False), (9, True)):
+        layer = layer_of(Dice(1, 8), AveragePool2D, (1, height, 8, 8), (8, 8), (1, 1), same=False)
+        assert [candidate.streams for candidate in layer.candidates(KERNEL)] == [streams]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("channels", [16, 20, 5, 3])
 def test_cost(arm_kernels: ArmKernels, kind: type[MaxPool2D | AveragePool2D], channels: int) -> None:

@@ -64,9 +64,7 @@ class PoolRows(Kernel):
             return ()
         p = op.parameters(inputs, output)
         features = _features(p, output.shape[1], "mean" if average else "largest")
-        instructions, cycles = (
-            sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1)
-        )
+        instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
         return (
             Candidate(
                 library="cortex_m4",
@@ -76,7 +74,8 @@ class PoolRows(Kernel):
                 cost=Cost(instructions, cycles),
                 features=features,
                 scratch_bytes=POINTER_BYTES * op.window[0],
-                streams=True,
+                # A single row needs all of its input at once; average_rows takes that row by row.
+                streams=output.shape[1] > 1,
             ),
         )
 
