@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,8 +52,8 @@ def write_costs(progress: Progress, kernels: Sequence[str] = ()) -> Table:
     """Profile, fit and write the project's formulas; of these kernels alone, where some are named.
 
     A kernel is named as in `<library>/<kernel>`, or by its second part. What was fitted is returned; the
-    file keeps the formulas of all others. Raises UsageError E_FIT_KERNEL and E_FIT_COMPILER, and what a
-    build and a profile raise.
+    file keeps the formulas of all others. Raises UsageError E_FIT_KERNEL, E_FIT_SHAPES and E_FIT_COMPILER,
+    and what a build and a profile raise.
     """
     compiler = str(find_toolchain(load_board(PROFILED_BOARD)))
     graphs = tuple(shapes())
@@ -80,8 +80,9 @@ def write_costs(progress: Progress, kernels: Sequence[str] = ()) -> Table:
 
 
 def _chosen(kernels: Sequence[str], graphs: Sequence[Graph]) -> frozenset[str]:
-    """The full names of these kernels."""
-    known = sorted({name for graph in graphs for name, _ in _ways(graph)})
+    """The full names of these kernels. UsageError where one is not known, or can run too few layers."""
+    layers = Counter(name for graph in graphs for name in {name for name, _ in _ways(graph)})
+    known = sorted(layers)
     chosen = []
     for wanted in kernels:
         found = [name for name in known if wanted in {name, name.partition("/")[2]}]
@@ -93,6 +94,13 @@ def _chosen(kernels: Sequence[str], graphs: Sequence[Graph]) -> frozenset[str]:
                 hint=(f"did you mean {near}? " if near else "") + f"kernels: {', '.join(known)}",
             )
         chosen += found
+    few = [f"{name} can run {layers[name]}" for name in chosen if layers[name] < FEWEST_SHAPES]
+    if few:
+        raise UsageError(
+            f"a formula needs {FEWEST_SHAPES} layers: {', '.join(few)} of those that are profiled",
+            code="E_FIT_SHAPES",
+            hint="add layers of its kind to pipeline/bench/shapes.py",
+        )
     return frozenset(chosen)
 
 

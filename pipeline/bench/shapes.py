@@ -72,6 +72,12 @@ LINEAR_CONVOLUTIONS = (
     ((12, 12, 64), 24, (1, 1), 1, True, None),
     ((25, 5, 64), 48, (1, 1), 1, True, None),
     ((12, 12, 20), 11, (3, 3), 2, True, None),
+    ((32, 32, 16), 32, (3, 3), 2, True, None),
+    ((16, 16, 32), 64, (3, 3), 2, True, None),
+    ((24, 24, 8), 16, (3, 3), 2, True, None),
+    ((9, 13, 24), 40, (3, 3), 2, False, None),
+    ((8, 8, 64), 48, (3, 3), 2, True, None),
+    ((20, 20, 4), 20, (3, 3), 2, True, None),
     ((16, 16, 12), 8, (5, 5), 1, False, None),
 )
 # The same with the zero point where a byte begins, so that saturating is all that an activation does.

@@ -121,6 +121,11 @@ def test_the_formula_of_one_kernel_is_fitted_alone(tmp_path, monkeypatch):
     with pytest.raises(UsageError) as refused:
         fit.write_costs(quiet, ["portable/dequantise"])
     assert "did you mean portable/dequantize?" in refused.value.hint
+    monkeypatch.setattr(fit, "shapes", lambda: tuple(few[0][:4]))
+    with pytest.raises(UsageError) as refused:
+        fit.write_costs(quiet, ["softmax"])
+    assert "needs 5 layers: portable/softmax can run 4" in refused.value.problem
+    monkeypatch.setattr(fit, "shapes", lambda: (*few[0], *few[1]))
     file.write_text(held.replace(compiler_of(held), "arm-none-eabi-gcc 4.9"), encoding="utf-8")
     with pytest.raises(UsageError) as refused:
         fit.write_costs(quiet, ["softmax"])
