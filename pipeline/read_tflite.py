@@ -221,7 +221,9 @@ def _read_nodes(
     for operator, kind, made, node_name in zip(subgraph.operators, kinds, outputs, names, strict=True):
         if all(output.is_constant for output in made):
             continue
-        operands = tuple(tensors[i] if i >= 0 else None for i in operator.inputs)
+        # An operator's intermediates hold no data between others; some lend their scale to it.
+        places = (*operator.inputs, *(operator.intermediates if operator.intermediates is not None else ()))
+        operands = tuple(tensors[i] if i >= 0 else None for i in places)
         parts, reasons = _read_parts(kind, operator.builtinOptions, operands, made)
         problems += [f"{node_name}: {reason}" for reason in reasons]
         nodes += [

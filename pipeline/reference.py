@@ -61,7 +61,8 @@ def reference_layers(tflite: bytes, sample: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _give(interpreter: Any, row: np.ndarray) -> None:
-    """Set the inputs from their bytes, one after the other."""
+    """Set the inputs from their bytes, one after the other; states of recurrent layers begin anew."""
+    interpreter.reset_all_variables()
     start = 0
     for detail in interpreter.get_input_details():
         end = start + math.prod(detail["shape"]) * np.dtype(detail["dtype"]).itemsize

@@ -44,6 +44,7 @@ class Portable(Kernel):
                 variant="plain C",
                 parameters=lambda: op.parameters(inputs, output),
                 cost=Cost(instructions, cycles),
+                scratch_bytes=op.scratch_bytes(inputs, output),
                 weights_bytes=_weights_bytes(inputs),
                 features=features,
             ),

@@ -79,6 +79,10 @@ class Operator(ABC):
         """Which inputs the C kernel takes as pointers, in order (a shape tensor, say, is none)."""
         return tuple(i for i, tensor in enumerate(inputs) if tensor is not None)
 
+    def scratch_bytes(self, inputs: Sequence[Tensor | None], output: Tensor) -> int:
+        """Memory that the portable kernel needs for itself: a pointer to it then precedes the output's."""
+        return 0
+
     def in_place(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, ...]:
         """The inputs over which the output may be written: element i is read before i is written."""
         return ()

@@ -8,8 +8,6 @@ REFUSED: Mapping[str, str] = {
     "ELU": "TFLite's reference kernels have none, so that nothing could vouch for its integers; "
     "train with relu, leaky_relu, gelu or swish",
     "SUM": "TFLite's reference kernel reads its int8 input as uint8 and gives wrong sums; use a mean",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": "its gates and its cell state are int16; "
-    "give the Keras model, whose recurrent layers are unrolled here, or convert it with unroll=True",
     "WHILE": "a loop is a graph of its own; "
     "give the Keras model, whose recurrent layers are unrolled here, or convert it with unroll=True",
 }

@@ -74,6 +74,7 @@ def give_samples(interpreter: Any, x: Values) -> Iterator[int]:
     details = interpreter.get_input_details()
     columns = [quantize_input(array, detail) for array, detail in zip(arrays_of(x), details, strict=True)]
     for index, sample in enumerate(zip(*columns, strict=True)):
+        interpreter.reset_all_variables()  # states of recurrent layers
         for detail, values in zip(details, sample, strict=True):
             interpreter.set_tensor(detail["index"], values[None])
         yield index

@@ -56,6 +56,7 @@ class Kernels:
         operands: list[np.ndarray],
         output: np.ndarray,
         in_place: int | None = None,
+        scratch_bytes: int = 0,
     ) -> np.ndarray:
         """The output, of the shape and type of `output`; written over an operand where in_place says so."""
         types = {int: ctypes.c_int32, float: ctypes.c_float}
@@ -75,6 +76,9 @@ class Kernels:
             operands[in_place] = inside
         before = [operand.copy() for operand in operands]
         pointers = [ctypes.c_void_p(operand.ctypes.data) for operand in operands]
+        scratch = np.full(scratch_bytes, 0xA5, np.uint8)
+        if scratch_bytes:
+            pointers.append(ctypes.c_void_p(scratch.ctypes.data))
         getattr(self.library, f"{kernel}_portable")(
             ctypes.byref(struct), *pointers, ctypes.c_void_p(inside.ctypes.data)
         )

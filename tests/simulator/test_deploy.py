@@ -17,6 +17,8 @@ from pipeline.config import Settings
 from pipeline.deploy import deploy, quantize_file
 from pipeline.errors import DoesNotFit, TargetFailed
 from pipeline.render import DIGEST_FILE, SourceTree
+from tests.property.cases import Dice
+from tests.property.test_lstm import lstm
 from tests.tflite_chains import Chain, clamped_convolution, convolution_options, pool_options
 
 pytestmark = [pytest.mark.simulator, pytest.mark.toolchain]
@@ -286,6 +288,15 @@ def test_clamped_and_pooled_convolutions(tmp_path, pool):
     path = tmp_path / "chain.tflite"
     path.write_bytes(clamped_convolution(np.random.default_rng(3), 9, (3, 7), ("MAXIMUM", "MINIMUM"), pool))
     _, figures = deployed(path, tmp_path / "out", board="qemu_mps2_an386")
+    assert figures["outputs"]["differing_elements"] == 0
+
+
+def test_an_lstm_begins_each_inference_anew(tmp_path):
+    path = tmp_path / "memory.tflite"
+    path.write_bytes(lstm(Dice(3, 8))[0])
+    _, figures = deployed(path, tmp_path / "out", board="qemu_mps2_an386", inferences=4)
+    assert figures["layers"][0]["scratch_bytes"] > 0  # the cell state
+    assert figures["outputs"]["samples"] == 4
     assert figures["outputs"]["differing_elements"] == 0
 
 
