@@ -32,14 +32,16 @@ class Applied:
     """All maps that are written, once each."""
 
     def __str__(self) -> str:
-        parts = [f"{self.removed_nodes} {'node' if self.removed_nodes == 1 else 'nodes'}"]
         figures = (
+            (self.removed_nodes, "node" if abs(self.removed_nodes) == 1 else "nodes"),
             (self.macs, "MAC"),
             (self.constant_bytes, "bytes of constants"),
             (self.activation_bytes, "bytes of maps"),
         )
-        parts += [f"{count:,} {what}" for count, what in figures if count]
-        return f"{self.name}: {', '.join(parts)} fewer"
+        fewer = [f"{count:,} {what}" for count, what in figures if count > 0]
+        more = [f"{-count:,} {what}" for count, what in figures if count < 0]
+        parts = [f"{', '.join(each)} {word}" for each, word in ((fewer, "fewer"), (more, "more")) if each]
+        return f"{self.name}: {'; '.join(parts) or 'nothing to do'}"
 
 
 def applied(rewrite: Pass, before: Graph, after: Graph) -> Applied:

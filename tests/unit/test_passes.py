@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import run_graph
 
-from pipeline.passes import PASSES, apply_passes
+from pipeline.passes import PASSES, Applied, apply_passes
 from pipeline.read_tflite import read_tflite
 from tests.tflite_chains import clamped_convolution, padded_convolution
 from tests.tflite_graphs import random_graph
@@ -113,6 +113,12 @@ def test_what_overlaps_or_is_read_twice_is_left_alone(pool, tap):
     graph = read_tflite(tflite, "chain")
     rewritten, _ = apply_passes(graph)
     assert len(rewritten.nodes) == len(graph.nodes)
+
+
+def test_what_a_pass_did_in_words():
+    assert str(Applied("p", "", 0)) == "p: nothing to do"
+    assert str(Applied("p", "", 1, macs=2000)) == "p: 1 node, 2,000 MAC fewer"
+    assert str(Applied("p", "", 2, constant_bytes=-768)) == "p: 2 nodes fewer; 768 bytes of constants more"
 
 
 def test_every_pass_says_what_it_saves():
