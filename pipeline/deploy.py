@@ -994,6 +994,12 @@ def _classify(subject: str, scores: np.ndarray, samples: Samples) -> Classificat
     return classify(subject, scores.argmax(axis=1), samples.labels, samples.classes, scores.shape[1])
 
 
+def _passes_in_words(applied: Sequence[Applied]) -> list[str]:
+    """What each pass saved, of those that found anything to do."""
+    found = [str(each) for each in applied if each.found_anything]
+    return found or [f"none of {len(applied)} found anything to do"]
+
+
 def provenance(
     settings: Settings, loaded: Loaded, generated: Generated, firmware: Firmware, measured: Measurement
 ) -> dict[str, str | int | float | bool | Sequence[str]]:
@@ -1008,7 +1014,7 @@ def provenance(
         "int8 TFLite sha256": loaded.quantized.sha256,
         "samples": loaded.samples.origin,
         "preprocessing": _preprocessing_in_words(loaded.samples),
-        "graph passes": [str(each) for each in generated.applied],
+        "graph passes": _passes_in_words(generated.applied),
         "source digest": generated.tree.digest,
         "optimize": settings.optimize,
         "compiler": firmware.toolchain,

@@ -31,6 +31,11 @@ class Applied:
     activation_bytes: int = 0
     """All maps that are written, once each."""
 
+    @property
+    def found_anything(self) -> bool:
+        """Whether there is less, or more, of anything."""
+        return any((self.removed_nodes, self.macs, self.constant_bytes, self.activation_bytes))
+
     def __str__(self) -> str:
         figures = (
             (self.removed_nodes, "node" if abs(self.removed_nodes) == 1 else "nodes"),
