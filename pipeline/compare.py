@@ -355,11 +355,14 @@ def compare_figures(
     firmware: Firmware | None,
     measurement: Measurement | None,
     estimate: Estimate | None = None,
+    *,
+    same_plan: bool = True,
 ) -> tuple[FigureRow, ...]:
     """Every figure as predicted, linked and measured, with differences where they mean something.
 
     `firmware` is the image linked for the board asked for; the measurement may come from another image
-    of the same core, which each measured figure's source then says by naming its board.
+    of the same core, which each measured figure's source then says by naming its board. Without
+    `same_plan` it comes from one whose kernels are others, and with them its plan of memory.
     """
     rows = [
         _row(
@@ -396,7 +399,7 @@ def compare_figures(
             "bytes",
             predicted=_predicted(prediction, "arena_bytes", "the memory plan"),
             linked=_part(firmware, "arena", "ELF file, the arena's symbol"),
-            measured=_measured(measurement, "arena_bytes", "said by the image"),
+            measured=_measured(measurement if same_plan else None, "arena_bytes", "said by the image"),
         ),
         FigureRow(
             "stack",

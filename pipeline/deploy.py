@@ -200,6 +200,7 @@ def deploy(
         firmware=firmware,
         run_firmware=executed.firmware,
         run_board=facts(run_board),
+        run_program=executed.generated.program,
         measurement=executed.measurement,
         estimate=estimate,
         no_estimate=no_estimate,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from pipeline.errors import TargetFailed
 from pipeline.lower import Program, place_bytes
 from pipeline.runners import CoreState, Source, Transcript
 
-__all__ = ["CoreState", "Cost", "Measurement", "Source", "measure"]
+__all__ = ["CoreState", "Cost", "Measurement", "Source", "by_steps_of", "measure"]
 
 # Between two layers the harness's loop runs: some instructions a layer, which the laps leave out.
 LOOP_COUNTS_A_LAYER = 64
@@ -41,7 +41,7 @@ class Measurement:
     total: Cost
     """One inference from the first layer to the last, transfers kept out."""
     layers: tuple[Cost, ...]
-    """The same, layer by layer, in the program's order."""
+    """The same, step by step, in the program's order; empty where they cannot be told apart."""
     outputs: np.ndarray
     """(samples, bytes of the output) uint8: the raw bytes of the output tensor."""
     stack_bytes: int
@@ -80,6 +80,24 @@ def measure(transcript: Transcript, program: Program) -> Measurement:
         state=transcript.state,
         notes=(*transcript.notes, *_oddities(transcript, total, layers)),
     )
+
+
+def by_steps_of(measurement: Measurement, ran: Program, wanted: Program) -> Measurement:
+    """What was measured of one program, step by step of another one of the same model.
+
+    Other kernels may run layers one by one that a board's run strip by strip: the costs of its steps are
+    then summed up, by the names of their layers. Where a step that ran holds layers of two of the wanted
+    ones, nothing is known of any.
+    """
+    step_of = {layer.name: call.index for call in wanted.calls for layer in call.layers}
+    sums: dict[int, list[int]] = {call.index: [0] * len(measurement.total.runs) for call in wanted.calls}
+    for call, cost in zip(ran.calls, measurement.layers, strict=True):
+        steps = {step_of.get(layer.name) for layer in call.layers}
+        (step, *others) = steps
+        if step is None or others:
+            return replace(measurement, layers=())
+        sums[step] = [total + run for total, run in zip(sums[step], cost.runs, strict=True)]
+    return replace(measurement, layers=tuple(Cost(tuple(runs)) for runs in sums.values()))
 
 
 def _check(transcript: Transcript, program: Program) -> None:

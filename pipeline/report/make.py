@@ -21,7 +21,7 @@ from pipeline.compare import (
     verdict,
 )
 from pipeline.lower import Call, Layer, Place, Program, held_bytes, place_bytes
-from pipeline.measure import CoreState, Measurement, Source
+from pipeline.measure import CoreState, Measurement, Source, by_steps_of
 from pipeline.report import schema
 
 if TYPE_CHECKING:  # names of types only: reading a report again needs none of these rooms
@@ -44,6 +44,7 @@ def make_report(
     firmware: Firmware | None = None,
     run_firmware: Firmware | None = None,
     run_board: BoardFacts | None = None,
+    run_program: Program | None = None,
     measurement: Measurement | None = None,
     estimate: Estimate | None = None,
     no_estimate: str = "",
@@ -61,15 +62,19 @@ def make_report(
     """The report of one deployment; what is not at hand is left out and said to be unknown.
 
     `firmware` is the image linked for `board`. `run_firmware` and `run_board` are the image that ran
-    and its board, where they are others of the same core. `no_estimate` says why there is no estimate
-    where one was wanted.
+    and its board, where they are others of the same core; `run_program` is what it was made of, where its
+    kernels are others. `no_estimate` says why there is no estimate where one was wanted.
     """
     agreement = quantized.agreement if quantized else None
+    ran = run_program or program
+    if measurement and ran != program:
+        measurement = by_steps_of(measurement, ran, program)
     bounds, estimate = (estimate, None) if estimate and estimate.model.is_bracket else (None, estimate)
-    comparison = Comparison(outputs, compare_figures(prediction, firmware, measurement, estimate))
+    figures = compare_figures(prediction, firmware, measurement, estimate, same_plan=ran == program)
+    comparison = Comparison(outputs, figures)
     judged = verdict(
         board=board,
-        program=program,
+        program=ran,
         firmware=firmware,
         measurement=measurement,
         outputs=outputs,
@@ -278,7 +283,7 @@ def _measured(measurement: Measurement, title: str, same_image: bool) -> schema.
         counter_hz=measurement.counter_hz,
         count=count,
         runs=measurement.total.runs,
-        outside_layers=count - sum(layer.median for layer in measurement.layers),
+        outside_layers=count - sum(layer.median for layer in measurement.layers) if measurement.layers else 0,
         seconds=seconds,
         stack_bytes=measurement.stack_bytes,
         arena_bytes=measurement.arena_bytes,

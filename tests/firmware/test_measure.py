@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import TargetFailed
 from pipeline.lower import Call, Layer, Place, Program
-from pipeline.measure import measure
+from pipeline.measure import by_steps_of, measure
 from pipeline.runners import CoreState, Source, Transcript
 from pipeline.stream import Portion
 
@@ -35,6 +35,29 @@ def test_the_figures():
     assert [layer.median for layer in found.layers] == [401, 600]
     assert found.notes == ("heard",)
     assert (found.runner, found.source, found.stack_bytes) == ("qemu 7.2", Source.INSTRUCTIONS, 300)
+
+
+def program_of(*steps):
+    layers = {name: replace(LAYER, index=i, name=name) for i, name in enumerate(" ".join(steps).split())}
+    calls = [
+        replace(CALL, index=i, layers=tuple(layers[name] for name in step.split()))
+        for i, step in enumerate(steps)
+    ]
+    return replace(PROGRAM, calls=tuple(calls))
+
+
+def test_costs_of_other_kernels_are_summed_up_to_a_boards_steps():
+    ran = program_of("a", "b", "c")
+    found = measure(
+        replace(TRANSCRIPT, layer_count=3, layers=((400, 500, 110), (401, 500, 110), (402, 501, 110))), ran
+    )
+    summed = by_steps_of(found, ran, program_of("a b", "c"))
+    assert [cost.runs for cost in summed.layers] == [(900, 901, 903), (110, 110, 110)]
+    assert by_steps_of(found, ran, ran).layers == found.layers
+    assert summed.total == found.total
+    assert by_steps_of(found, ran, program_of("a", "b")).layers == ()
+    joined = measure(TRANSCRIPT, program_of("a b", "c"))
+    assert by_steps_of(joined, program_of("a b", "c"), ran).layers == ()
 
 
 @pytest.mark.parametrize(

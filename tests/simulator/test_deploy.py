@@ -221,6 +221,17 @@ def test_on_the_host_the_same_code_gives_the_same_integers(network, tmp_path):
     assert figures["measured"]["unit"] == "host nanoseconds"
 
 
+def test_a_boards_strips_are_single_layers_on_the_host(network, tmp_path):
+    """Its kernels work row by row, the portable ones do not: other steps, the same layers and integers."""
+    report, figures = deployed(network, tmp_path / "out", runner="host")
+    assert any(len(step["layers"]) > 1 for step in figures["steps"])
+    assert all(step["count"] is not None for step in figures["steps"])
+    assert figures["outputs"]["differing_elements"] == 0
+    assert report.verdict.failures == ()
+    (arena,) = (row for row in figures["figures"] if row["key"] == "arena")
+    assert arena["measured"] is None
+
+
 @pytest.mark.parametrize("reach", [0.05, 0.5], ids=["all alike", "as calibrated"])
 def test_what_is_odd_about_samples_is_a_caution(network, tmp_path, reach):
     x = 0.5 + reach * np.random.default_rng(1).uniform(-1, 1, (20, 8, 8, 3))
