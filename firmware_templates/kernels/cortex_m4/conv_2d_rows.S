@@ -1,4 +1,4 @@
-/* The inner loops of conv_2d_rows.c: all channels of a piece of the output, row by row, six or four columns.
+/* The inner loops of conv_2d_rows.c: all channels of a piece of the output, row by row, strips of six or four columns.
  *
  *   void conv_2d_rows_<columns>(const struct conv_2d_rows_piece *piece)
  *
@@ -16,25 +16,27 @@
     .thumb
     .section .ramcode, "ax", %progbits
 
-/* struct conv_2d_rows_piece, copied to the stack, and what is added to it */
+/* A strip of the piece; struct conv_2d_rows_piece, copied to the stack; what is added to it */
     .equ WORDS, 0               /* beneath the next row of outputs */
     .equ OUTPUTS, 4             /* where the next row of outputs goes */
     .equ OUTPUTS_END, 8
-    .equ ROW_BYTES, 12
-    .equ FILTER, 16
-    .equ FILTER_END, 20
-    .equ WEIGHTS, 24            /* of the next channel */
-    .equ RECORDS, 28
-    .equ CHANNELS, 32           /* which are bytes from column to column, too */
-    .equ OFFSET, 36
-    .equ POOL, 40
-    .equ CHANNEL, 44
-    .equ STORE, 48              /* what becomes of a row's sums */
-    .equ START, 52              /* of the sums; then what requantize loads */
-    .equ SCALING, 56
-    .equ PIECE, 76
-    .equ LARGEST, 80            /* of pairs of columns, in the first row of two */
-    .equ FRAME, 92
+    .equ STRIPS, 12
+    .equ STRIPS_END, 16
+    .equ ROW_BYTES, 20
+    .equ FILTER, 24
+    .equ FILTER_END, 28
+    .equ WEIGHTS, 32            /* of the next channel */
+    .equ RECORDS, 36
+    .equ CHANNELS, 40           /* which are bytes from column to column, too */
+    .equ OFFSET, 44
+    .equ POOL, 48
+    .equ CHANNEL, 52
+    .equ STORE, 56              /* what becomes of a row's sums */
+    .equ START, 60              /* of the sums; then what requantize loads */
+    .equ SCALING, 64
+    .equ NEXT_STRIP, 84
+    .equ LARGEST, 88            /* of pairs of columns, in the first row of two */
+    .equ FRAME, 100
 
 /* `last`: of a round; it loads FILTER_END to lr, too. */
     .macro step_six last
@@ -164,11 +166,11 @@
     routine conv_2d_rows_\name
     push   {r4-r11, lr}
     sub    sp, #FRAME
-    str    r0, [sp, #PIECE]
-    ldm    r0, {r2-r12}                 /* all eleven words */
-    stm    sp, {r2-r12}
+    ldm    r0, {r2-r11}                 /* all ten words */
+    add    r0, sp, #STRIPS
+    stm    r0, {r2-r11}
     adr    r1, .Lstore_\name + 1
-    cmp    r12, #1
+    cmp    r11, #1
     it     ne
     adrne  r1, .Lfirst_of_two_\name + 1
     movs   r0, #0
@@ -185,9 +187,11 @@
     find_scaling
     add    r0, sp, #START
     stm    r0, {r2-r7}
-    ldr    r0, [sp, #PIECE]
-    ldrd   r1, r2, [r0, #WORDS]
-    strd   r1, r2, [sp, #WORDS]
+    ldr    r0, [sp, #STRIPS]
+.Lstrip_\name:
+    ldm    r0!, {r1-r3}
+    str    r0, [sp, #NEXT_STRIP]
+    stm    sp, {r1-r3}
     .balign 4
 .Lrow_\name:
     ldr    r8, [sp, #ROW_BYTES]
@@ -227,6 +231,10 @@
     ldr    r1, [sp, #OUTPUTS_END]
     cmp    r0, r1
     bne.w  .Lrow_\name
+    ldr    r0, [sp, #NEXT_STRIP]
+    ldr    r1, [sp, #STRIPS_END]
+    cmp    r0, r1
+    bne.w  .Lstrip_\name
     ldr    r0, [sp, #CHANNEL]
     ldr    r1, [sp, #CHANNELS]
     adds   r0, r0, #1

@@ -1,13 +1,13 @@
-/* CONV_2D, 3 x 3, stride 1, six or four columns of outputs at a time, several rows of them.
+/* CONV_2D, 3 x 3, stride 1, in pieces: some rows of some strips of six or four columns.
  *
- * What lies beneath such a piece of the output is written out as int16, once for all channels:
+ * What lies beneath a strip is written out as int16, once for all channels:
  *
  *     words[input row][pair of input channels][column]
  *
  * so that what lies beneath one row of outputs is one run of words, and beneath the next row one that begins a row of
- * words later. Then, channel by channel, the filter is widened, and used on all rows of the piece: so it is read from
- * flash once for all of them. The last strip of columns begins as far before the end as it is wide: what it has in
- * common with its neighbour is made twice.
+ * words later. Then, channel by channel, the filter is widened, and used on all rows of all strips of the piece: so it is
+ * read from flash once for all of them. The last strip of a row begins as far before the end as it is wide: what it has
+ * in common with its neighbour is made twice.
  */
 #include "conv_2d_rows.h"
 
@@ -15,12 +15,16 @@
 
 #include "dsp.h"
 
-/* A piece, as conv_2d_rows.S reads it. */
-struct conv_2d_rows_piece {
+/* A strip and a piece, as conv_2d_rows.S reads them. */
+struct conv_2d_rows_strip {
     const uint32_t *words;
     int8_t *const *outputs; /* each row of the output, after pooling, at the strip's first column */
     int8_t *const *outputs_end;
-    int32_t row_bytes;            /* of words */
+};
+
+struct conv_2d_rows_piece {
+    const struct conv_2d_rows_strip *strips, *strips_end;
+    int32_t row_bytes;             /* of words */
     uint32_t *filter, *filter_end; /* room for one, widened */
     const int8_t *weights;
     const int32_t *records;
@@ -71,20 +75,21 @@ RAMCODE static void lay(const struct conv_2d_rows *p, const struct feature_map *
     }
 }
 
-/* So many rows of outputs before pooling, from `row` on, and `columns` of them from `left` on. */
+/* So many rows of outputs before pooling, from `row` on, and so many strips of `columns` from `left` on. */
 RAMCODE static void make_piece(const struct conv_2d_rows *p, const struct feature_map *x, const struct feature_map *y,
-                               uint32_t *scratch, int32_t row, int32_t rows, int32_t left, int32_t columns)
+                               uint32_t *scratch, int32_t row, int32_t rows, int32_t left, int32_t strips,
+                               int32_t columns)
 {
-    int32_t beneath = columns + 2, pairs = p->input_channels / 2;
-    uint32_t *filter = scratch + (p->rows + 2) * pairs * beneath;
-    int8_t **outputs = (int8_t **)(filter + 9 * pairs);
+    int32_t beneath = columns + 2, pairs = p->input_channels / 2, last = p->output_width * p->pool - columns;
+    uint32_t *filter = scratch, *words = filter + 9 * pairs;
+    struct conv_2d_rows_strip *strip = (struct conv_2d_rows_strip *)(words + strips * (rows + 2) * pairs * beneath);
+    int8_t **outputs = (int8_t **)(strip + strips);
     struct conv_2d_rows_piece piece = {
-        .words = scratch,
-        .outputs = outputs,
-        .outputs_end = outputs + rows / p->pool,
+        .strips = strip,
+        .strips_end = strip + strips,
         .row_bytes = 4 * pairs * beneath,
         .filter = filter,
-        .filter_end = filter + 9 * pairs,
+        .filter_end = words,
         .weights = p->weights,
         .records = p->records,
         .channels = p->output_channels,
@@ -92,9 +97,16 @@ RAMCODE static void make_piece(const struct conv_2d_rows *p, const struct featur
         .pool = p->pool,
     };
 
-    lay(p, x, row - p->pad_top, left - p->pad_left, rows + 2, beneath, scratch);
-    for (int32_t i = 0; i < rows / p->pool; i++)
-        outputs[i] = row_of(y, row / p->pool + i) + left / p->pool * p->output_channels;
+    for (; strip < piece.strips_end; strip++, left += columns, words += (rows + 2) * pairs * beneath) {
+        int32_t first = left < last ? left : last;
+
+        strip->words = words;
+        strip->outputs = outputs;
+        lay(p, x, row - p->pad_top, first - p->pad_left, rows + 2, beneath, words);
+        for (int32_t i = 0; i < rows / p->pool; i++)
+            *outputs++ = row_of(y, row / p->pool + i) + first / p->pool * p->output_channels;
+        strip->outputs_end = outputs;
+    }
     if (columns == 6)
         conv_2d_rows_six(&piece);
     else
@@ -104,16 +116,18 @@ RAMCODE static void make_piece(const struct conv_2d_rows *p, const struct featur
 RAMCODE void conv_2d_rows_cortex_m4(const struct conv_2d_rows *p, const struct feature_map *x,
                                     const struct feature_map *y, void *scratch, int32_t first, int32_t count)
 {
-    int32_t width = p->output_width * p->pool, end = (first + count) * p->pool;
+    int32_t end = (first + count) * p->pool, all = p->sixes + p->fours;
 
     for (int32_t row = first * p->pool; row < end; row += p->rows) {
-        int32_t rows = end - row < p->rows ? end - row : p->rows;
+        int32_t rows = end - row < p->rows ? end - row : p->rows, left = 0;
 
-        for (int32_t left = 0, strip = 0; left < width; strip++) {
-            int32_t columns = strip < p->sixes ? 6 : 4;
+        for (int32_t strip = 0, strips; strip < all; strip += strips) {
+            bool six = strip < p->sixes;
+            int32_t alike = (six ? p->sixes : all) - strip;
 
-            make_piece(p, x, y, scratch, row, rows, left + columns > width ? width - columns : left, columns);
-            left += columns;
+            strips = alike < p->strips ? alike : p->strips;
+            make_piece(p, x, y, scratch, row, rows, left, strips, six ? 6 : 4);
+            left += strips * (six ? 6 : 4);
         }
     }
 }

@@ -9,13 +9,15 @@ struct conv_2d_rows {
     int32_t pad_top, pad_left;
     int32_t pool;                 /* 2: the maximum of 2 x 2 outputs; 1: none */
     int32_t input_zero, output_zero;
-    int32_t sixes;                /* strips of six columns, before those of four */
+    int32_t sixes, fours;         /* strips of six columns, and behind them of four */
     int32_t rows;                 /* of outputs before pooling, that share a pass over the weights */
+    int32_t strips;               /* that do */
     const int8_t *weights;        /* [channel][kernel row], in the order that conv_2d_rows.S widens */
     const int32_t *records;       /* [channel]{start, multiplier, bytes shift - 1, floor + 128, 127 - ceiling, 0} */
 };
 
-/* scratch: (rows + 2) * 16 * input_channels bytes, 18 * input_channels, and a word for each row */
+/* scratch: 18 * input_channels bytes, and for each of `strips` (rows + 2) * 16 * input_channels, three words and one for
+ * each row after pooling; of four columns 12 in place of 16 */
 void conv_2d_rows_cortex_m4(const struct conv_2d_rows *p, const struct feature_map *x, const struct feature_map *y,
                             void *scratch, int32_t first, int32_t count);
 

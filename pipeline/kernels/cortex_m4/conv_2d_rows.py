@@ -20,6 +20,8 @@ GEOMETRY = ("input_height input_width input_channels output_width output_channel
 """The first fields of the struct, which CONV_2D's parameters have under the same names."""
 ROWS = (1, 2, 4, 8, 16)
 """Of outputs before pooling, that may share a pass over the weights."""
+FEW_ROWS = 2
+"""With which it may be worth it that several strips share a pass, too."""
 WIDTHS = {"six": 6, "four": 4}
 """Columns of a strip. Words of a step are loaded together: six columns take less than four and two."""
 RECORD_BYTES = 12
@@ -27,17 +29,18 @@ RECORD_BYTES = 12
 # Instructions, and cycles where memory answers at once, of each thing that is counted: fitted on layers that
 # were run (arm-none-eabi-gcc 12.2, -O2).
 COSTS: Mapping[str, tuple[float, float]] = {
-    "calls": (279.6, 547.0),
-    "pixels": (26.53, 34.98),
-    "pixel_words": (11.68, 15.27),
-    "filters": (41.03, 62.98),
-    "filter_words": (2.667, 5.664),
-    "steps_six": (27.22, 33.2),
-    "steps_four": (21.65, 24.02),
-    "rows_six": (73.83, 93.09),
-    "rows_four": (47.96, 56.68),
-    "pooled_six": (50.94, 59.35),
-    "pooled_four": (38.38, 43.04),
+    "calls": (286.3, 422.1),
+    "pixels": (27.75, 34.99),
+    "pixel_words": (11.79, 15.85),
+    "filters": (42.91, 71.95),
+    "filter_words": (2.622, 5.559),
+    "strips": (10.48, 14.91),
+    "steps_six": (27.27, 33.27),
+    "steps_four": (21.59, 23.87),
+    "rows_six": (71.25, 88.67),
+    "rows_four": (58.67, 81.58),
+    "pooled_six": (51.28, 61.36),
+    "pooled_four": (45.36, 52.25),
 }
 
 
@@ -88,30 +91,35 @@ class Layer:
     def _fours(self, sixes: int) -> int:
         return max(math.ceil((self.width - 6 * sixes) / 4), 0)
 
-    def scratch_bytes(self, rows: int) -> int:
-        """Words beneath the widest piece, a filter, and pointers to the rows of the output."""
-        widest = 6 if self.strips()["six"] else 4
-        return 4 * ((rows + 2) * (self.depth // 2) * (widest + 2) + 9 * self.depth // 2 + rows // self.pool)
+    def scratch_bytes(self, rows: int, strips: int) -> int:
+        """A filter; for each strip of a piece the words beneath it, and pointers to itself and its rows."""
+        pairs = self.depth // 2
+        piece = max(
+            min(strips, n) * ((rows + 2) * pairs * (WIDTHS[name] + 2) + 3 + rows // self.pool)
+            for name, n in self.strips().items()
+        )
+        return 4 * (9 * pairs + piece)
 
-    def features(self, rows: int) -> dict[str, int]:
+    def features(self, rows: int, strips: int) -> dict[str, int]:
         """How many there are of each thing in COSTS, in calls of so many rows before pooling."""
         calls = math.ceil(self.height / rows)
-        strips = self.strips()
-        pieces = calls * sum(strips.values())
-        pixels = sum(n * (WIDTHS[name] + 2) for name, n in strips.items()) * (self.height + 2 * calls)
+        all_strips = self.strips()
+        pieces = calls * sum(math.ceil(n / strips) for n in all_strips.values())
+        pixels = sum(n * (WIDTHS[name] + 2) for name, n in all_strips.items()) * (self.height + 2 * calls)
         form = "pooled" if self.pool > 1 else "rows"
-        made = {name: n * self.height * self.filters for name, n in strips.items()}
+        made = {name: n * self.height * self.filters for name, n in all_strips.items()}
         return {
             "calls": calls,
             "pixels": pixels,
             "pixel_words": pixels * self.depth // 4,
             "filters": pieces * self.filters,
             "filter_words": pieces * self.filters * 9 * self.depth // 4,
+            "strips": calls * sum(all_strips.values()) * self.filters,
             **{f"steps_{name}": n * 3 * self.depth // 2 for name, n in made.items()},
             **{f"{form}_{name}": n for name, n in made.items()},
         }
 
-    def parameters(self, rows: int) -> Parameters:
+    def parameters(self, rows: int, strips: int) -> Parameters:
         """The fields of `struct conv_2d_rows`, in its order."""
         return {
             **{name: self.fields[name] for name in GEOMETRY},
@@ -119,7 +127,9 @@ class Layer:
             "input_zero": self.fields["input_zero"],
             "output_zero": self.fields["output_zero"],
             "sixes": self.strips()["six"],
+            "fours": self.strips()["four"],
             "rows": rows,
+            "strips": strips,
             "weights": self._ordered(),
             "records": self._records(),
         }
@@ -162,25 +172,30 @@ class Conv2DRows(Kernel):
         layer = Layer(p, weights, channels)
         # The fewest that are no fewer than all rows are all of them.
         all_at_once = min((rows for rows in ROWS if rows >= layer.height), default=ROWS[-1])
+        most = max(layer.strips().values())
         return [
-            _candidate(layer, min(rows, layer.height))
+            _candidate(layer, min(rows, layer.height), strips)
             for rows in ROWS
             if rows % layer.pool == 0 and rows <= all_at_once
+            # More rows take less memory than more strips, but for the rings of rows around the layer.
+            for strips in (sorted({1, min(2, most), most}) if rows <= FEW_ROWS else [1])
         ]
 
 
-def _candidate(layer: Layer, rows: int) -> Candidate:
-    features = layer.features(rows)
+def _candidate(layer: Layer, rows: int, strips: int) -> Candidate:
+    features = layer.features(rows, strips)
     instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
     by_call = sum(features[name] * COSTS[name][1] for name in ("calls", "filters", "filter_words"))
     return Candidate(
         library="cortex_m4",
         kernel=Conv2DRows.name,
-        variant=f"{rows} {'row' if rows == 1 else 'rows'} at a time",
-        parameters=lambda: layer.parameters(rows),
+        variant=f"{rows} {'row' if rows == 1 else 'rows'}"
+        + (f" of {strips} strips" if strips > 1 else "")
+        + " at a time",
+        parameters=lambda: layer.parameters(rows, strips),
         cost=Cost(instructions, cycles),
         features=features,
-        scratch_bytes=layer.scratch_bytes(rows),
+        scratch_bytes=layer.scratch_bytes(rows, strips),
         weights_bytes=layer.weights.size + RECORD_BYTES * layer.filters,
         streamed={"weights": features["filters"] // layer.filters * layer.weights.size},
         streams=True,
