@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from arm import ArmKernels
 from cases import DICE, Dice
-from held import Layer, check, predicted
+from held import Layer, check
 from hypothesis import HealthCheck, given, settings
 
 from pipeline.kernels.cortex_m4.pool_rows import PoolRows
@@ -64,7 +64,11 @@ def test_the_mean_of_a_whole_map_does_not_stream() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("channels", [16, 20, 5, 3])
+@pytest.mark.parametrize("channels", [20, 5, 3])
 def test_cost(arm_kernels: ArmKernels, kind: type[MaxPool2D | AveragePool2D], channels: int) -> None:
     layer = layer_of(Dice(2, 8), kind, (1, 8, 12, channels), (3, 3), (2, 2), same=True)
-    predicted(arm_kernels, KERNEL, layer, 0.06)
+    (candidate,) = layer.candidates(KERNEL)
+    figures = arm_kernels.run(candidate, layer.arrays, layer.output.shape, cycles=True).figures
+    assert figures is not None
+    assert candidate.cost.instructions == pytest.approx(figures.instructions, rel=0.05)
+    assert candidate.cost.cycles == pytest.approx(figures.zero_wait_cycles, rel=0.05)
