@@ -43,7 +43,7 @@ def layer_of(
     w_scale, scale = fitting_scales(dice, x_scale, spread)
     made_zero = dice.zero_point()
     if like_a_net:
-        scale, made_zero = x_scale * w_scale * 2.0 ** dice.integer(4, 8), dice.pick([-128, -128, -100, 3])
+        scale, made_zero = x_scale * w_scale * 2.0 ** dice.integer(0, 11), dice.pick([-128, -128, -100, 3])
     scales = channel_scales(dice, w_scale, channels)
     scales = scales if isinstance(scales, tuple) else (scales,)
     op = DepthwiseConv2D(
@@ -123,6 +123,16 @@ def test_the_largest_sums(arm_kernels: ArmKernels, value: int) -> None:
         assert filters is not None
         assert filters.any_shift.all() == (shift not in range(3, 10))
         check(arm_kernels, layer, list(layer.candidates(KERNEL)), Dice(1, 4))
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_weights_so_small_that_they_could_be_scaled(arm_kernels: ArmKernels, shift: int) -> None:
+    """Without a shift to the right the reference rounds once."""
+    layer = net_layer((6, 7), 8, 1, shift=shift)
+    weights = np.random.default_rng(2).integers(-2, 3, (1, 3, 3, 8), np.int8)
+    layer.tensors[1] = replace(layer.tensors[1], data=weights)
+    layer.tensors[2] = replace(layer.tensors[2], data=np.arange(-8, 8, 2, np.int32))
+    check(arm_kernels, layer, list(layer.candidates(KERNEL))[:2], Dice(1, 4))
 
 
 def net_layer(

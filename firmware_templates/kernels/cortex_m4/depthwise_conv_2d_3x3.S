@@ -21,7 +21,8 @@
  *
  * is both roundings at once, half up, since nested floors merge; the shift is part of SSAT. Half up is right for all
  * results that are not below zero, and where a layer has a ReLU no other one shows. All other filters (`any shift`)
- * have e = 1, with which SMMULR(A, m) is x; x - 1 for a negative x rounds halves away from zero.
+ * have e = 1, with which SMMULR(A, m) is x; x - 1 for a negative x rounds halves away from zero. Without a shift there
+ * is no second rounding; a ReLU then hides the x - 1.
  *
  * All arithmetic wraps modulo 2^32; the generator proves that the final sums fit.
  */
@@ -339,10 +340,10 @@ channel_\stride:
 any_shift_\stride:
     str    r7, [sp, #START]
     mov    r7, r1
-    subs   r1, r1, #1
-    lsls   r9, r9, #1
+    lsl    r9, r9, #1
     add    r9, r9, #1
     lsl    r9, r9, r1
+    asr    r9, r9, #1
     both_lines_\stride 1
 next_\stride:
     ldr    r0, [sp, #CHANNEL]

@@ -131,14 +131,19 @@ def exact_filters(p: Parameters, weights: np.ndarray) -> Filters | None:
     of = Channels.of(p, weights)
     shift = np.where(of.silent, FRACTION - 1, of.shift)
     exponent = np.clip(FRACTION + 1 - shift, 0, 31)
+    # Without a shift to the right there is one rounding only; the other form can do without, but for its
+    # care for halves below zero.
+    halves_hidden = of.floor >= of.output_zero
     scaled = (
-        (of.floor >= of.output_zero)
+        halves_hidden
+        & (shift >= 1)
         & (exponent >= 2)
         & (np.abs(weights).max(axis=1) << exponent <= np.iinfo(np.int16).max)
         & (of.largest < 2.0 ** (31 - exponent))
     )
-    added = np.abs(2 * of.zero + 1) * 2.0 ** (shift - 1) + of.rescaled + 1
-    exact = scaled | (shift >= 1) & (shift <= 31) & (of.largest < 2**30) & (added < 2**31)
+    added = np.abs(2 * of.zero + 1) * 2.0**shift
+    fits = (of.largest < 2**30) & (added < 2**31) & (added / 2 + of.rescaled + 1 < 2**31)
+    exact = scaled | (shift >= np.where(halves_hidden, 0, 1)) & (shift <= 31) & fits
     return Filters(weights, of, ~scaled, shift) if exact.all() else None
 
 
