@@ -53,6 +53,7 @@ from pipeline.operators.sub import Sub
 from pipeline.operators.tanh import Tanh
 from pipeline.operators.transpose import Transpose
 from pipeline.operators.transpose_conv import TransposeConv
+from pipeline.operators.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 from pipeline.tensors import Quantization, Tensor
 
 Q = Quantization((0.1,), (3,))
@@ -130,6 +131,12 @@ GOOD: list[tuple[Operator, list[Tensor | None], Tensor]] = [
     (ArgMin(1), [X, AXES], tensor("y", 1, 8, 4, dtype="int32", q=None)),
     (TransposeConv((16, 16), (2, 2)), [AXES, weights(6, 2, 2, 4), X], tensor("y", 1, 16, 16, 6)),
     (BatchMatMul(), [tensor("a", 2, 3, 4), tensor("b", 4, 5)], tensor("y", 2, 3, 5)),
+    (
+        UnidirectionalSequenceLstm(Q, Q, 2.0**-15, 10.0),
+        [tensor("x", 1, 5, 3), *[weights(2, 3, scale=(0.001,))] * 4, *[weights(2, 2, scale=(0.001,))] * 4]
+        + [tensor("b", 2, dtype="int32", data=True, q=None)] * 4,
+        tensor("y", 1, 5, 2),
+    ),
 ]
 EXAMPLES = {type(op): (op, inputs, output) for op, inputs, output in GOOD}
 
@@ -247,6 +254,9 @@ BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
     bad(TransposeConv, "expected [1, 16, 16, 6]", output=tensor("y", 1, 16, 17, 6)),
     bad(TransposeConv, "its weights 5", AXES, weights(6, 2, 2, 5), X),
     bad(BatchMatMul, "cannot be multiplied", tensor("a", 2, 3, 4), tensor("b", 5, 4)),
+    bad(UnidirectionalSequenceLstm, "expected [1, 5, 2]", output=tensor("y", 1, 4, 2)),
+    bad(UnidirectionalSequenceLstm, "no tanh", cell_scale=0.3),
+    bad(UnidirectionalSequenceLstm, "lacks a scale", state=None),
     bad(BatchMatMul, "no room for rounding", output=tensor("y", 2, 3, 5, q=Quantization((1e-9,), (0,)))),
 ]
 
