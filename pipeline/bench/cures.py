@@ -1,4 +1,4 @@
-"""The cures' tables of docs/quantization.md: the reference model and ResNet8 on CIFAR-10."""
+"""The cures' tables of docs/quantization.md: reference model, ResNet8, two MobileNets, on CIFAR-10."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipeline.registry import data_folder
 BEGIN, END = "<!-- cures: begin -->", "<!-- cures: end -->"
 # Models of a folder that take CIFAR-10's images, and what they take of a byte.
 FURTHER = {"pretrainedResnet.h5": "scale=1"}
+MOBILENETS = ("mobilenets/mobilenet_v1.keras", "mobilenets/mobilenet_v2.keras")
 EVALUATED = 10_000
 EPOCHS = 1
 
@@ -20,15 +21,17 @@ EPOCHS = 1
 def bench_cures(
     models: Path | None, samples: Path, training: Path | None, write: Path | None, progress: Progress
 ) -> tuple[CureTable, ...]:
-    """Try every recipe on the reference model, and on those of `FURTHER` that the folder holds.
+    """Try every recipe on the models that the project ships, and on those of `FURTHER` that the folder holds.
 
     `samples` are labelled test images, `training` those that calibrate and fine-tune. The tables go between
     the marks of the Markdown file `write`.
     """
-    wanted: dict[Path, str | None] = {data_folder("models") / REFERENCE_MODEL: None}
+    shipped = data_folder("models")
+    wanted: dict[Path, str | None] = {shipped / REFERENCE_MODEL: None}
     for name, scale in FURTHER.items():
         if models and (models / name).is_file():
             wanted[models / name] = scale
+    wanted |= dict.fromkeys(shipped / name for name in MOBILENETS)
     tables = []
     for path, preprocess in wanted.items():
         settings = Settings(
