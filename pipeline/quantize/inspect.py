@@ -192,11 +192,11 @@ def inspect_quantization(
     pairs = pair_layers(integers, real) if real else ()
     count = _affordable(PRODUCTS, products(integers), SAMPLES, FEWEST_SAMPLES)
     chosen = spread(len(inputs[0]), count)
-    run = _Int8(tflite, integers)
+    run = _Int8(tflite, integers, [tensor for pair in pairs for _, tensor in pair.sources])
     scores = _scores(integers, labelled)
     predicted, predicted_float = [], []
     tallies = {tensor: _Tally(integers, tensor) for tensor in run.watched}
-    beside = _Beside(float_tflite, integers, run.details, pairs) if float_tflite else None
+    beside = _Beside(float_tflite, integers, run, pairs) if float_tflite else None
     if beside:
         layers = len(beside.deltas) + len(inputs)
         costed = _affordable(
@@ -207,8 +207,8 @@ def inspect_quantization(
         held = run.run(sample)
         floats = beside.run(sample) if beside else {}
         alone = beside.run_apart(held) if beside else {}
-        for tensor, values in held.items():
-            tallies[tensor].add(values, floats.get(tensor), alone.get(tensor))
+        for tensor, tally in tallies.items():
+            tally.add(held[tensor], floats.get(tensor), alone.get(tensor))
         if scores in held:
             predicted.append(int(held[scores].argmax()))
         if scores in floats:
@@ -284,12 +284,13 @@ def entries(graph: TfliteGraph) -> dict[int, int]:
 class _Int8:
     """The int8 file under TFLite's reference kernels, every activation kept.
 
-    `watched` are the tensors between layers, `entries` those of them that stand for inputs, `operators` what
+    `watched` are the tensors between layers, `read` these and what `also` names (values that stay float32
+    in an int8 file), `entries` those of them that stand for inputs, `operators` what
     writes each of them, `heads` the first tensor of a layer of several operators, by its last one, `fixed`
     those whose scale is TFLite's and no calibration's.
     """
 
-    def __init__(self, tflite: bytes, graph: TfliteGraph) -> None:
+    def __init__(self, tflite: bytes, graph: TfliteGraph, also: Sequence[int]) -> None:
         self.interpreter = make_interpreter(tflite, reference=True, keep_all=True)
         self.details = {detail["index"]: detail for detail in self.interpreter.get_tensor_details()}
         self.sources = self.interpreter.get_input_details()
@@ -319,6 +320,7 @@ class _Int8:
             for tensor in operator.outputs
         }
         self.heads: dict[int, int] = {}
+        self.read = list(dict.fromkeys([*self.watched, *also]))
         self.clamped = _natural_ends(graph, self.watched)
         for tensor, clamp in inner.items():
             behind = int(clamp.outputs[0])
@@ -331,12 +333,12 @@ class _Int8:
         return names.get(own, own)
 
     def run(self, sample: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
-        """The integers of every watched tensor."""
+        """The values of every tensor that is read, as they are."""
         for source, values in zip(self.sources, sample, strict=True):
             (quantized,) = quantize_input(values[None], source)
             self.interpreter.set_tensor(source["index"], quantized[None])
         self.interpreter.invoke()
-        return {tensor: self.interpreter.get_tensor(tensor) for tensor in self.watched}
+        return {tensor: self.interpreter.get_tensor(tensor) for tensor in self.read}
 
 
 # What the values of a layer are bounded by, whatever its range: (from below, from above).
@@ -375,11 +377,11 @@ class _Beside:
         self,
         float_tflite: bytes,
         integers: TfliteGraph,
-        details: Mapping[int, Any],
+        run: _Int8,
         pairs: tuple[Pair, ...],
     ) -> None:
         cut, perturbed = cut_apart(float_tflite, pairs), perturbable(float_tflite)
-        self.details = details
+        self.details = run.details
         twin = {integer: tensor for pair in pairs for integer, tensor in pair.made}
         self.inputs = list(entries(integers))
         self.whole = make_interpreter(perturbed.content, reference=False)
@@ -401,7 +403,7 @@ class _Beside:
         self.deltas = {
             integer: deltas[tensor]
             for integer, tensor in twin.items()
-            if tensor in deltas and integer not in behind
+            if tensor in deltas and integer in run.watched and integer not in behind
         }
         self.costed = 0
         self.signal = [0.0] * len(self.judged)

@@ -42,7 +42,7 @@ class Pair:
     sources: tuple[tuple[int, int], ...]
     """(slot of the first float operator, int8 tensor that is its value) of every input that is no constant.
 
-    Where the int8 operator reads what a QUANTIZE has rescaled for it, that is the tensor before it.
+    Where the int8 operator reads what QUANTIZE or DEQUANTIZE made for it, that is the tensor before them.
     """
     made: tuple[tuple[int, int], ...]
     """(int8 tensor, float tensor) of every output."""
@@ -76,12 +76,13 @@ def pair_layers(integers: TfliteGraph, real: TfliteGraph) -> tuple[Pair, ...]:
     else:
         written = {_written(real, other): (place, other) for place, other in theirs}
         matched = [(mine, *written[key]) for mine in ours if (key := _written(integers, mine)) in written]
-    rescaled = {
+    inputs = {int(tensor) for tensor in integers.subgraph.inputs}
+    between = {
         int(operator.outputs[0]): int(operator.inputs[0])
         for operator in integers.operators
-        if integers.kind(operator) == Operator.QUANTIZE and integers.is_integer(int(operator.inputs[0]))
+        if integers.kind(operator) in BETWEEN and int(operator.inputs[0]) not in inputs
     }
-    single = [_pair(integers, real, rescaled, *found) for found in matched]
+    single = [_pair(integers, real, between, *found) for found in matched]
     inner = clamped(integers)
     pairs: list[Pair] = []
     makers: dict[int, int] = {}
@@ -98,15 +99,21 @@ def pair_layers(integers: TfliteGraph, real: TfliteGraph) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
+def _origin(tensor: int, between: dict[int, int]) -> int:
+    while tensor in between:
+        tensor = between[tensor]
+    return tensor
+
+
 def _written(graph: TfliteGraph, operator: Any) -> tuple[int, str]:
     return graph.kind(operator), graph.name(int(operator.outputs[0]))
 
 
 def _pair(
-    integers: TfliteGraph, real: TfliteGraph, rescaled: dict[int, int], mine: Any, place: int, other: Any
+    integers: TfliteGraph, real: TfliteGraph, between: dict[int, int], mine: Any, place: int, other: Any
 ) -> Pair:
     sources = tuple(
-        (slot, rescaled.get(int(own), int(own)))
+        (slot, _origin(int(own), between))
         for slot, (own, its) in enumerate(zip(mine.inputs, other.inputs, strict=False))
         if its >= 0 and real.constant(int(its)) is None
     )

@@ -8,6 +8,8 @@ from pipeline.report import words
 from pipeline.report.schema import DeviationSection, InspectedLayerSection, InspectionSection
 
 RANKED = 5
+ROUGH = 0.7
+"""Below that, layers' errors do not add up: what one costs depends on the others."""
 CHANNELS_NAMED = 3
 UNUSED = "unused: part of the int8 range that no sample reached"
 EXACT = "exact"
@@ -90,6 +92,7 @@ def summary_lines(found: InspectionSection) -> tuple[str, ...]:
             lines.append(
                 f"the layers' own errors account for {words.share(found.explained)} of the noise there "
                 f"({words.plural(found.costed_samples, 'sample')})"
+                + (": they add up badly, so take the costs as rough" if found.explained < ROUGH else "")
             )
     if found.predicted_float:
         same = sum(a == b for a, b in zip(found.predicted, found.predicted_float, strict=True))

@@ -236,6 +236,31 @@ def test_borders_of_another_type_are_no_layers(border):
     assert len(found.predicted) == len(found.predicted_float) == 20
 
 
+def test_a_layer_that_stays_in_float_is_read_through():
+    """x -> LOGISTIC -> DEQUANTIZE -> TANH in float -> QUANTIZE -> LEAKY_RELU -> y"""
+    shape = (1, 6)
+    real, held = Chain(), Chain()
+    x, a, b, y = (real.tensor(name, shape, "float32") for name in "xaby")
+    real.operator("LOGISTIC", [x], a)
+    real.operator("TANH", [a], b)
+    real.operator("LEAKY_RELU", [b], y, schema.LeakyReluOptionsT())
+    q, c = held.tensor("x", shape, scale=0.05), held.tensor("a", shape, scale=1 / 256, zero_point=-128)
+    d, e = held.tensor("d", shape, "float32"), held.tensor("e", shape, "float32")
+    f, z = (held.tensor(name, shape, scale=1 / 128) for name in "fz")
+    held.operator("LOGISTIC", [q], c)
+    held.operator("DEQUANTIZE", [c], d, schema.DequantizeOptionsT())
+    held.operator("TANH", [d], e)
+    held.operator("QUANTIZE", [e], f, schema.QuantizeOptionsT())
+    held.operator("LEAKY_RELU", [f], z, schema.LeakyReluOptionsT())
+    samples = RNG.normal(0, 2, (20, 6)).astype(np.float32)
+    found = inspect_quantization(held.finish([q], [z]), real.finish([x], [y]), (samples,), names={})
+    assert [layer.operator for layer in found.layers] == ["INPUT", "LOGISTIC", "LEAKY_RELU"]
+    # what rounding the float layer's result costs is the next one's
+    assert found.layers[2].own.rms == pytest.approx(1 / 128 / np.sqrt(12), rel=0.3)
+    assert found.explained > 0.95
+    assert found.unmatched == ()
+
+
 def test_a_scale_that_tflite_prescribes_is_not_spoiled():
     """x -> LOGISTIC -> y: one channel near 1, fifteen near 0. The input's own scale is another matter."""
     shape = (1, 16)

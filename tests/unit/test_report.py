@@ -506,6 +506,14 @@ def test_int8_layer_by_layer(form):
     )
 
 
+def test_costs_that_do_not_add_up_are_called_rough():
+    text = visible(make_report(**samples.FULL.inputs))
+    assert "take the costs as rough" not in text
+    odd = replace(samples.INSPECTION, explained=0.2)
+    text = visible(make_report(**samples.FULL.but(inspection=odd).inputs))
+    assert "account for 20.0 % of the noise there (32 samples): they add up badly" in text
+
+
 def test_an_int8_file_alone_says_why_nothing_is_held_against_float():
     alone = replace(samples.INSPECTION, without_float="No float model was given.")
     text = visible(make_report(**samples.FULL.but(inspection=alone).inputs))
