@@ -47,8 +47,10 @@ PREFERENCES = tuple(
     for ram, flash in ((0.0, 0.0), (1e6, 0.0), (0.0, 100.0), (1e6, 100.0))
     for slack in (1.0, 1.05)
 )
-# Of two options one of which takes no more memory, it is as quick as the other up to this.
-AS_QUICK_AN_OPTION = 1.0005
+# Of two options one is as quick, and its weights are as small, up to this.
+AS_QUICK_AN_OPTION, AS_SMALL_AN_OPTION = 1.0005, 1.005
+# A kernel that is so many times as quick as another one, and wants no more memory, is worth its code.
+WORTH_ITS_CODE = 1.15
 # Limits of scratch that are tried there are so far apart; where two layers run together, every limit is.
 SCRATCH_STEP = 1.4
 # Cycles that are as good as the least: of all ways within them, the one that takes the least memory.
@@ -57,15 +59,14 @@ AS_QUICK: Mapping[Aim, float] = {"time": 1.002, "ram": 1.002, "flash": 1.02}
 BALANCED_CYCLES, BALANCED_ARENA = 1.22, 1.5
 # What a byte of flash weighs against a byte of RAM.
 FLASH_AGAINST_RAM = 0.02
-# `ram`: cycles at most so many times those of `time`; at most so many where that saves a fifth of all RAM.
-RAM_CYCLES, MOST_RAM_CYCLES = 2.15, 4.0
-WORTH_WAITING = 1.25
-# Of an image besides arena and weights: stack, harness, its copy of the input.
-OTHER_RAM_BYTES = 4096
+# `ram`: cycles at most so many times those of `time`, apart from waiting for code in flash.
+RAM_CYCLES = 2.19
+# The slowest schedule of which a report shows the memory, likewise.
+MOST_CYCLES = 4.0
 # `ram` and `flash`: weights at most so many times the smallest there are.
 SMALL_WEIGHTS = 1.035
 # Limits of cycles for which a report shows what memory they take, and memory that is as good as another.
-TRADE_OFFS = 7
+TRADE_OFFS = 5
 AS_SMALL = 1.01
 # Of scaled limits, for the solver's own tolerance: less than a byte of an arena.
 SLACK = 3e-6
@@ -219,7 +220,7 @@ class Scheduler:
         if quickest is None or smallest is None or light is None:
             return ()
         small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * light.weights)}
-        most = min(smallest.cycles / quickest.cycles, MOST_RAM_CYCLES)
+        most = min(smallest.cycles / quickest.cycles, MOST_CYCLES)
         found = [quickest]
         for step in range(TRADE_OFFS):
             cycles = {"cycles": quickest.cycles * AS_QUICK["time"] * most ** (step / (TRADE_OFFS - 1))}
@@ -526,14 +527,18 @@ def _worth_it(options: Iterable[Option]) -> list[Option]:
 
 
 def _replaces(a: Option, b: Option) -> bool:
-    """Whether an option is as good as another of the same layers: as quick, as small, no further kernel."""
-    return (
-        a.cycles <= AS_QUICK_AN_OPTION * b.cycles
-        and a.arena_bytes <= b.arena_bytes
-        and a.weights_bytes <= b.weights_bytes
-        and a.ram_bytes <= b.ram_bytes
-        and set(a.kernels) <= set(b.kernels)
-    )
+    """Whether an option is as good as another of the same layers: as small, as quick, no further kernel.
+
+    Where it is much quicker its code does not count.
+    """
+    if a.arena_bytes > b.arena_bytes or any(
+        ours > AS_SMALL_AN_OPTION * theirs
+        for ours, theirs in ((a.weights_bytes, b.weights_bytes), (a.ram_bytes, b.ram_bytes))
+    ):
+        return False
+    if a.cycles * WORTH_ITS_CODE <= b.cycles:
+        return True
+    return a.cycles <= AS_QUICK_AN_OPTION * b.cycles and set(a.kernels) <= set(b.kernels)
 
 
 def calls_too_many(way: Candidate, output: Tensor, calls: int) -> float:
@@ -547,7 +552,7 @@ def calls_too_many(way: Candidate, output: Tensor, calls: int) -> float:
 def _undominated(offered: Sequence[Candidate], cycles: Callable[[Candidate], float]) -> tuple[Candidate, ...]:
     """Those that no other one of the same kernel beats, or equals earlier, in everything.
 
-    Another kernel that is better may still cost more: its code.
+    Another kernel that is better may still cost more, by its code; where it is much quicker it does not.
     """
 
     def figures(way: Candidate) -> tuple[float, ...]:
@@ -558,8 +563,9 @@ def _undominated(offered: Sequence[Candidate], cycles: Callable[[Candidate], flo
         )  # fmt: skip
 
     def beats(own: tuple[float, ...], way: Candidate, others: tuple[float, ...], other: Candidate) -> bool:
-        same = (way.library, way.kernel) == (other.library, other.kernel)
-        return same and all(a <= b for a, b in zip(own, others, strict=True))
+        if (way.library, way.kernel) != (other.library, other.kernel) and own[0] * WORTH_ITS_CODE > others[0]:
+            return False
+        return all(a <= b for a, b in zip(own, others, strict=True))
 
     kept: list[tuple[tuple[float, ...], Candidate]] = []
     for way in offered:
@@ -641,17 +647,12 @@ def _least_ram(
     weights = (program.solve({"weights": 1.0}, board) or fastest).weights
     small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * weights)}
 
-    def within(times: float) -> _Chosen | None:
-        limits = {**small, "cycles": times * fastest.cycles}
-        least = program.solve({"ram": 1.0}, limits)
-        if least is None:
-            return None
-        return _quickest(program, {**limits, "ram": least.ram}, memory, AS_QUICK["ram"]) or least
-
-    quick, slow = within(RAM_CYCLES), within(MOST_RAM_CYCLES)
-    if quick and slow and quick.ram + OTHER_RAM_BYTES <= WORTH_WAITING * (slow.ram + OTHER_RAM_BYTES):
-        return quick
-    return slow or quick or program.solve({"ram": 1.0}, board) or fastest
+    limits = {**small, "cycles": RAM_CYCLES * fastest.cycles}
+    least = program.solve({"ram": 1.0}, limits) or program.solve({"ram": 1.0}, small)
+    if least is None:
+        return fastest
+    limits = {**small, "cycles": max(limits["cycles"], least.cycles), "ram": least.ram}
+    return _quickest(program, limits, memory, AS_QUICK["ram"]) or least
 
 
 def _too_small(program: _IntegerProgram, machine: Machine) -> DoesNotFit:
