@@ -60,7 +60,7 @@ BALANCED_CYCLES, BALANCED_ARENA = 1.22, 1.5
 # What a byte of flash weighs against a byte of RAM.
 FLASH_AGAINST_RAM = 0.02
 # `ram`: cycles at most so many times those of `time`, apart from waiting for code in flash.
-RAM_CYCLES = 2.19
+RAM_CYCLES = 2.14
 # The slowest schedule of which a report shows the memory, likewise.
 MOST_CYCLES = 4.0
 # `ram` and `flash`: weights at most so many times the smallest there are.
