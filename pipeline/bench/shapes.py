@@ -226,16 +226,15 @@ def _convolutions(rng: np.random.Generator) -> Iterator[Layer]:
 
 
 def _depthwise(rng: np.random.Generator) -> Iterator[Layer]:
-    for size, window, stride, same, multiplier, pool in DEPTHWISE:
+    for index, (size, window, stride, same, multiplier, pool) in enumerate(DEPTHWISE):
+        # Cut at the zero point by a clamp or where a byte begins, or not at all.
+        activation = Activation.NONE if index % 6 == 4 else Activation.RELU
         op = DepthwiseConv2D(
-            (stride, stride),
-            pads=_pads(size, window, stride, same),
-            activation=Activation.RELU,
-            pool=pool,
+            (stride, stride), pads=_pads(size, window, stride, same), activation=activation, pool=pool
         )
         channels = size[2] * multiplier
         inputs = [_map("x", size), _weights(rng, (1, *window, channels), axis=3), _bias(rng, channels)]
-        yield op, inputs, _made(op, inputs)
+        yield op, inputs, _made(op, inputs, SATURATED if index % 2 else OUTPUT)
 
 
 def _dense(rng: np.random.Generator) -> Iterator[Layer]:
