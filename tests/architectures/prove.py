@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import Settings
-from pipeline.deploy import load_quantized, run_image
+from pipeline.deploy import inspect_loaded, load_quantized, run_image
 from pipeline.reference import reference_outputs
 from tests.architectures.shipped import path_of, samples_of
 from tests.architectures.zoo import make
@@ -34,6 +34,8 @@ class Proof:
     """Of them, those that differ: host, simulator."""
     reference: np.ndarray
     """(samples, bytes) uint8: the reference's outputs."""
+    unmatched: tuple[str, ...]
+    """Layers that could not be held against float."""
 
     @property
     def exact(self) -> bool:
@@ -67,6 +69,7 @@ def prove(model: Path, folder: Path, samples: Path | None, preprocess: str | Non
         for runner in RUNNERS
     ]
     last = runs[-1]
+    inspection = inspect_loaded(loaded, _quiet).inspection
     expected = reference_outputs(loaded.quantized.tflite, last.inputs)
     return Proof(
         name=model.stem,
@@ -77,6 +80,7 @@ def prove(model: Path, folder: Path, samples: Path | None, preprocess: str | Non
         elements=expected.size,
         differing=tuple(int((run.measurement.outputs != expected).sum()) for run in runs),
         reference=expected,
+        unmatched=inspection.unmatched if inspection else (),
     )
 
 

@@ -16,10 +16,14 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.simulator, pytest.mark.toolcha
 
 
 def check(proof: Proof) -> None:
-    """Nothing differs, and there was something to differ: the outputs depend on the input."""
+    """Nothing differs, and there was something to differ: the outputs depend on the input.
+
+    Every layer can be inspected.
+    """
     assert proof.differing == (0,) * len(RUNNERS)
     assert proof.elements > 0
     assert (proof.reference[0] != proof.reference[1]).any()
+    assert proof.unmatched == ()
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
