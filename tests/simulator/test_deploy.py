@@ -140,7 +140,7 @@ def test_an_stm32_board_is_linked_and_its_core_simulated(network, tmp_path):
     assert figures["measured"]["unit"] == "instructions"
     assert figures["measured"]["board"] == "qemu_mps2_an386"
     assert figures["linked"]["board"] == "nucleo_l4r5zi"
-    assert figures["measured"]["count"] > 100_000
+    assert figures["measured"]["count"] > figures["model"]["macs"]  # loads, rounding and stores besides
     assert figures["linked"]["flash_bytes"] > 4000
     assert figures["linked"]["ram_bytes"] > figures["arena_bytes"] > 0
     assert figures["predicted"]["flash_bytes"] > 0
