@@ -41,6 +41,8 @@ COMMON = ("-std=c11", "-ffunction-sections", "-fdata-sections", "-fno-common", "
 # Kernels are where the time goes. Elsewhere a loop stays the few bytes that it is, instead of a call of
 # the C library's strlen or memset.
 KERNEL_LEVEL = {"time": "-O3", "balanced": "-O2", "ram": "-O2", "flash": "-Os"}
+# Around loops that are written in assembly, unrolled copies of the rest cost flash and RAM, and save nothing.
+ASSEMBLED, ASSEMBLED_LEVEL = "kernels/cortex_m4/", {"-O3": "-O2"}
 OTHER_LEVEL = ("-Os", "-fno-tree-loop-distribute-patterns")
 # Arrays that kernels make of weights when the target starts.
 WEIGHTS_MADE_AT_START = ".prepared"
@@ -292,10 +294,13 @@ def _machine_flags(board: Board, sanitize: bool) -> tuple[str, ...]:
 
 def _compile_flags(unit: str, machine: Sequence[str], optimize: str) -> list[str]:
     if unit.startswith("kernels/"):
-        return [*machine, *COMMON, *WARNINGS, KERNEL_LEVEL[optimize]]
+        level = KERNEL_LEVEL[optimize]
+        if unit.startswith(ASSEMBLED):
+            level = ASSEMBLED_LEVEL.get(level, level)
+        return [*machine, *COMMON, *WARNINGS, level]
     # clang, the compiler of some hosts, knows the second flag by another name.
-    level = OTHER_LEVEL if "-mthumb" in machine else OTHER_LEVEL[:1]
-    return [*machine, *COMMON, *WARNINGS, *level]
+    others = OTHER_LEVEL if "-mthumb" in machine else OTHER_LEVEL[:1]
+    return [*machine, *COMMON, *WARNINGS, *others]
 
 
 def _compile(

@@ -82,7 +82,7 @@ class Layer:
     variant: str
     """Which of the kernel's ways this is, in words."""
     macs: int
-    parameters: Mapping[str, int | float | Constant | Prepared | None]
+    parameters: Mapping[str, int | float | str | Constant | Prepared | None]
     """The kernel's struct, field by field; an array is passed as a pointer."""
     reads: tuple[Place, ...]
     writes: Place
@@ -369,8 +369,8 @@ class _Lowering:
 
     def _fields(
         self, node: Node, candidate: Candidate, parameters: Parameters
-    ) -> dict[str, int | float | Constant | Prepared | None]:
-        fields: dict[str, int | float | Constant | Prepared | None] = {}
+    ) -> dict[str, int | float | str | Constant | Prepared | None]:
+        fields: dict[str, int | float | str | Constant | Prepared | None] = {}
         for field, value in parameters.items():
             name = f"{node.name}_{field}"
             if field in candidate.prepared:

@@ -194,9 +194,11 @@ def c_int(value: int) -> str:
     return "(-2147483647 - 1)" if value == -(2**31) else str(int(value))
 
 
-def _c_value(value: int | float | Constant | Prepared | None, program: Program) -> str:
+def _c_value(value: int | float | str | Constant | Prepared | None, program: Program) -> str:
     if value is None:
         return "0"
+    if isinstance(value, str):
+        return value
     if isinstance(value, Constant | Prepared):
         return f"{program.name}_{value.name}"
     return c_float(value) if isinstance(value, float) else c_int(value)

@@ -12,8 +12,9 @@ import numpy as np
 from pipeline.tensors import Tensor
 
 # A kernel's parameters: the fields of its C struct, in the struct's order. An array becomes a
-# `static const` array of the same element type and the field a pointer to it; None a null pointer.
-Parameters = Mapping[str, "int | float | np.ndarray | None"]
+# `static const` array of the same element type and the field a pointer to it; None a null pointer; a string
+# is the name of a function that the kernel declares.
+Parameters = Mapping[str, "int | float | str | np.ndarray | None"]
 
 # What makes one output of an operator of the file: the operator, and the tensors that it takes.
 Part = tuple["Operator", "tuple[Tensor | None, ...]"]

@@ -118,7 +118,7 @@ class ArmKernels:
         seen = _rows(inputs[0]) if candidate.accumulates else height
         portions = portions or [Portion(0, seen, tuple((0, _rows(x)) for x in inputs))]
         uc = self._processor()
-        memory = _Memory(uc)
+        memory = _Memory(uc, self.symbols)
         struct = memory.constants(candidate.parameters(), candidate.in_ram, candidate.prepared)
         if candidate.prepared:
             prepare = self.symbols[f"{candidate.kernel}_prepare_{candidate.library}"] | 1
@@ -212,14 +212,15 @@ def _rows(array: np.ndarray) -> int:
 class _Memory:
     """Places things in a processor's memory, with noise around them."""
 
-    def __init__(self, uc: Any) -> None:
+    def __init__(self, uc: Any, symbols: Mapping[str, int]) -> None:
+        self.symbols = symbols
         self.uc, self.flash, self.ram = uc, CONSTANTS, BUFFERS
         self.noise = np.random.default_rng(1)
         self.guards: dict[int, bytes] = {}
 
     def constants(
         self,
-        parameters: Mapping[str, int | float | np.ndarray | None],
+        parameters: Mapping[str, int | float | str | np.ndarray | None],
         in_ram: frozenset[str],
         prepared: Mapping[str, int],
     ) -> int:
@@ -231,6 +232,8 @@ class _Memory:
             elif isinstance(value, np.ndarray):
                 content = np.ascontiguousarray(value).tobytes()
                 fields.append(self.buffer(content) if name in in_ram else self._place_flash(content))
+            elif isinstance(value, str):
+                fields.append(self.symbols[value] | 1)
             else:
                 fields.append(0 if value is None else int(value) & 0xFFFF_FFFF)
         return self._place_flash(np.array(fields, np.uint32).tobytes())

@@ -28,11 +28,11 @@ def candidates_of(layer: Layer) -> tuple[Candidate, ...]:
 
 
 def is_widened(candidate: Candidate) -> bool:
-    return bool(candidate.parameters()["widened"])
+    return candidate.parameters()["way"] == "conv_2d_gemm_widened_rows"
 
 
 def is_scaled(candidate: Candidate) -> bool:
-    return bool(candidate.parameters()["scaled"])
+    return candidate.parameters()["store"] == "conv_2d_gemm_store_scaled"
 
 
 def draw_layer(dice: Dice) -> Layer:

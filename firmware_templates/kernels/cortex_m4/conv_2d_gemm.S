@@ -24,8 +24,6 @@
  */
 #include "gemm_macros.h"
 
-    .section .ramcode, "ax", %progbits
-
 /* struct conv_2d_gemm_block, copied to the stack, and what is added to it */
     .equ X, 0                   /* first pixel word */
     .equ X_END, 4
@@ -67,11 +65,7 @@
     .endm
 
     .macro gemm format, unrolled, step_bytes
-    .balign 4
-    .global conv_2d_gemm_\format
-    .thumb_func
-    .type  conv_2d_gemm_\format, %function
-conv_2d_gemm_\format:
+    routine conv_2d_gemm_\format
     push   {r4-r11, lr}
     sub    sp, #FRAME
     ldr    lr, [r0, #STORE]
@@ -100,7 +94,7 @@ next_\format:                           /* lr: the pair that was stored */
     add    lr, lr, #2
     str    lr, [sp, #CHANNEL]
     cmp    lr, r0
-    beq    done
+    beq    done_\format
 pair_\format:
     first_step load_\format
     ldr    pc, [sp, #ENTRY]
@@ -118,13 +112,13 @@ rounds_\format:
     bne.w  loop_\format
 end_\format:
     ldr    pc, [sp, #STORE]
+done_\format:
+    add    sp, #FRAME
+    pop    {r4-r11, pc}
     .size  conv_2d_gemm_\format, . - conv_2d_gemm_\format
     .endm
 
     gemm   int8, 8, 56
-done:
-    add    sp, #FRAME
-    pop    {r4-r11, pc}
     gemm   int16, 16, 44
 
 /* r0 START, r10 and r11 the multipliers, r12 shifts and floors */

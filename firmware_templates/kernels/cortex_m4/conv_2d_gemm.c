@@ -10,7 +10,7 @@
  * padding, and widened from there.
  *
  * Where windows overlap, each row can be widened once instead, with its padding around it, into a ring of the rows
- * beneath two rows of windows; words are then only collected from there (`widened`).
+ * beneath two rows of windows; words are then only collected from there.
  */
 #include "conv_2d_gemm.h"
 
@@ -27,15 +27,8 @@ struct conv_2d_gemm_block {
     int32_t start;           /* 2 * (output zero point + 128) + 1 */
     uint32_t above, ceiling; /* 127 - ceiling, ceiling + 1; a byte for each channel of the pair, twice */
     int8_t *y[PIXELS];
-    void (*store)(void);
+    conv_2d_gemm_rescaling *store;
 };
-
-void conv_2d_gemm_int8(const struct conv_2d_gemm_block *block, const void *weights);
-void conv_2d_gemm_int16(const struct conv_2d_gemm_block *block, const void *weights);
-void conv_2d_gemm_store(void);
-void conv_2d_gemm_store_half_up(void);
-void conv_2d_gemm_store_scaled(void);
-void conv_2d_gemm_store_largest(void);
 
 /* Where the steps of one pixel go, and the bytes that no whole word is left for; and how many of a run there are.
  * conv_2d_gemm_widen advances the first two. */
@@ -65,7 +58,7 @@ void conv_2d_gemm_widen_row(const int8_t *from, uint8_t *to, int32_t bytes);
 void conv_2d_gemm_collect(const struct widened_rows *rows, const uint8_t *const *from, uint32_t *to);
 
 /* What all windows of a call have in common. */
-struct windows {
+struct conv_2d_gemm_windows {
     const struct conv_2d_gemm *p;
     const struct feature_map *x;
     int32_t width; /* outputs of a row */
@@ -95,7 +88,7 @@ static inline int32_t end_inside(int32_t origin, int32_t taps, int32_t dilation,
 }
 
 /* Puts a window that hangs over the border together in `bytes`. */
-RAMCODE static __attribute__((noinline)) void gather(const struct windows *w, int32_t top, int32_t left)
+RAMCODE static __attribute__((noinline)) void gather(const struct conv_2d_gemm_windows *w, int32_t top, int32_t left)
 {
     const struct conv_2d_gemm *p = w->p;
     const struct feature_map *x = w->x;
@@ -123,12 +116,12 @@ RAMCODE static __attribute__((noinline)) void gather(const struct windows *w, in
 
 /* Whether all runs of the windows in this row are as far apart: columns are not dilated, rows do not begin again from
  * the ring's start. */
-static inline bool has_equal_steps(const struct windows *w, int32_t top)
+static inline bool has_equal_steps(const struct conv_2d_gemm_windows *w, int32_t top)
 {
     return w->runs == 1 && top % w->x->rows + w->rows <= w->x->rows;
 }
 
-RAMCODE static __attribute__((noinline)) void widen_one_by_one(const struct windows *w, struct runs *runs,
+RAMCODE static __attribute__((noinline)) void widen_one_by_one(const struct conv_2d_gemm_windows *w, struct runs *runs,
                                                                int32_t top, int32_t left)
 {
     const struct conv_2d_gemm *p = w->p;
@@ -139,7 +132,7 @@ RAMCODE static __attribute__((noinline)) void widen_one_by_one(const struct wind
 }
 
 /* One pixel of a block: what lies beneath the convolution's output (row, column). */
-RAMCODE static __attribute__((noinline)) void lay(const struct windows *w, int32_t row, int32_t column,
+RAMCODE static __attribute__((noinline)) void lay(const struct conv_2d_gemm_windows *w, int32_t row, int32_t column,
                                                   uint32_t *to)
 {
     const struct conv_2d_gemm *p = w->p;
@@ -164,8 +157,8 @@ RAMCODE static __attribute__((noinline)) void lay(const struct windows *w, int32
 }
 
 /* Four neighbours in a row, from the convolution's output (row, column) on; false where one by one is the way. */
-RAMCODE static __attribute__((noinline)) bool lay_four(const struct windows *w, int32_t row, int32_t column,
-                                                       uint32_t *to)
+RAMCODE static __attribute__((noinline)) bool lay_four(const struct conv_2d_gemm_windows *w, int32_t row,
+                                                       int32_t column, uint32_t *to)
 {
     const struct conv_2d_gemm *p = w->p;
     int32_t top = row * p->stride_y - p->pad_top, left = column * p->stride_x - p->pad_left;
@@ -192,10 +185,7 @@ RAMCODE static void multiply(const struct conv_2d_gemm *p, struct conv_2d_gemm_b
 {
     block->channel = first;
     block->channel_end = end;
-    if (p->wide)
-        conv_2d_gemm_int16(block, weights);
-    else
-        conv_2d_gemm_int8(block, weights);
+    p->multiply(block, weights);
 }
 
 /* `above` is 127 less the ceiling, in each byte. */
@@ -240,8 +230,8 @@ RAMCODE static void multiply_all(const struct conv_2d_gemm *p, struct conv_2d_ge
     }
 }
 
-RAMCODE static void pooled_rows(const struct windows *w, const struct feature_map *y,
-                                struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
+RAMCODE void conv_2d_gemm_pooled_rows(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
+                                      struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
 {
     const struct conv_2d_gemm *p = w->p;
     int32_t outputs = p->pool_height * p->pool_width;
@@ -266,8 +256,8 @@ RAMCODE static void pooled_rows(const struct windows *w, const struct feature_ma
     }
 }
 
-RAMCODE static void rows(const struct windows *w, const struct feature_map *y, struct conv_2d_gemm_block *block,
-                         uint32_t *words, int32_t first, int32_t count)
+RAMCODE void conv_2d_gemm_rows(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
+                               struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
 {
     const struct conv_2d_gemm *p = w->p;
     int32_t row = first, column = 0, left = count * p->output_width;
@@ -302,7 +292,7 @@ static inline uint8_t *slot_of(const struct widened_rows *rows, int32_t row)
     return rows->ring_end - rows->ring_bytes + row % rows->slots * rows->slot_bytes;
 }
 
-static inline void fill_padding(const struct conv_2d_gemm *p, uint8_t *from, const uint8_t *end)
+RAMCODE static void fill_padding(const struct conv_2d_gemm *p, uint8_t *from, const uint8_t *end)
 {
     for (uint32_t padding = (uint32_t)(p->input_zero + 128) * 0x00020002u; from < end; from += 4)
         store_word(from, padding);
@@ -329,7 +319,7 @@ RAMCODE static struct widened_rows no_rows_yet(const struct conv_2d_gemm *p, uin
     return rows;
 }
 
-RAMCODE static void widen_rows(const struct windows *w, struct widened_rows *rows, int32_t end)
+RAMCODE static void widen_rows(const struct conv_2d_gemm_windows *w, struct widened_rows *rows, int32_t end)
 {
     const struct conv_2d_gemm *p = w->p;
 
@@ -350,14 +340,15 @@ RAMCODE static void widen_rows(const struct windows *w, struct widened_rows *row
     }
 }
 
-/* The same as `rows`, from widened ones. */
-RAMCODE static void rows_widened(const struct windows *w, const struct feature_map *y, struct conv_2d_gemm_block *block,
-                                 uint32_t *words, int32_t first, int32_t count)
+/* The same from widened rows. */
+RAMCODE void conv_2d_gemm_widened_rows(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
+                                       struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
 {
     const struct conv_2d_gemm *p = w->p;
     struct widened_rows rows = no_rows_yet(p, w->bytes, first);
     int32_t row = first, column = 0, left = count * p->output_width;
-    int32_t start = 2 * (values_before(p) - p->pad_left * p->input_channels), step = 2 * p->stride_x * p->input_channels;
+    int32_t start = 2 * (values_before(p) - p->pad_left * p->input_channels);
+    int32_t step = 2 * p->stride_x * p->input_channels;
     const uint8_t *line = slot_of(&rows, row * p->stride_y) + start;
     int8_t *to = row_of(y, row);
 
@@ -394,11 +385,9 @@ static inline bool is_one_row(const struct conv_2d_gemm *p, const struct feature
 RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct feature_map *x,
                                     const struct feature_map *y, void *scratch, int32_t first, int32_t count)
 {
-    int32_t run = p->kernel_width * p->input_channels, taps = p->kernel_height * run;
-    int32_t steps = p->widened ? p->kernel_height * (run / 2) + (p->kernel_height * (run % 2) + 1) / 2 : (taps + 3) / 4 * 2;
-    uint32_t *words = scratch, *words_end = words + steps * PIXELS;
+    uint32_t *words = scratch, *words_end = words + p->steps * PIXELS;
     bool dilated = p->dilation_x > 1;
-    struct windows w = {
+    struct conv_2d_gemm_windows w = {
         .p = p,
         .x = x,
         .rows = (p->kernel_height - 1) * p->dilation_y + 1,
@@ -416,13 +405,6 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
     block.x_end = words_end;
     block.start = 2 * (p->output_zero + 128) + 1;
     set_ceiling(&block, (uint32_t)(127 - p->ceiling) * 0x01010101u);
-    if (p->pool_height * p->pool_width > 1) {
-        block.store = conv_2d_gemm_store_largest;
-        pooled_rows(&w, y, &block, words, first, count);
-    } else {
-        block.store = p->scaled    ? conv_2d_gemm_store_scaled
-                      : p->half_up ? conv_2d_gemm_store_half_up
-                                   : conv_2d_gemm_store;
-        (p->widened ? rows_widened : rows)(&w, y, &block, words, first, count);
-    }
+    block.store = p->store;
+    p->way(&w, y, &block, words, first, count);
 }

@@ -3,6 +3,24 @@
 
 #include "rows.h"
 
+struct conv_2d_gemm_windows;
+struct conv_2d_gemm_block;
+
+/* How a layer's windows are laid: from memory, from widened rows, or those of a pooling window together. */
+typedef void conv_2d_gemm_way(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
+                              struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count);
+conv_2d_gemm_way conv_2d_gemm_rows, conv_2d_gemm_widened_rows, conv_2d_gemm_pooled_rows;
+
+/* The products of a block with all weights, by their format. */
+typedef void conv_2d_gemm_products(const struct conv_2d_gemm_block *block, const void *weights);
+conv_2d_gemm_products conv_2d_gemm_int8, conv_2d_gemm_int16;
+
+/* What becomes of their sums: results of both signs; of none below the output's zero point, perhaps with weights and
+ * starts scaled so that all shifts are the same; and the largest of several. */
+typedef void conv_2d_gemm_rescaling(void);
+conv_2d_gemm_rescaling conv_2d_gemm_store, conv_2d_gemm_store_half_up, conv_2d_gemm_store_scaled,
+    conv_2d_gemm_store_largest;
+
 struct conv_2d_gemm {
     int32_t input_height, input_width, input_channels;
     int32_t output_width, output_channels; /* after pooling */
@@ -13,11 +31,11 @@ struct conv_2d_gemm {
     int32_t pool_height, pool_width; /* maximum of so many outputs; 1 and 1: none */
     int32_t input_zero, output_zero;
     int32_t ceiling; /* of all channels, where `ceilings` is null */
-    int32_t half_up; /* whether no floor lies below the output's zero point: see conv_2d_gemm.S */
-    int32_t wide;    /* whether weights are int16 */
-    int32_t scaled;  /* whether they and the starts of sums are scaled, so that all shifts are the same */
-    int32_t widened; /* whether rows are widened before windows are laid from them */
+    int32_t steps;   /* of two taps, in a window */
     int32_t pair_bytes; /* of the weights of two channels */
+    conv_2d_gemm_way *way;
+    conv_2d_gemm_products *multiply;
+    conv_2d_gemm_rescaling *store;
     const void *weights; /* records as in conv_2d_gemm.S */
     const int8_t *ceilings;
 };

@@ -26,8 +26,6 @@
  */
 #include "gemm_macros.h"
 
-    .section .ramcode, "ax", %progbits
-
 /* struct conv_2d_polyphase_block, copied to the stack, and what is added to it */
     .equ X, 0                   /* first pixel word */
     .equ RUN, 4                 /* bytes of pixels of CC */

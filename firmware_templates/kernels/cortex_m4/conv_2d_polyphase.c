@@ -28,14 +28,12 @@ struct conv_2d_polyphase_block {
     int32_t channel, channel_end;
     int32_t start;           /* 2 * (output zero point + 128) + 1 */
     uint32_t above, ceiling; /* 127 - ceiling, ceiling + 1; a byte for each channel of the pair, twice */
-    void (*store)(void);
+    conv_2d_polyphase_rescaling *store;
     int32_t rows;
     int8_t *const *y;
 };
 
 void conv_2d_polyphase_multiply(const struct conv_2d_polyphase_block *block, const void *weights);
-void conv_2d_polyphase_store(void);
-void conv_2d_polyphase_store_half_up(void);
 
 void conv_2d_polyphase_transform(const int8_t *const *pixels, uint32_t *const *streams, int32_t channels);
 
@@ -95,7 +93,7 @@ RAMCODE void conv_2d_polyphase_cortex_m4(const struct conv_2d_polyphase *p, cons
         .start = 2 * (p->output_zero + 128) + 1,
         .above = above,
         .ceiling = usub8(0x80808080u, above),
-        .store = p->half_up ? conv_2d_polyphase_store_half_up : conv_2d_polyphase_store,
+        .store = p->store,
         .rows = rows,
         .y = to[0],
     };

@@ -15,6 +15,7 @@
     .thumb
 
     .macro routine name
+    .section .ramcode.\name, "ax", %progbits
     .balign 4
     .global \name
     .thumb_func

@@ -17,7 +17,10 @@ static inline int8_t *row_of(const struct feature_map *map, int32_t row)
     return map->data + row % map->rows * map->row_bytes;
 }
 
-/* Hot code: placed in RAM that the instruction bus reaches without waiting, where the board has some. */
-#define RAMCODE __attribute__((section(".ramcode")))
+/* Hot code: placed in RAM that the instruction bus reaches without waiting, where the board has some. Each function has
+ * a section of its own, so that the linker leaves out what no layer uses. */
+#define RAMCODE RAMCODE_NUMBER(__COUNTER__)
+#define RAMCODE_NUMBER(number) RAMCODE_SECTION(number)
+#define RAMCODE_SECTION(number) __attribute__((section(".ramcode." #number)))
 
 #endif

@@ -31,6 +31,13 @@ GEOMETRY = (
     "stride_y stride_x dilation_y dilation_x pad_top pad_left pool_height pool_width input_zero output_zero"
 ).split()
 """The first fields of the struct, which the operator's parameters have under the same names."""
+STORES = {
+    "stored": "store",
+    "stored_half_up": "store_half_up",
+    "stored_scaled": "store_scaled",
+    "stored_largest": "store_largest",
+}
+"""The routines, by what they are counted as."""
 SCALED_SHIFT = 13
 """Of all channels where weights are scaled; gemm_macros.h has it too."""
 
@@ -113,11 +120,11 @@ def _parameters(
     return {
         **{name: p[name] for name in GEOMETRY},
         "ceiling": int(ceiling[0]) if uniform else 0,
-        "half_up": int(half_up(p, channels)),
-        "wide": int(form is not Format.INT8),
-        "scaled": int(form is Format.SCALED),
-        "widened": int(work.widened),
+        "steps": work.steps,
         "pair_bytes": form.pair_bytes(work.steps),
+        "way": f"conv_2d_gemm_{work.way}",
+        "multiply": f"conv_2d_gemm_{form.loop}",
+        "store": f"conv_2d_gemm_{STORES[work.store_of(form)]}",
         "weights": records(p, weights, order, channels, form),
         "ceilings": None if uniform else ceiling.astype(np.int8),
     }

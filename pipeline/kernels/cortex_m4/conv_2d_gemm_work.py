@@ -99,12 +99,23 @@ class Work:
     widened: bool = False
     """Whether rows are widened before windows are laid."""
 
+    @property
+    def way(self) -> str:
+        """How windows are laid, as the C code calls it."""
+        if self.store == "stored_largest":
+            return "pooled_rows"
+        return "widened_rows" if self.widened else "rows"
+
+    def store_of(self, form: Format) -> str:
+        """What the stores of sums are counted as."""
+        return "stored_scaled" if form is Format.SCALED else self.store
+
     def features(self, form: Format) -> dict[str, float]:
         """How often each thing of COSTS is done."""
         multiplied = self.blocks * self.pairs
         return {
             **self.counts,
-            "stored_scaled" if form is Format.SCALED else self.store: multiplied,
+            self.store_of(form): multiplied,
             f"steps_{form.loop}": multiplied * self.steps,
             "rounds": multiplied * math.ceil((self.steps - 1) / UNROLLED[form.loop]),
         }

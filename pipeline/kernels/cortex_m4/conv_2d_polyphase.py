@@ -162,8 +162,8 @@ def _parameters(p: Parameters, weights: np.ndarray, channels: Channels) -> Param
     return {
         **{name: p[name] for name in GEOMETRY},
         "ceiling": int(channels.ceiling[0]),
-        "half_up": int(half_up(p, channels)),
         "pair_bytes": _pair_bytes(p),
+        "store": "conv_2d_polyphase_store" + "_half_up" * half_up(p, channels),
         "weights": records(weights, channels),
     }
 
