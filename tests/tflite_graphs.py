@@ -69,7 +69,8 @@ class RandomGraph:
             # Rarely an extreme: at -128 a ReLU keeps everything, at 127 nothing.
             extreme = self.dice.chance(0.15)
             zero = self.dice.zero_point() if extreme else self.dice.pick([-128, -30, -9, -2, 0, 5, 12, 20])
-        scale = float(np.float32(scale))
+        # Products of products lead far away, where nothing can be added to anything else.
+        scale = float(np.float32(min(max(scale, 1e-4), 1e2)))
         name = f"net/layer_{len(self.chain.graph.operators)}_{len(self.chain.graph.tensors)}/Op"
         quantized = dtype in {"int8", "uint8"}
         index = self.chain.tensor(
