@@ -304,6 +304,44 @@ def batch_matmul(graph: RandomGraph) -> bool:
     return graph.add("BATCH_MATMUL", [a, b], y, options)
 
 
+@makes("UNIDIRECTIONAL_SEQUENCE_LSTM")
+def lstm(graph: RandomGraph) -> bool:
+    dice = graph.dice
+    x = graph.pick(lambda x: len(x.shape) >= 2 and x.elements <= 200)
+    if x is None:
+        return False
+    steps = dice.pick([n for n in range(1, 9) if x.elements % n == 0])
+    inputs, units = x.elements // steps, dice.pick(CHANNELS[:8])
+    source = graph.like(x, (1, steps, inputs))
+    graph.add("RESHAPE", [x, graph.constant(source.shape)], source, schema.ReshapeOptionsT())
+    scale = float(np.float32(dice.pick([1 / 128, dice.between(0.001, 0.02)])))
+    y = graph.new((1, steps, units), scale)
+    operands: list[Map | int] = [source]
+    scales = {}
+    for part, columns, read in (("input", inputs, source.scale), ("state", units, y.scale)):
+        # A gate has 12 fractional bits, of which a sigmoid or tanh uses some thousands.
+        scales[part] = float(np.float32(3000 / (5000 * np.sqrt(columns)) * 2.0**-12 / read))
+        for _ in range(4):
+            weights = dice.random.integers(-127, 128, (units, columns))
+            operands.append(graph.constant(weights, "int8", scale=scales[part]))
+    operands += [-1] * 3
+    for _ in range(4):
+        biases = dice.random.integers(-2000, 2001, units)
+        operands.append(graph.constant(biases, scale=source.scale * scales["input"]))
+    state = graph.chain.tensor(f"state_{y.index}", (1, units), scale=y.scale, zero_point=y.zero)
+    cell = graph.chain.tensor(f"cell_{y.index}", (1, units), "int16", scale=2.0 ** dice.integer(-13, -9))
+    for variable in (state, cell):
+        graph.chain.graph.tensors[variable].isVariable = True
+    options = schema.UnidirectionalSequenceLSTMOptionsT()
+    options.fusedActivationFunction, options.timeMajor = 4, False
+    options.cellClip, options.projClip = dice.pick([0.0, 10.0]), 0.0
+    graph.add("UNIDIRECTIONAL_SEQUENCE_LSTM", [*operands, -1, -1, state, cell, *[-1] * 4], y, options)
+    hidden = [graph.chain.tensor(f"gate_{k}_{y.index}", (0,), "float32") for k in range(4)]
+    hidden.append(graph.chain.tensor(f"hidden_{y.index}", (0,), scale=y.scale, zero_point=y.zero))
+    graph.chain.graph.operators[-1].intermediates = hidden
+    return True
+
+
 # --- element by element -------------------------------------------------------------------------------
 
 
@@ -767,6 +805,8 @@ def _repeat(graph: RandomGraph) -> None:
     operators = graph.chain.graph.operators
     at = graph.dice.integer(0, len(operators) - 1)
     operator = operators[at]
+    if graph.kinds[at] == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        return  # the two would share a state
     made = {x.index: x for x in graph.maps}
     outputs = [graph.like(made[i], made[i].shape) for i in operator.outputs]
     kind = graph.kinds[at]
