@@ -4,6 +4,8 @@
 #include "rows.h"
 
 struct add_rows {
+    int32_t line;                /* whether the next three give the sum: (a_factor * a + b_factor * b + constant) >> 22 */
+    int32_t a_factor, b_factor, constant; /* less the floor; the rest is for where they do not */
     int32_t swapped;             /* whether the second map is the one of the larger scale */
     int32_t row_bytes;
     int32_t large_term;          /* -2 * 2^19 * its zero point */

@@ -150,6 +150,15 @@ INSTRUCTION int32_t usat8(int32_t a)
     return y;
 }
 
+/* a >> 22, saturated to [0, 255] */
+INSTRUCTION int32_t usat8_asr22(int32_t a)
+{
+    int32_t y;
+
+    __asm__("usat %0, #8, %1, asr #22" : "=r"(y) : "r"(a));
+    return y;
+}
+
 /* Four bytes at any address: one instruction, also where the compiler may take no function for a known one. */
 INSTRUCTION uint32_t load_word(const void *from)
 {
