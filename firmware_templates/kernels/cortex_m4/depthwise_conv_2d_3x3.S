@@ -63,6 +63,7 @@
     .equ LINE_STEP, 12          /* third pass */
     .equ DOWN, 16
     .equ UP, 20
+    .equ RETURN, 24
     .equ FRAME, 36
 
 /* --- First pass: bytes of four channels become pairs ---
@@ -215,15 +216,18 @@ lay_once_2:
     smla\half\()b \sum, \third, r5, \sum
     .endm
 
-/* r11 counts rounds' halves, two outputs each; the loop is entered in the middle for an odd number. */
-    .macro count_rounds
+/* r11 counts halves of a round, two outputs each; the loop is entered in the middle for an odd number. For any shift,
+ * a round is no more than that half. */
+    .macro count_rounds any_shift
     subs   r11, r11, #1
+    .if    \any_shift == 0
     lsrs   r11, r11, #1
+    .endif
     add    r6, r6, r11, lsl #16
     .endm
 
     .macro line_1 any_shift, pair, third, half
-    count_rounds
+    count_rounds \any_shift
     ldrd   r10, r11, [r0], #32
     start  r12, \any_shift, \pair
     smla\half\()b r12, \third, r5, r12
@@ -232,10 +236,15 @@ lay_once_2:
     smla\half\()t r12, \third, r5, r12
     start  lr, \any_shift, \pair
     smla\half\()b lr, \third, r5, lr
+    .if    \any_shift == 0
     bcc.w  2f
+    .endif
     .balign 4
-1:  output_1 r12, lr, \any_shift, \pair, \third, \half
+1:
+    .if    \any_shift == 0
+    output_1 r12, lr, \any_shift, \pair, \third, \half
     output_1 lr, r12, \any_shift, \pair, \third, \half
+    .endif
 2:  output_1 r12, lr, \any_shift, \pair, \third, \half
     output_1 lr, r12, \any_shift, \pair, \third, \half
     subs   r6, r6, #0x10000
@@ -264,13 +273,18 @@ lay_once_2:
     ldr    r12, [sp, #CALL]
     ldr    lr, [r12, #LINE_BYTES]
     add    lr, lr, r0
-    count_rounds
+    count_rounds \any_shift
     load_2
     start  r12, \any_shift, r10
     smlabb r12, r11, r5, r12
+    .if    \any_shift == 0
     bcc.w  2f
+    .endif
     .balign 4
-1:  output_2 \any_shift
+1:
+    .if    \any_shift == 0
+    output_2 \any_shift
+    .endif
 2:  output_2 \any_shift
     subs   r6, r6, #0x10000
     bcs.w  1b
@@ -293,19 +307,21 @@ lay_once_2:
     and    \lanes, \lanes, r11
     .endm
 
-/* Weights of the next filter as the loops want them, times 2^e; r9 the output's zero point, r12 e. */
-    .macro load_filter
+/* Weights of the next filter as the loops want them, times 2^e; r9 the output's zero point, r12 e. Not negative, and r1
+ * the shift, where that is any. */
+    .balign 4
+load_filter:
     ldr    r12, [sp, #FILTER]
-    ldm    r12!, {r7, r8, r10, r11, lr} /* start, multiplier, weights 0 1 3 4, 6 2 7 5, 8 with e and zero point */
+    ldm    r12!, {r0, r7, r8, r10, r11} /* weight 8 with e and zero point, start, multiplier, weights 0 1 3 4, 6 2 7 5 */
     str    r12, [sp, #FILTER]
     sxtb16 r2, r10
     sxtb16 r3, r10, ror #8
     sxtb16 r4, r11, ror #8
     sxtb16 r5, r11
-    sxtb   r6, lr
-    asr    r9, lr, #16
-    ubfx   r12, lr, #8, #8
-    subs   r1, r12, #ANY_SHIFT          /* s, where that is not negative */
+    sxtb   r6, r0
+    asrs   r9, r0, #16
+    ubfx   r12, r0, #8, #8
+    subs   r1, r12, #ANY_SHIFT
     it     pl
     movpl  r12, #1
     movw   r11, #0xFFFF
@@ -317,7 +333,7 @@ lay_once_2:
     scale  r5
     lsl    r6, r6, r12
     uxth   r6, r6
-    .endm
+    bx     lr
 
     .macro multiply stride
     ldr    r1, [sp, #CALL]
@@ -328,7 +344,7 @@ lay_once_2:
     movs   r1, #0
     strd   r0, r1, [sp, #FILTER]
 channel_\stride:
-    load_filter
+    bl     load_filter
     bpl.w  any_shift_\stride
     movs   r10, #1
     lsl    r10, r10, r12
@@ -382,28 +398,6 @@ next_\stride:
  * r4 from a line to the next, r5 end of the output, r6 its bytes (lines may lie in a ring), r7 words of a line, r8
  * lines left, r9 bytes of words that are left out behind each line; r10, r11 words, r12 where they go, lr words left.
  */
-    .macro store_lines stride
-    ldr    r12, [sp, #CALL]
-    ldr    r11, [r12, #CLAMPS]
-    add    r10, r12, #STORED
-    ldm    r10, {r0-r9}
-    ldr    r10, [sp, #OFFSET]
-    str    r4, [sp, #LINE_STEP]
-    add    r2, r2, r10
-    cmp    r11, #0
-    bne    clamped_\stride
-    words_to_output 0
-    b      stored_\stride
-clamped_\stride:
-    ldr    r12, [r12, #CHANNELS]
-    add    r10, r10, r11
-    ldr    r11, [r10]
-    ldr    r10, [r10, r12]
-    strd   r11, r10, [sp, #DOWN]
-    words_to_output 1
-stored_\stride:
-    .endm
-
     .macro words_to_output clamped
 1:  mov    r12, r2
     subs   lr, r7, #2
@@ -452,6 +446,28 @@ stored_\stride:
     eor    r11, r11, #0x80808080
     .endm
 
+    .balign 4
+store_lines:
+    ldr    r12, [sp, #CALL]
+    str    lr, [sp, #RETURN]
+    ldr    r11, [r12, #CLAMPS]
+    add    r10, r12, #STORED
+    ldm    r10, {r0-r9}
+    ldr    r10, [sp, #OFFSET]
+    str    r4, [sp, #LINE_STEP]
+    add    r2, r2, r10
+    cmp    r11, #0
+    bne    5f
+    words_to_output 0
+    ldr    pc, [sp, #RETURN]
+5:  ldr    r12, [r12, #CHANNELS]
+    add    r10, r10, r11
+    ldr    r11, [r10]
+    ldr    r10, [r10, r12]
+    strd   r11, r10, [sp, #DOWN]
+    words_to_output 1
+    ldr    pc, [sp, #RETURN]
+
 /* --- All channels --- */
     .macro lines stride
     .balign 4
@@ -467,7 +483,7 @@ depthwise_conv_2d_3x3_lines_\stride:
 four_\stride:
     lay_\stride
     multiply \stride
-    store_lines \stride
+    bl     store_lines
     ldr    r0, [sp, #CALL]
     ldr    r2, [sp, #DONE]
     ldr    r1, [r0, #CHANNELS]

@@ -5,11 +5,12 @@
 
 /* Of one channel. */
 struct depthwise_conv_2d_3x3_filter {
-    int32_t start;               /* (bias - input zero point * sum of the weights), times 2^e */
-    int32_t multiplier;
-    int8_t weights[9];           /* of the window, line by line, in this order: 0 1 3 4, 6 2 7 5, 8 */
+    int8_t last;                 /* weight of the window, number 8 line by line */
     uint8_t exponent;            /* e; or 128 + shift to the right, with e = 1 */
     int16_t zero;                /* output zero point + 127 - ceiling */
+    int32_t start;               /* (bias - input zero point * sum of the weights), times 2^e */
+    int32_t multiplier;
+    int8_t weights[8];           /* numbers 0 1 3 4, 6 2 7 5 */
 };
 
 struct depthwise_conv_2d_3x3 {

@@ -18,27 +18,27 @@ from pipeline.tensors import Tensor
 
 # Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
 COSTS: Mapping[str, tuple[float, float]] = {
-    "calls": (257.6, 456.2),
-    "channels": (4.912, 3.67),
-    "filled": (4.474, 4.29),
-    "groups_1": (175.8, 252.3),
-    "groups_2": (138.7, 202.4),
-    "laid_once": (14.21, 15.25),
-    "laid_pairs": (26.77, 36.91),
-    "laid_rounds": (2.009, 3.043),
-    "laid_twice": (19.02, 21.29),
-    "outputs_1": (10.19, 12.09),
-    "outputs_1_any_shift": (14.29, 17.76),
-    "outputs_2": (13.41, 15.09),
-    "outputs_2_any_shift": (17.45, 20.7),
-    "pairs": (31.7, 94.91),
-    "passes": (26.11, 31.83),
-    "rounds": (1.253, 4.07),
-    "stored": (5.845, 4.863),
-    "stored_clamped": (15.82, 16.99),
-    "stored_last": (1.922, 3.894),
-    "stored_last_clamped": (12.15, 18.45),
-    "stored_lines": (10.07, 7.433),
+    "calls": (252.1, 479.9),
+    "channels": (4.884, 5.133),
+    "filled": (4.826, 6.291),
+    "groups_1": (173.2, 268.2),
+    "groups_2": (136, 215.5),
+    "laid_once": (14.47, 15.52),
+    "laid_pairs": (29.36, 43.55),
+    "laid_rounds": (2.094, 3.897),
+    "laid_twice": (20.04, 23.9),
+    "outputs_1": (9.914, 11.65),
+    "outputs_1_any_shift": (13.96, 17.01),
+    "outputs_2": (12.9, 14.56),
+    "outputs_2_any_shift": (17.05, 20.47),
+    "pairs": (29.65, 70.09),
+    "passes": (27.37, 35.88),
+    "rounds": (1.746, 3.642),
+    "stored": (6.173, 6.262),
+    "stored_clamped": (16.45, 18.77),
+    "stored_last": (1.796, 3.407),
+    "stored_last_clamped": (12.78, 17.72),
+    "stored_lines": (9.645, 7.344),
 }
 CHANNELS_AT_ONCE = 4
 FRACTION = 10
@@ -112,12 +112,12 @@ class Filters:
         windows = self.weights.reshape(-1, 3, 3)
         lines = (windows.transpose(0, 2, 1) if down else windows).reshape(-1, 9)
         records = np.zeros(len(self.weights), np.dtype([
-            ("start", np.uint32), ("multiplier", np.int32), ("weights", np.int8, 9), ("exponent", np.uint8),
-            ("zero", np.int16),
+            ("last", np.int8), ("exponent", np.uint8), ("zero", np.int16), ("start", np.uint32),
+            ("multiplier", np.int32), ("weights", np.int8, 8),
         ]))  # fmt: skip
         records["start"] = (self.channels.start << self.exponent) & 0xFFFF_FFFF
         records["multiplier"], records["zero"] = self.channels.multiplier, self.channels.zero
-        records["weights"] = lines[:, ORDER]
+        records["weights"], records["last"] = lines[:, ORDER[:-1]], lines[:, ORDER[-1]]
         records["exponent"] = np.where(self.any_shift, ANY_SHIFT + self.shift, self.exponent)
         return records.view(np.int32)
 
@@ -271,7 +271,7 @@ def _features(filters: Filters, calls: Sequence[Lines]) -> dict[str, float]:
     for call in calls:
         step = 2 if stride == 1 else 1
         outputs = sum(step * math.ceil(n / step) for n in (call.even, call.odd))
-        rounds = sum(math.ceil(n / (2 * step)) for n in (call.even, call.odd))
+        halves = [math.ceil(n / step) for n in (call.even, call.odd)]
         passes = 1 + (call.odd > 0)
         count("calls", 1)
         once = 2 - call.ends if stride == 1 else call.even_lines + 1
@@ -286,7 +286,7 @@ def _features(filters: Filters, calls: Sequence[Lines]) -> dict[str, float]:
         count("laid_once", groups * once * call.inside)
         count("laid_twice", groups * twice * call.inside)
         count("passes", made * passes)
-        count("rounds", made * rounds)
+        count("rounds", (made - any_shift) * sum(math.ceil(n / 2) for n in halves) + any_shift * sum(halves))
         count(f"outputs_{stride}", (made - any_shift) * outputs)
         count(f"outputs_{stride}_any_shift", any_shift * outputs)
         count("stored_lines", groups * call.lines)
