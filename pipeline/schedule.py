@@ -38,6 +38,8 @@ Aim = Literal["time", "ram", "flash", "balanced"]
 RESERVED_FLASH, RESERVED_RAM = 40 << 10, 16 << 10
 # Layers that may run strip by strip together, and the strips' heights that are tried.
 MOST_LAYERS_TOGETHER = 14
+# In deep networks fewer, so that there are not too many stretches: so many in all, but never fewer layers.
+MOST_STRETCHES, LEAST_LAYERS_TOGETHER = 300, 6
 STRIP_ROWS = (1, 2, 4, 8)
 # What a byte of RAM and of flash costs in cycles where ways are picked for that (of flash not so much that a
 # kernel may not have a few bytes a channel which another one does without), and how much slower a way of
@@ -60,7 +62,7 @@ BALANCED_CYCLES, BALANCED_ARENA = 1.22, 1.5
 # What a byte of flash weighs against a byte of RAM.
 FLASH_AGAINST_RAM = 0.02
 # `ram`: cycles at most so many times those of `time`, apart from waiting for code in flash.
-RAM_CYCLES = 2.14
+RAM_CYCLES = 2.17
 # The slowest schedule of which a report shows the memory, likewise.
 MOST_CYCLES = 4.0
 # `ram` and `flash`: weights at most so many times the smallest there are.
@@ -354,7 +356,8 @@ class _Options:
     def _from(self, first: int) -> Iterator[Option]:
         for candidate in self.ways[first]:
             yield self._option(first, (candidate,))
-        for last in range(first + 1, min(first + MOST_LAYERS_TOGETHER, len(self.nodes))):
+        together = min(MOST_LAYERS_TOGETHER, max(LEAST_LAYERS_TOGETHER, MOST_STRETCHES // len(self.nodes)))
+        for last in range(first + 1, min(first + together, len(self.nodes))):
             if not any(way.streams for way in self.ways[last - 1]):
                 return
             if self._connected(first, last):
