@@ -112,7 +112,7 @@ def test_every_stm32_board_answers_at_its_full_clock(network, tmp_path, request,
 @pytest.mark.slow
 def test_the_reference_model_fits_two_megabytes_and_no_half(reference_model, tmp_path):
     settings = Settings(model=reference_model, samples=reference_model.with_name("cifar10_cnn_samples.npz"))
-    int8, _ = quantize_file(settings, tmp_path / "cifar10_cnn.tflite", quiet)
+    int8, *_ = quantize_file(settings, tmp_path / "cifar10_cnn.tflite", quiet)
     report, _ = deployed(int8, tmp_path / "out", board="nucleo_l4r5zi", inferences=10, estimate_for="none")
     assert report.outputs.differing_elements == 0
     assert report.measured.counter == "DWT CYCCNT at 120 MHz"
@@ -311,14 +311,21 @@ def test_an_lstm_begins_each_inference_anew(tmp_path):
     assert figures["outputs"]["differing_elements"] == 0
 
 
-@pytest.mark.parametrize("name", ["pretrainedResnet_quant", "kws_ref_model", "ad01_int8"])
-def test_trained_int8_models_are_bit_exact(shared, tmp_path, name):
-    _, figures = deployed(
-        shared / "models" / "mlperf_tiny" / f"{name}.tflite", tmp_path / "out", inferences=10
-    )
+@pytest.mark.parametrize(
+    ("name", "optimize", "code_bytes"),
+    [
+        ("pretrainedResnet_quant", "time", 28 << 10),
+        # Within half the arena some layers want tiles of 2 x 2 beside those of 4 x 4: one kernel more.
+        ("pretrainedResnet_quant", "balanced", 32 << 10),
+        ("kws_ref_model", "balanced", 20 << 10),
+        ("ad01_int8", "balanced", 11 << 10),
+    ],
+)
+def test_trained_int8_models_are_bit_exact(shared, tmp_path, name, optimize, code_bytes):
+    model = shared / "models" / "mlperf_tiny" / f"{name}.tflite"
+    _, figures = deployed(model, tmp_path / "out", inferences=10, optimize=optimize)
     assert figures["outputs"]["samples"] == 10
     assert figures["outputs"]["differing_elements"] == 0
     parts = figures["linked"]["flash_parts"]
     weights = parts["weights"] + parts.get("weights in RAM", 0)
-    # Kernels for time in place of plain C take some kilobytes more than those.
-    assert figures["linked"]["flash_bytes"] - weights < 28 * 1024
+    assert figures["linked"]["flash_bytes"] - weights < code_bytes

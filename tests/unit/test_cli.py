@@ -445,7 +445,8 @@ def test_inspecting_an_int8_file(run, good, tmp_path):
 @pytest.mark.tensorflow
 def test_inspecting_a_keras_model(run, tmp_path):
     keras = pytest.importorskip("keras")
-    layers = [keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3, name="conv"), keras.layers.Flatten()]
+    flat = keras.layers.Flatten(name="flat")
+    layers = [keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3, name="conv"), flat]
     keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax", name="out")]).save(
         tmp_path / "m.keras"
     )
@@ -461,5 +462,5 @@ def test_inspecting_a_keras_model(run, tmp_path):
     found = json.loads(out)
     assert found["findings"][0]["code"] == "W_PREPARATION"
     layers = found["inspection"]["layers"]
-    assert [layer["name"] for layer in layers[1:]] == ["conv", "flatten", "out", "out_softmax"]
+    assert [layer["name"] for layer in layers[1:]] == ["conv", "flat", "out", "out_softmax"]
     assert sum(layer["cost"] or 0 for layer in layers) == pytest.approx(1)

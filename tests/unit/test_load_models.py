@@ -253,11 +253,11 @@ def test_a_sequential_model_without_an_input(tmp_path):
 def test_two_inputs_and_two_outputs(tmp_path):
     keras = pytest.importorskip("keras")
     a, b = keras.Input((4,), name="left"), keras.Input((4,), name="right")
-    joined = keras.layers.Add()([a, b])
+    joined = keras.layers.Add(name="sum")([a, b])
     scored = keras.layers.Dense(2, name="score")(joined)
     model = load_model(save(keras.Model([b, a], [scored, joined]), tmp_path))
     assert [(spec.name, spec.shape) for spec in model.inputs] == [("right", (4,)), ("left", (4,))]
-    assert [(spec.name, spec.shape) for spec in model.outputs] == [("score", (2,)), ("add", (4,))]
+    assert [(spec.name, spec.shape) for spec in model.outputs] == [("score", (2,)), ("sum", (4,))]
     assert model.layers[0].inputs == ("left", "right")
 
 
