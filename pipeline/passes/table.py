@@ -33,7 +33,7 @@ class Table(Unary):
 
     @classmethod
     def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:
-        raise NotImplementedError("no file has this operator")
+        raise TypeError("made by a pass: no TFLite file has this operator")
 
     def results(self, x: Tensor, output: Tensor) -> np.ndarray:
         return np.stack([np.frombuffer(table, np.int8) for table in self.tables])

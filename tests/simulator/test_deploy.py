@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pipeline import cli
 from pipeline.boards import list_boards
 from pipeline.config import Settings
-from pipeline.deploy import deploy, quantize_file
+from pipeline.deploy import build_image, deploy, quantize_file
 from pipeline.errors import DoesNotFit, TargetFailed
 from pipeline.render import DIGEST_FILE, SourceTree
 from tests.property.cases import Dice
@@ -311,21 +311,38 @@ def test_an_lstm_begins_each_inference_anew(tmp_path):
     assert figures["outputs"]["differing_elements"] == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "optimize", "code_bytes"),
-    [
-        ("pretrainedResnet_quant", "time", 28 << 10),
-        # Within half the arena some layers want tiles of 2 x 2 beside those of 4 x 4: one kernel more.
-        ("pretrainedResnet_quant", "balanced", 32 << 10),
-        ("kws_ref_model", "balanced", 20 << 10),
-        ("ad01_int8", "balanced", 11 << 10),
-    ],
-)
-def test_trained_int8_models_are_bit_exact(shared, tmp_path, name, optimize, code_bytes):
-    model = shared / "models" / "mlperf_tiny" / f"{name}.tflite"
-    _, figures = deployed(model, tmp_path / "out", inferences=10, optimize=optimize)
+TRAINED = ["pretrainedResnet_quant", "kws_ref_model", "ad01_int8"]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_int8_models_are_bit_exact(shared, tmp_path, name):
+    _, figures = deployed(trained(shared, name), tmp_path / "out", inferences=10)
     assert figures["outputs"]["samples"] == 10
     assert figures["outputs"]["differing_elements"] == 0
-    parts = figures["linked"]["flash_parts"]
-    weights = parts["weights"] + parts.get("weights in RAM", 0)
-    assert figures["linked"]["flash_bytes"] - weights < code_bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "optimize"),
+    [
+        ("pretrainedResnet_quant", "time"),
+        pytest.param(
+            "pretrainedResnet_quant",
+            "balanced",
+            marks=pytest.mark.xfail(
+                strict=True, reason="30,983 bytes: some layers want tiles of another size, by one kernel more"
+            ),
+        ),
+        ("kws_ref_model", "balanced"),
+        ("ad01_int8", "balanced"),
+    ],
+)
+def test_code_besides_weights(shared, tmp_path, name, optimize):
+    settings = Settings(
+        model=trained(shared, name), board="nucleo_l4r5zi", output=tmp_path / "out", optimize=optimize
+    )
+    _, firmware = build_image(settings, quiet)
+    assert firmware.code_bytes < 28 * 1024
+
+
+def trained(shared, name):
+    return shared / "models" / "mlperf_tiny" / f"{name}.tflite"

@@ -113,11 +113,17 @@ def test_the_fit_finds_the_constant_of_the_silicon(written):
     assert (found.before, found.data_miss_extra) == (1, TRUTH)
     assert found.fitted == pytest.approx(TRUTH, abs=0.1)
     assert found.rms_before_percent > 3
-    # Not all waiting for data is in proportion to the constant: some of it is for a fetch that is under way,
-    # how often depends on where the linker puts the code (0.4 to 0.7 % of a layer of odd channels).
-    assert found.worst_percent < 1
     assert found.ratio == pytest.approx(1, abs=0.002)
     assert (found.reports, found.steps) == (("m0", "m1"), 12)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="0.62 %: not all waiting for data is in proportion to the constant; some is for a fetch that is "
+    "under way, and how often that happens depends on where the linker puts the code",
+)
+def test_no_step_that_was_left_out_is_far_off(written):
+    assert calibrate_timing(written()).worst_percent < 0.5
 
 
 def test_noise_is_in_the_cross_validated_error(written):
