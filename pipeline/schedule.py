@@ -13,21 +13,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
+from typing import Literal
 
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFit, ModelNotSupported, UsageError
 from pipeline.graph import Graph, Node
-from pipeline.kernels import Candidate, candidates, kernel_bytes, libraries_of
+from pipeline.integer_program import Chosen, IntegerProgram
+from pipeline.kernels import Candidate, candidates, libraries_of
 from pipeline.operators.reshape import Reshape
 from pipeline.stream import Stream, map_rows, row_bytes, stream_group
 from pipeline.targets import largest_piece
 from pipeline.tensors import Tensor
-
-if TYPE_CHECKING:
-    from scipy.optimize import LinearConstraint
 
 Streams = dict[tuple[int, tuple[int, ...], bool], Stream]
 """By first layer, rows of each layer's calls, and whether portions are cut to what is asked for."""
@@ -59,6 +55,8 @@ SCRATCH_STEP = 1.4
 AS_QUICK: Mapping[Aim, float] = {"time": 1.002, "ram": 1.002, "flash": 1.02}
 # `balanced`: cycles and arena at most so many times those of `time` and of `ram`; then the least memory.
 BALANCED_CYCLES, BALANCED_ARENA = 1.22, 1.5
+# Of ways that are all but the same: what a cycle counts where bytes do, and a byte where cycles do.
+A_CYCLE, A_BYTE = 1e-5, 1e-3
 # What a byte of flash weighs against a byte of RAM.
 FLASH_AGAINST_RAM = 0.02
 # `ram`: cycles at most so many times those of `time`, apart from waiting for code in flash.
@@ -70,8 +68,6 @@ SMALL_WEIGHTS = 1.035
 # Limits of cycles for which a report shows what memory they take, and memory that is as good as another.
 TRADE_OFFS = 5
 AS_SMALL = 1.01
-# Of scaled limits, for the solver's own tolerance: less than a byte of an arena.
-SLACK = 3e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +130,22 @@ class Option:
     arena_bytes: int
     """Everything that is alive while it runs: what passes it by, inputs, outputs, rings and scratch."""
 
-    @property
+    @cached_property
     def weights_bytes(self) -> int:
         return sum(candidate.weights_bytes for candidate in self.candidates)
 
-    @property
+    @cached_property
     def ram_bytes(self) -> int:
         return sum(candidate.ram_bytes for candidate in self.candidates)
 
-    @property
+    @cached_property
     def kernels(self) -> tuple[str, ...]:
         """`<library>/<kernel>` of each layer."""
         return tuple(f"{candidate.library}/{candidate.kernel}" for candidate in self.candidates)
+
+    @cached_property
+    def different_kernels(self) -> frozenset[str]:
+        return frozenset(self.kernels)
 
 
 def machine_of(board: Board, timing: Board | None = None) -> Machine:
@@ -195,11 +195,11 @@ class Scheduler:
             )
 
     @cached_property
-    def _program(self) -> _IntegerProgram:
+    def _program(self) -> IntegerProgram[Option]:
         options = _Options(
             self.graph, self.nodes, self.aliases, self.machine, self.outside, self.fed, self.streams
         )
-        return _IntegerProgram(options.all(), len(self.nodes))
+        return IntegerProgram(options.all(), len(self.nodes))
 
     def schedule(self, aim: Aim) -> Schedule:
         """Kernels and groups that serve an aim, in the file's order of layers."""
@@ -216,7 +216,7 @@ class Scheduler:
         Quickest first; what another one is as good as in everything is left out.
         """
         program, board = self._program, _limits(self.machine)
-        quickest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
+        quickest = program.solve({"cycles": 1.0, "ram": A_BYTE}, board)
         smallest = program.solve({"ram": 1.0}, board)
         light = program.solve({"weights": 1.0}, board)
         if quickest is None or smallest is None or light is None:
@@ -224,12 +224,13 @@ class Scheduler:
         small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * light.weights)}
         most = min(smallest.cycles / quickest.cycles, MOST_CYCLES)
         found = [quickest]
-        for step in range(TRADE_OFFS):
-            cycles = {"cycles": quickest.cycles * AS_QUICK["time"] * most ** (step / (TRADE_OFFS - 1))}
-            memory = {"ram": 1.0, "weights": FLASH_AGAINST_RAM}
-            found += [
-                one for limits in (board, small) if (one := program.solve(memory, {**limits, **cycles}))
-            ]
+        memory = {"ram": 1.0, "weights": FLASH_AGAINST_RAM, "cycles": A_CYCLE}
+        for limits in (board, small):
+            known = None
+            for step in range(TRADE_OFFS):
+                cycles = quickest.cycles * AS_QUICK["time"] * most ** (step / (TRADE_OFFS - 1))
+                known = program.solve(memory, {**limits, "cycles": cycles}, known)
+                found += [known] if known else []
         return _front(
             TradeOff(each.cycles, round(each.arena), round(each.ram), round(each.weights)) for each in found
         )
@@ -296,6 +297,19 @@ def _aliases(graph: Graph) -> dict[str, str]:
 # --- options ----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """A stretch of layers in calls of certain rows, and what follows from it whatever the kernels."""
+
+    stream: Stream
+    calls: tuple[int, ...]
+    """Of each layer."""
+    ring_bytes: tuple[int, ...]
+    """The most bytes of rings that are in use at a call of each layer."""
+    held_bytes: int
+    """What is alive as a whole, all along."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Options:
     """All ways to run stretches of consecutive layers that could be worth choosing."""
@@ -307,6 +321,9 @@ class _Options:
     outside: frozenset[str] = frozenset()
     fed: str | None = None
     streams: Streams = field(default_factory=dict)
+    _played: dict[tuple[int, tuple[int, ...], bool], _Played] = field(default_factory=dict)
+    _cycles: dict[Candidate, float] = field(default_factory=dict)
+    _picked: dict[tuple[Candidate, ...], tuple[Candidate, ...]] = field(default_factory=dict)
 
     def all(self) -> list[Option]:
         found = [option for first in range(len(self.nodes)) for option in _worth_it(self._from(first))]
@@ -378,7 +395,10 @@ class _Options:
 
     def cycles(self, candidate: Candidate) -> float:
         """Predicted cycles of a layer, waiting for its constants included."""
-        return candidate.cost.cycles + candidate.flash_read_bytes * self.machine.stall_cycles
+        if candidate not in self._cycles:
+            waiting = candidate.flash_read_bytes * self.machine.stall_cycles
+            self._cycles[candidate] = candidate.cost.cycles + waiting
+        return self._cycles[candidate]
 
     def _connected(self, first: int, last: int) -> bool:
         """Whether each map that is made before the last layer is read within the stretch, as rows.
@@ -406,14 +426,17 @@ class _Options:
         found: dict[tuple[Candidate, ...], None] = {}
         for scratch in _limits_of_scratch(ways):
             for rows in STRIP_ROWS:
-                fitting = [
-                    [w for w in each if w.scratch_bytes <= scratch and w.rows_per_call <= rows]
-                    for each in ways
-                ]
-                if all(fitting):
-                    for ram, flash, slack in PREFERENCES:
-                        found[tuple(self._preferred(each, ram, flash, slack) for each in fitting)] = None
+                picks = [self._picks(each, scratch, rows) for each in ways]
+                if all(picks):
+                    found |= dict.fromkeys(zip(*picks, strict=True))
         yield from found
+
+    def _picks(self, ways: Sequence[Candidate], scratch: int, rows: int) -> tuple[Candidate, ...]:
+        """What each of PREFERENCES picks of a layer's ways within limits of scratch and strip, if any."""
+        fitting = tuple(w for w in ways if w.scratch_bytes <= scratch and w.rows_per_call <= rows)
+        if fitting not in self._picked:
+            self._picked[fitting] = tuple(self._preferred(fitting, *each) for each in PREFERENCES if fitting)
+        return self._picked[fitting]
 
     def _preferred(self, ways: Sequence[Candidate], ram: float, flash: float, slack: float) -> Candidate:
         """The quickest, where a byte of RAM or flash costs so many cycles; near it, of the lowest strips."""
@@ -429,19 +452,43 @@ class _Options:
         last = first + len(ways) - 1
         rows = tuple(way.rows_per_call if way.streams or way.accumulates else 0 for way in ways)
         key = first, rows, exactly
+        if key not in self._played:
+            self._played[key] = self._play(first, ways, exactly, key)
+        played = self._played[key]
+        # A call for fewer rows than a kernel makes at once takes as long.
+        cycles = sum(
+            self.cycles(way) * calls_too_many(way, self.graph.tensors[node.output], calls)
+            for way, node, calls in zip(ways, self.nodes[first : last + 1], played.calls, strict=True)
+        )
+        peak = max(
+            _aligned(way.scratch_bytes) + rings for way, rings in zip(ways, played.ring_bytes, strict=True)
+        )
+        arena = played.held_bytes + peak + sum(_aligned(way.state_bytes) for way in ways)
+        return Option(first, last, ways, played.stream, cycles, arena)
+
+    def _play(
+        self, first: int, ways: tuple[Candidate, ...], exactly: bool, key: tuple[int, tuple[int, ...], bool]
+    ) -> _Played:
+        last = first + len(ways) - 1
         nodes = self.nodes[first : last + 1]
         if key not in self.streams:
             whole = self._whole(first, last)
             fed = self.fed if any(self.fed in node.inputs for node in nodes) else None
             self.streams[key] = stream_group(self.graph, nodes, ways, whole, exactly, fed)
         stream = self.streams[key]
-        # A call for fewer rows than a kernel makes at once takes as long.
         calls = Counter(portion.layer for portion in stream.portions)
-        cycles = sum(
-            self.cycles(way) * calls_too_many(way, self.graph.tensors[node.output], calls[layer])
-            for layer, (way, node) in enumerate(zip(ways, nodes, strict=True))
+        in_use = [0] * len(stream.portions)
+        for name, rows in stream.ring_rows.items():
+            ring_bytes = _aligned(rows * row_bytes(self.graph.tensors[name]))
+            for moment in range(len(in_use)):
+                if stream.busy[name] >> moment & 1:
+                    in_use[moment] += ring_bytes
+        most = [0] * len(ways)
+        for portion, count in zip(stream.portions, in_use, strict=True):
+            most[portion.layer] = max(most[portion.layer], count)
+        return _Played(
+            stream, tuple(calls[k] for k in range(len(ways))), tuple(most), self._held(first, last, stream)
         )
-        return Option(first, last, ways, stream, cycles, self._arena(first, last, ways, stream))
 
     @cached_property
     def lives(self) -> dict[str, tuple[int, int]]:
@@ -478,7 +525,8 @@ class _Options:
         """Tensors whose bytes are the user's outputs, perhaps under another shape."""
         return frozenset(self.aliases.get(name, name) for name in self.graph.outputs)
 
-    def _arena(self, first: int, last: int, ways: Sequence[Candidate], stream: Stream) -> int:
+    def _held(self, first: int, last: int, stream: Stream) -> int:
+        """Bytes of what passes a stretch by, of its inputs and outputs, apart from what they share."""
         tensors = self.graph.tensors
         rings = stream.ring_rows.keys() | stream.shares.keys()
         held = {
@@ -496,15 +544,7 @@ class _Options:
             if self.lives[owner][1] <= last and owner not in self._given and {output, owner} <= held.keys():
                 both = max(held[output], _aligned(distance) + held[owner])
                 saved = max(saved, held[output] + held[owner] - both)
-        ring_bytes = {
-            name: _aligned(rows * row_bytes(tensors[name])) for name, rows in stream.ring_rows.items()
-        }
-        peak = max(
-            _aligned(ways[portion.layer].scratch_bytes)
-            + sum(count for name, count in ring_bytes.items() if stream.busy[name] >> moment & 1)
-            for moment, portion in enumerate(stream.portions)
-        )
-        return sum(held.values()) - saved + peak + sum(_aligned(way.state_bytes) for way in ways)
+        return sum(held.values()) - saved
 
 
 def _limits_of_scratch(ways: Sequence[Sequence[Candidate]]) -> Iterator[int]:
@@ -541,7 +581,7 @@ def _replaces(a: Option, b: Option) -> bool:
         return False
     if a.cycles * WORTH_ITS_CODE <= b.cycles:
         return True
-    return a.cycles <= AS_QUICK_AN_OPTION * b.cycles and set(a.kernels) <= set(b.kernels)
+    return a.cycles <= AS_QUICK_AN_OPTION * b.cycles and a.different_kernels <= b.different_kernels
 
 
 def calls_too_many(way: Candidate, output: Tensor, calls: int) -> float:
@@ -595,13 +635,13 @@ def _limits(machine: Machine) -> dict[str, float]:
     }
 
 
-def _choose(program: _IntegerProgram, machine: Machine, aim: Aim) -> list[Option]:
+def _choose(program: IntegerProgram[Option], machine: Machine, aim: Aim) -> list[Option]:
     """The options that serve the aim within the machine's flash and RAM, in order.
 
     What does not fit at all is chosen as small as it can be: the figures then say what is missing.
     """
     board = _limits(machine)
-    fastest = program.solve({"cycles": 1.0, "ram": 1e-3}, board)
+    fastest = program.solve({"cycles": 1.0, "ram": A_BYTE}, board)
     if fastest is None and machine.must_fit:
         raise _too_small(program, machine)
     if fastest is None:
@@ -615,6 +655,7 @@ def _choose(program: _IntegerProgram, machine: Machine, aim: Aim) -> list[Option
     memory = {
         "ram": 1.0,
         "weights": FLASH_AGAINST_RAM,
+        "cycles": A_CYCLE,
         "code": FLASH_AGAINST_RAM + (1.0 if machine.code_in_ram and aim != "ram" else 0.0),
     }
     if aim == "time":
@@ -622,7 +663,8 @@ def _choose(program: _IntegerProgram, machine: Machine, aim: Aim) -> list[Option
     if aim == "flash":
         weights = (program.solve({"weights": 1.0}, board) or fastest).weights
         small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * weights)}
-        return (_quickest(program, small, {"weights": 1.0, "code": 1.0}, AS_QUICK[aim]) or fastest).options
+        flash = {"weights": 1.0, "code": 1.0, "cycles": A_CYCLE}
+        return (_quickest(program, small, flash, AS_QUICK[aim]) or fastest).options
     least = _least_ram(program, board, fastest, memory)
     if aim == "ram":
         return least.options
@@ -634,18 +676,22 @@ def _choose(program: _IntegerProgram, machine: Machine, aim: Aim) -> list[Option
 
 
 def _quickest(
-    program: _IntegerProgram, limits: Mapping[str, float], memory: Mapping[str, float], as_quick: float
-) -> _Chosen | None:
+    program: IntegerProgram[Option], limits: Mapping[str, float], memory: Mapping[str, float], as_quick: float
+) -> Chosen[Option] | None:
     """The fewest cycles within limits, but for a little that saves memory."""
     quickest = program.solve({"cycles": 1.0}, limits)
     if quickest is None:
         return None
-    return program.solve(memory, {**limits, "cycles": as_quick * quickest.cycles}) or quickest
+    least = {**limits, "cycles": as_quick * quickest.cycles}
+    return program.solve(memory, least, quickest) or quickest
 
 
 def _least_ram(
-    program: _IntegerProgram, board: Mapping[str, float], fastest: _Chosen, memory: Mapping[str, float]
-) -> _Chosen:
+    program: IntegerProgram[Option],
+    board: Mapping[str, float],
+    fastest: Chosen[Option],
+    memory: Mapping[str, float],
+) -> Chosen[Option]:
     """The least RAM with small weights in not too many cycles, and of all these ways the quickest."""
     weights = (program.solve({"weights": 1.0}, board) or fastest).weights
     small = {**board, "weights": min(board["weights"], SMALL_WEIGHTS * weights)}
@@ -658,7 +704,7 @@ def _least_ram(
     return _quickest(program, limits, memory, AS_QUICK["ram"]) or least
 
 
-def _too_small(program: _IntegerProgram, machine: Machine) -> DoesNotFit:
+def _too_small(program: IntegerProgram[Option], machine: Machine) -> DoesNotFit:
     """What the limits that the user set would have to be."""
     ram, flash = program.solve({"ram": 1.0}, {}), program.solve({"weights": 1.0}, {})
     assert ram is not None
@@ -670,103 +716,3 @@ def _too_small(program: _IntegerProgram, machine: Machine) -> DoesNotFit:
         hint=f"the least RAM is {round(ram.ram):,} bytes (with {round(ram.weights):,} of weights), the least "
         f"flash {round(flash.weights):,} (with {round(flash.ram):,} of RAM): raise --max-ram or --max-flash",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """A solution, and its figures."""
-
-    options: list[Option]
-
-    @property
-    def cycles(self) -> float:
-        return sum(option.cycles for option in self.options)
-
-    @property
-    def weights(self) -> float:
-        return sum(option.weights_bytes for option in self.options)
-
-    @property
-    def arena(self) -> float:
-        return max(option.arena_bytes for option in self.options)
-
-    @property
-    def ram(self) -> float:
-        return self.arena + sum(option.ram_bytes for option in self.options)
-
-
-class _IntegerProgram:
-    """One variable for each option, 0 or 1; one for the arena; one for each kernel, 1 where it is used."""
-
-    def __init__(self, options: Sequence[Option], layers: int) -> None:
-        self.options, self.layers = options, layers
-        self.kernels = sorted({kernel for option in options for kernel in option.kernels})
-        # Figures near 1, so that the solver's tolerances mean something.
-        self.largest = float(max((option.arena_bytes for option in options), default=0)) or 1.0
-        ram, weights = ([getattr(o, name) for o in options] for name in ("ram_bytes", "weights_bytes"))
-        code = [kernel_bytes(kernel) for kernel in self.kernels]
-        nothing, none, unused = [0.0] * len(options), [0.0], [0.0] * len(self.kernels)
-        figures: dict[str, tuple[Sequence[float], Sequence[float], Sequence[float]]] = {
-            "cycles": ([option.cycles for option in options], none, unused),
-            "weights": (weights, none, unused),
-            "ram": (ram, [self.largest], unused),
-            "weights in RAM": (ram, none, unused),
-            "arena": (nothing, [self.largest], unused),
-            "code": (nothing, none, code),
-        }
-        self.rows = {name: np.concatenate(parts).astype(float) for name, parts in figures.items()}
-
-    def solve(self, objective: Mapping[str, float], limits: Mapping[str, float]) -> _Chosen | None:
-        """The options that minimize the weighted figures within limits, or None: nothing is within them."""
-        from scipy.optimize import Bounds, LinearConstraint, milp
-
-        count = len(self.options)
-        constraints = list(self._structure)
-        for name, limit in limits.items():
-            row = self.rows[name]
-            scale = np.abs(row).max() or 1.0
-            constraints.append(LinearConstraint(row[np.newaxis] / scale, -np.inf, limit / scale + SLACK))
-        cost = sum(weight * self.rows[name] for name, weight in objective.items())
-        found = milp(
-            cost / (np.abs(cost).max() or 1.0),
-            constraints=constraints,
-            bounds=Bounds(0.0, np.array([1.0] * count + [np.inf] + [1.0] * len(self.kernels))),
-            integrality=np.array([1] * count + [0] * (1 + len(self.kernels))),
-            options={"mip_rel_gap": 0.0},
-        )
-        if found.x is None:
-            return None
-        picked = [option for option, x in zip(self.options, found.x[:count], strict=True) if x > 0.5]
-        return _Chosen(sorted(picked, key=lambda option: option.first))
-
-    @cached_property
-    def _structure(self) -> tuple[LinearConstraint, ...]:
-        """What makes a schedule of chosen options."""
-        from scipy.optimize import LinearConstraint
-        from scipy.sparse import csr_array
-
-        arena, width = len(self.options), len(self.options) + 1 + len(self.kernels)
-
-        def rows(entries: Mapping[tuple[int, int], float], count: int) -> csr_array:
-            places = np.array(list(entries), int).reshape(-1, 2)
-            return csr_array((list(entries.values()), places.T), shape=(count, width))
-
-        covers: dict[tuple[int, int], float] = {}
-        holds = {(layer, arena): 1.0 for layer in range(self.layers)}
-        # A row for each layer and each kernel that can run it.
-        uses: dict[tuple[int, int], float] = {}
-        numbers: dict[tuple[int, str], int] = {}
-        for column, option in enumerate(self.options):
-            for layer, kernel in enumerate(option.kernels, option.first):
-                covers[layer, column] = 1.0
-                holds[layer, column] = -option.arena_bytes / self.largest
-                uses[numbers.setdefault((layer, kernel), len(numbers)), column] = -1.0
-        for (_, kernel), row in numbers.items():
-            uses[row, arena + 1 + self.kernels.index(kernel)] = 1.0
-        return (
-            LinearConstraint(rows(covers, self.layers), 1.0, 1.0),
-            # The options over one layer exclude each other: one of them is chosen, and the arena holds it.
-            LinearConstraint(rows(holds, self.layers), 0.0, np.inf),
-            # And the kernel that this one runs the layer by is used.
-            LinearConstraint(rows(uses, len(numbers)), 0.0, np.inf),
-        )

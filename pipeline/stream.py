@@ -111,13 +111,40 @@ def stream_group(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What is asked of a layer again and again."""
+
+    node: Node
+    candidate: Candidate
+    operands: tuple[Tensor | None, ...]
+    output: Tensor
+    height: int
+    sources: Mapping[str, int]
+    """Rows of each map that it reads."""
+    over: frozenset[str]
+    """As of an event."""
+
+    @classmethod
+    def of(cls, graph: Graph, node: Node, candidate: Candidate) -> _Layer:
+        operands, output = graph.operands(node), graph.tensors[node.output]
+        sources = {
+            name: map_rows(tensor)
+            for name, tensor in zip(node.inputs, operands, strict=True)
+            if tensor is not None and not tensor.is_constant
+        }
+        over = frozenset(node.inputs[position] for position in node.op.in_place(operands, output))
+        return cls(node, candidate, operands, output, map_rows(output), sources, over)
+
+
 class _Player:
     """Makes rows as they are asked for, and writes down what happens."""
 
     def __init__(
         self, graph: Graph, nodes: Sequence[Node], candidates: Sequence[Candidate], exactly: bool
     ) -> None:
-        self.graph, self.nodes, self.candidates, self.exactly = graph, nodes, candidates, exactly
+        self.exactly = exactly
+        self.layers = [_Layer.of(graph, *each) for each in zip(nodes, candidates, strict=True)]
         self.writer = {node.output: index for index, node in enumerate(nodes)}
         self.made = dict.fromkeys(self.writer, 0)
         self.taken = [0] * len(nodes)
@@ -126,9 +153,9 @@ class _Player:
 
     def play(self) -> list[_Event]:
         """The events of one inference; several last layers advance in step."""
-        read = {name for node in self.nodes for name in node.inputs}
-        last = [node.output for node in self.nodes if node.output not in read]
-        heights = {name: map_rows(self.graph.tensors[name]) for name in self.made}
+        read = {name for layer in self.layers for name in layer.sources}
+        last = [name for name in self.made if name not in read]
+        heights = {layer.node.output: layer.height for layer in self.layers}
         while unfinished := [name for name in last if self.made[name] < heights[name]]:
             self._advance(self.writer[min(unfinished, key=lambda name: self.made[name] / heights[name])])
         return self.events
@@ -139,32 +166,27 @@ class _Player:
 
     def _advance(self, layer: int, wanted: int = 0) -> None:
         """Make the next rows of one layer, of which `wanted` have to be there in the end."""
-        node, candidate = self.nodes[layer], self.candidates[layer]
-        operands, output = self.graph.operands(node), self.graph.tensors[node.output]
-        height = map_rows(output)
-        sources = {
-            name: map_rows(tensor)
-            for name, tensor in zip(node.inputs, operands, strict=True)
-            if tensor is not None and not tensor.is_constant
-        }
+        each = self.layers[layer]
+        candidate, height, name = each.candidate, each.height, each.node.output
         if candidate.accumulates:
-            (source, rows), first = next(iter(sources.items())), self.taken[layer]
+            (source, rows), first = next(iter(each.sources.items())), self.taken[layer]
             end = self.taken[layer] = min(first + candidate.rows_per_call, rows)
             reads, writes = {source: (first, end)}, (0, height if end == rows else 0)
         else:
-            first = self.made[node.output]
+            first = self.made[name]
             count = candidate.rows_per_call
             if self.exactly and first == 0 and wanted:
                 count = wanted % count or count
             end = min(first + count, height) if candidate.streams else height
-            low_high = node.op.rows_read(operands, output, first, end) if candidate.streams else None
-            reads = {name: low_high or (0, rows) for name, rows in sources.items()}
+            low_high = (
+                each.node.op.rows_read(each.operands, each.output, first, end) if candidate.streams else None
+            )
+            reads = {source: low_high or (0, rows) for source, rows in each.sources.items()}
             writes = (first, end)
-        for name, (_, high) in reads.items():
-            self._need(name, high)
-        self.made[node.output] = max(self.made[node.output], writes[1])
-        over = frozenset(node.inputs[position] for position in node.op.in_place(operands, output))
-        self.events.append(_Event(Portion(layer, first, end - first), reads, (node.output, *writes), over))
+        for source, (_, high) in reads.items():
+            self._need(source, high)
+        self.made[name] = max(self.made[name], writes[1])
+        self.events.append(_Event(Portion(layer, first, end - first), reads, (name, *writes), each.over))
 
 
 def _shares(events: Sequence[_Event], inside: Sequence[str]) -> dict[str, str]:
@@ -186,33 +208,37 @@ def _shares(events: Sequence[_Event], inside: Sequence[str]) -> dict[str, str]:
     return shares
 
 
-def _backwards(events: Sequence[_Event], needed: dict[str, int]) -> Iterator[_Event]:
-    """The events from the last to the first; `needed` holds the lowest row of each map that is read later."""
+def _backwards(
+    events: Sequence[_Event], needed: dict[str, int], rings: Mapping[str, str] | None = None
+) -> Iterator[_Event]:
+    """The events from the last to the first; `needed` holds the lowest row of each map that is read later.
+
+    With the ring of each map, `needed` is of the rings.
+    """
     for event in reversed(events):
         yield event
         for name, (low, _) in event.reads.items():
-            needed[name] = min(needed.get(name, low), low)
+            held = rings.get(name, name) if rings else name
+            needed[held] = min(needed.get(held, low), low)
 
 
 def _ring_rows(
     graph: Graph, events: Sequence[_Event], inside: Sequence[str], shares: Mapping[str, str]
 ) -> dict[str, int]:
     """The most rows of each map that are alive at a time, by the name of the map whose ring it is."""
-
-    def ring(name: str) -> str:
-        return _ring(name, shares)
-
-    rows = dict.fromkeys((ring(name) for name in inside), 1)
+    rings = {name: _ring(name, shares) for name in inside}
+    rows = dict.fromkeys(rings.values(), 1)
     needed: dict[str, int] = {}
-    for event in _backwards(events, needed):
+    for event in _backwards(events, needed, rings):
         name, _, end = event.writes
-        if ring(name) not in rows:
+        ring = rings.get(name, name)
+        if ring not in rows:
             continue
-        lowest = min((low for other, low in needed.items() if ring(other) == ring(name)), default=end)
+        lowest = needed.get(ring, end)
         if name in shares:
             # What it writes over is read by this very event.
             lowest = min(lowest, event.reads[shares[name]][0])
-        rows[ring(name)] = min(max(rows[ring(name)], end - lowest), map_rows(graph.tensors[ring(name)]))
+        rows[ring] = min(max(rows[ring], end - lowest), map_rows(graph.tensors[ring]))
     return rows
 
 
