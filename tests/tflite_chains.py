@@ -7,7 +7,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from tflite_builder import TYPES, VERSIONS
+
+from tests.property.tflite_builder import TYPES, VERSIONS
 
 
 class Chain:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from cases import Dice, channel_scales, fitting_scales, spread_of
 
+from tests.property.cases import Dice, channel_scales, fitting_scales, spread_of
 from tests.tflite_chains import Chain
 
 ACTIVATIONS = (0, 0, 0, 0, 1, 1, 2, 3)

@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from oracle import run_graph
 
 from pipeline.boards import Board
 from pipeline.errors import PipelineError
@@ -24,6 +23,7 @@ from pipeline.plan import plan_schedule
 from pipeline.read_tflite import read_tflite
 from pipeline.render import render_sources
 from pipeline.schedule import Machine, schedule_layers
+from tests.property.oracle import run_graph
 from tests.tflite_graphs import Drawn, random_graph
 
 INFERENCES = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cases import Dice
+from tests.property.cases import Dice
 
 WORDS = (0, 1, 4, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
 

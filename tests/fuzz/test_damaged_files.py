@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cases import Dice
 
 from pipeline import limits
 from pipeline.errors import ModelNotSupported, PipelineError
@@ -25,6 +24,7 @@ from pipeline.plan import plan_schedule
 from pipeline.read_tflite import read_tflite
 from pipeline.schedule import schedule_layers
 from tests.fuzz.damage import damaged
+from tests.property.cases import Dice
 from tests.tflite_graphs import random_graph
 
 ROOT = Path(__file__).parents[2]

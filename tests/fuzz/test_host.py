@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import run_graph
 
 from pipeline.boards import load_board
 from pipeline.operators import BY_TFLITE_NAME
 from tests.fuzz.batch import INFERENCES, Case, compile_all, differences, prepare, prepare_all
+from tests.property.oracle import run_graph
 from tests.tflite_graphs import random_graph
 
 DRIVER = Path(__file__).with_name("driver.c")

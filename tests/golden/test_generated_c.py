@@ -1,6 +1,6 @@
 """Generated C beside its cause: a change of how it looks shows in a diff.
 
-`PYTHONPATH=tests/property python -m tests.golden.test_generated_c` writes the golden files again.
+`python -m tests.golden.test_generated_c` writes the golden files again.
 """
 
 from __future__ import annotations

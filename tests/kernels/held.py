@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from arm import ArmKernels, Called, Portion
-from cases import Dice, read_operator
-from tflite_builder import Spec
 
 from pipeline.kernels.base import Candidate, Kernel
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
 from pipeline.timing.profile import Figures
+from tests.property.cases import Dice, read_operator
+from tests.property.tflite_builder import Spec
 
 
 class Layer:

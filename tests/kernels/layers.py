@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from arm import ArmKernels, Portion
-from cases import Dice, bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
 
 from pipeline.kernels.base import Candidate
 from pipeline.operators.base import Activation
 from pipeline.operators.conv_2d import Conv2D
 from pipeline.tensors import Quantization, Tensor
+from tests.property.cases import Dice, bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
 
 SAME = ((1, 1), (1, 1))
 """Padding of a 3 x 3 window."""

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from arm import ArmKernels
-from cases import DICE, Dice
 from held import Layer, check, measured, predicted
 from hypothesis import given
-from tflite_builder import Spec
 
 from pipeline.kernels.cortex_m4.add_rows import AddRows
+from tests.property.cases import DICE, Dice
+from tests.property.tflite_builder import Spec
 
 KERNEL = AddRows()
 pytestmark = pytest.mark.toolchain

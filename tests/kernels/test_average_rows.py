@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from arm import ArmKernels, Portion
-from cases import DICE, Dice
 from held import Layer, predicted
 from hypothesis import given
-from tflite_builder import Spec
 
 from pipeline.kernels.cortex_m4.average_rows import AverageRows
+from tests.property.cases import DICE, Dice
+from tests.property.tflite_builder import Spec
 
 KERNEL = AverageRows()
 VALID = 1

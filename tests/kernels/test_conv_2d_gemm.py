@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from arm import ArmKernels
-from cases import DICE, Dice, bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
 from hypothesis import HealthCheck, given, settings
 from layers import Layer, check, make_layer
 
 from pipeline.kernels.base import Candidate
 from pipeline.kernels.cortex_m4.conv_2d_gemm import Conv2DGemm
 from pipeline.operators.base import Activation
+from tests.property.cases import DICE, Dice, bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
 
 pytestmark = pytest.mark.toolchain
 KERNEL = Conv2DGemm()

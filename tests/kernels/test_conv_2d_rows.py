@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from arm import ArmKernels
-from cases import DICE, Dice
 from hypothesis import HealthCheck, given, settings
 from layers import SAME, check, draw_3x3, make_layer, typical
 
 from pipeline.kernels.cortex_m4.conv_2d_rows import Conv2DRows
+from tests.property.cases import DICE, Dice
 
 pytestmark = pytest.mark.toolchain
 KERNEL = Conv2DRows()

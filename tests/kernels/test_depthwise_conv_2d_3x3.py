@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from arm import ArmKernels
-from cases import DICE, Dice
 from held import Layer, equal
 from hypothesis import HealthCheck, given, settings
 from test_convolutions import bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
@@ -19,6 +18,7 @@ from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.windows import same_pads
 from pipeline.tensors import Quantization, Tensor
 from pipeline.timing.profile import Figures
+from tests.property.cases import DICE, Dice
 
 KERNEL = DepthwiseConv2D3x3()
 pytestmark = pytest.mark.toolchain

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 from arm import ArmKernels
-from cases import DICE, Dice
 from held import Layer, check
 from hypothesis import HealthCheck, given, settings
 from test_convolutions import bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
@@ -16,6 +15,7 @@ from pipeline.operators.base import Activation
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.windows import Pads, same_pads
 from pipeline.tensors import Quantization, Tensor
+from tests.property.cases import DICE, Dice
 
 KERNEL = DepthwiseConv2DTaps()
 pytestmark = pytest.mark.toolchain

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from arm import ArmKernels
-from cases import DICE, Dice
 from held import Layer, check, measured, predicted
 from hypothesis import given
 from test_convolutions import bias_of, channel_scales, fitting_scales, spread_of
-from tflite_builder import Spec
 
 from pipeline.kernels.cortex_m4.fully_connected import InnerProduct
 from pipeline.kernels.cortex_m4.fully_connected_bytes import FullyConnectedBytes
 from pipeline.kernels.cortex_m4.fully_connected_pairs import FullyConnectedPairs
 from pipeline.tensors import Tensor
+from tests.property.cases import DICE, Dice
+from tests.property.tflite_builder import Spec
 
 WIDENED, BYTES = FullyConnectedPairs(), FullyConnectedBytes()
 KERNELS = pytest.mark.parametrize("kernel", [WIDENED, BYTES], ids=lambda kernel: kernel.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from arm import ArmKernels
-from cases import DICE, Dice
 from held import Layer, check
 from hypothesis import HealthCheck, given, settings
 
@@ -15,6 +14,7 @@ from pipeline.operators.base import Activation
 from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.operators.windows import same_pads
 from pipeline.tensors import Quantization, Tensor
+from tests.property.cases import DICE, Dice
 
 KERNEL = PoolRows()
 KINDS = (MaxPool2D, AveragePool2D)

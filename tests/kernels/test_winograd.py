@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from arm import ArmKernels
-from cases import DICE, Dice
 from hypothesis import HealthCheck, given, settings
 from layers import SAME, check, draw_3x3, make_layer, typical
 
@@ -17,6 +16,7 @@ from pipeline.kernels.cortex_m4.conv_2d_winograd2 import Conv2DWinograd2
 from pipeline.kernels.cortex_m4.conv_2d_winograd4 import Conv2DWinograd4
 from pipeline.kernels.cortex_m4.winograd import Winograd
 from pipeline.operators.base import Activation
+from tests.property.cases import DICE, Dice
 
 pytestmark = pytest.mark.toolchain
 KERNELS = (Conv2DWinograd2(), Conv2DWinograd4())

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
-from c_kernels import Kernels
 from hypothesis import strategies as st
-from oracle import run_reference
-from tflite_builder import Spec, build
 
 from pipeline.operators import BY_TFLITE_NAME, Operator
 from pipeline.read_tflite import read_tflite
 from pipeline.tensors import Quantization, Tensor
+from tests.property.c_kernels import Kernels
+from tests.property.oracle import run_reference
+from tests.property.tflite_builder import Spec, build
 
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
 T = TypeVar("T")

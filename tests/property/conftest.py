@@ -6,8 +6,9 @@ import os
 import shutil
 
 import pytest
-from c_kernels import Kernels
 from hypothesis import HealthCheck, settings
+
+from tests.property.c_kernels import Kernels
 
 COMMON = {
     "deadline": None,

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from c_kernels import Kernels
-from cases import DICE, Dice, check
 from hypothesis import given
-from tflite_builder import Spec
 
 from pipeline.operators import BY_TFLITE_NAME
 from pipeline.tensors import Quantization, Tensor
+from tests.property.c_kernels import Kernels
+from tests.property.cases import DICE, Dice, check
+from tests.property.tflite_builder import Spec
 
 ACTIVATIONS = (0, 1, 2, 3)
 SAME, VALID = 0, 1

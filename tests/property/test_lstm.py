@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from c_kernels import Kernels
-from cases import DICE, Dice
 from hypothesis import assume, given
-from oracle import run_reference
 
 from pipeline.errors import ModelNotSupported
 from pipeline.read_tflite import read_tflite
+from tests.property.c_kernels import Kernels
+from tests.property.cases import DICE, Dice
+from tests.property.oracle import run_reference
 from tests.tflite_chains import Chain
 
 TANH = 4

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import DICE, Dice
 from hypothesis import given
 
 from pipeline.operators import BY_TFLITE_NAME, OPERATORS, Operator
@@ -55,6 +54,7 @@ from pipeline.operators.transpose import Transpose
 from pipeline.operators.transpose_conv import TransposeConv
 from pipeline.operators.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 from pipeline.tensors import Quantization, Tensor
+from tests.property.cases import DICE, Dice
 
 Q = Quantization((0.1,), (3,))
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from c_kernels import Kernels
-from cases import DICE, Dice, check
 from hypothesis import given
-from tflite_builder import Spec
+
+from tests.property.c_kernels import Kernels
+from tests.property.cases import DICE, Dice, check
+from tests.property.tflite_builder import Spec
 
 SHAPE = (1, 4, 8, 8)
 EVERY_INT8 = np.arange(-128, 128, dtype=np.int8).reshape(SHAPE)

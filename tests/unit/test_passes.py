@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import run_graph
 
 from pipeline.passes import PASSES, Applied, apply_passes
 from pipeline.read_tflite import read_tflite
+from tests.property.oracle import run_graph
 from tests.tflite_chains import clamped_convolution, padded_convolution
 from tests.tflite_graphs import random_graph
 
