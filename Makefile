@@ -61,9 +61,13 @@ fuzz: setup     ## GRAPHS= FIRST=: random graphs in C against TFLite's reference
 check: setup    ## Lint, types, architecture
 	.venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/python -m pytest -q tests/test_architecture.py
 
+RENODE_TEST = $(if $(RENODE_ROOT),$(RENODE_ROOT)/)renode-test
+
 renode: setup   ## RENODE_ROOT=: images for the boards that Renode has, built and run there (renode.io)
+	@command -v $(RENODE_TEST) >/dev/null || { echo "error: $(RENODE_TEST) was not found"; \
+		echo "  try: install Renode from renode.io, and put it on PATH or name its folder: make renode RENODE_ROOT="; exit 2; }
 	.venv/bin/python -m tests.renode.images
-	$(if $(RENODE_ROOT),$(RENODE_ROOT)/)renode-test -r build/renode/report tests/renode/*.robot
+	$(RENODE_TEST) -r build/renode/report tests/renode/*.robot
 
 bench: setup    ## SHARED=: instructions, RAM and flash of the benchmark models, into docs/benchmarks.md
 	$(TOOL) bench $(if $(SHARED),--models $(SHARED)/models/mlperf_tiny) --write docs/benchmarks.md
