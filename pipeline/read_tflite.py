@@ -108,7 +108,7 @@ def _refuse_strays(subgraph: Any, model: Any) -> None:
     for i, tensor in enumerate(subgraph.tensors):
         check(f"tensor {i} is of type", tensor.type, max(TYPE_NAMES) + 1)
         check(f"tensor {i} lies in buffer", tensor.buffer, len(model.buffers))
-        shape = [int(size) for size in (tensor.shape if tensor.shape is not None else ())]
+        shape = list(_shape(tensor))
         if any(size < 0 for size in shape) or math.prod(shape) > LARGEST_TENSOR:
             raise ValueError(f"tensor {i} has the shape {shape}, expected at most {LARGEST_TENSOR} elements")
     for i, operator in enumerate(subgraph.operators):
@@ -133,7 +133,7 @@ def _damaged(name: str, error: Exception) -> ModelNotSupported:
 
 
 def _refuse_border(subgraph: Any, names: Sequence[str], name: str) -> None:
-    """An input and an output at least, and static shapes, which memory can be planned for."""
+    """An input and an output at least, none empty, and static shapes, which memory can be planned for."""
     counts = (len(subgraph.inputs), len(subgraph.outputs))
     if 0 in counts:
         raise ModelNotSupported(
@@ -141,6 +141,14 @@ def _refuse_border(subgraph: Any, names: Sequence[str], name: str) -> None:
             code="E_MODEL_INPUTS",
             where=name,
             hint="a model whose outputs depend on nothing needs no inference: convert the whole model",
+        )
+    empty = [names[i] for i in subgraph.inputs if 0 in _shape(subgraph.tensors[i])]
+    if empty:
+        raise ModelNotSupported(
+            f"the model has inputs of no elements: {', '.join(empty)}",
+            code="E_MODEL_INPUTS",
+            where=name,
+            hint="convert it with the shape of its inputs: keras.Input(batch_shape=(1, ...))",
         )
     dynamic = [
         f"{tensor_name}: {[int(size) for size in tensor.shapeSignature]}"
@@ -166,7 +174,7 @@ def _refuse_border(subgraph: Any, names: Sequence[str], name: str) -> None:
 
 def _read_tensor(tensor: Any, name: str, model: Any) -> Tensor:
     dtype = TYPE_NAMES[tensor.type]
-    shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
+    shape = _shape(tensor)
     quantization = None
     held = tensor.quantization
     if held is not None and held.scale is not None and len(held.scale):
@@ -186,6 +194,10 @@ def _read_tensor(tensor: Any, name: str, model: Any) -> Tensor:
         data = data.reshape(shape)
         data.setflags(write=False)
     return Tensor(name=name, shape=shape, dtype=dtype, quantization=quantization, data=data)
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
 
 
 def _unpacked(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -262,6 +274,7 @@ def _read_parts(
             for (op, given), output in zip(parts, outputs, strict=True)
             for reason in op.problems(given, output)
         ]
+        found = found or [f"its output {list(each.shape)} is empty" for each in outputs if not each.elements]
     except MALFORMED as error:
         return (), [f"{kind}: its attributes or operands are malformed ({error})"]
     return parts, [f"{kind}: {reason}" for reason in found]

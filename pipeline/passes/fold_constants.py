@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.graph import Graph, Node
+from pipeline.operators.concatenation import Concatenation
 from pipeline.operators.reshape import Reshape
 from pipeline.passes.ranges import Range, channel_ranges, spread
 from pipeline.tensors import Tensor
@@ -17,22 +18,32 @@ def fold_constants(graph: Graph) -> Graph:
     """Replace nodes whose output is the same for every input by a constant of the graph.
 
     Either their operands are all constant, or each channel of the output has one possible value. Outputs
-    of the graph stay computed, also those that are something under another shape, since a constant has no
-    memory that could be read as an output.
+    of the graph stay computed, since a constant has no memory that could be read as an output; a constant
+    under another shape that is one is copied there, since otherwise it would be no more than a second name
+    for bytes that no output can own.
     """
     ranges = channel_ranges(graph)
-    left = set(graph.outputs)
-    for node in reversed(graph.nodes):
-        if isinstance(node.op, Reshape) and node.output in left:
-            left.add(node.inputs[0])
     tensors, nodes = dict(graph.tensors), []
     for node in graph.nodes:
-        data = None if node.output in left else _value(node, tensors, ranges)
-        if data is None:
-            nodes.append(node)
-        else:
+        is_output = node.output in graph.outputs
+        data = None if is_output else _value(node, tensors, ranges)
+        if data is not None:
             tensors[node.output] = replace(tensors[node.output], data=data)
+        elif is_output and isinstance(node.op, Reshape) and tensors[node.inputs[0]].is_constant:
+            constant, copy = _copied(node, tensors)
+            tensors[constant.name] = constant
+            nodes.append(copy)
+        else:
+            nodes.append(node)
     return graph.with_nodes(nodes, tensors)
+
+
+def _copied(node: Node, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Node]:
+    """The RESHAPE of a constant as a constant of the new shape, and as a node that copies it."""
+    output, data = tensors[node.output], tensors[node.inputs[0]].data
+    assert data is not None
+    constant = replace(output, name=f"{output.name}/constant", data=data.reshape(output.shape))
+    return constant, replace(node, op=Concatenation(axis=0), inputs=(constant.name,))
 
 
 def _value(node: Node, tensors: Mapping[str, Tensor], ranges: Mapping[str, Range]) -> np.ndarray | None:

@@ -19,6 +19,7 @@ from pipeline.load.frozen import freeze
 from pipeline.load.samples import spread
 from pipeline.metrics import compare_predictions
 from pipeline.quantize.bias import correct_biases
+from pipeline.quantize.dead import refuse_dead, widen_dead
 from pipeline.quantize.equalize import equalize
 from pipeline.quantize.fold import Rewritten, fold_normalizations, in_float32
 from pipeline.quantize.predict import (
@@ -40,7 +41,6 @@ CHECKED_SAMPLES = 64
 """On which the rewritten float model is held against the original, and whose ranges are reported."""
 COMPARED_SAMPLES = 200
 """On which float and int8 are held against each other."""
-DEAD_RANGE = 1e-5
 REWRITE_TOLERANCE = 1e-3
 """Of the largest output: float32 sums in another order stay below 1e-5, a wrong fold is far above."""
 
@@ -79,7 +79,7 @@ def quantize_model(
 
     Raises CheckFailed E_REWRITE where a rewrite changes the function, UsageError E_SAMPLES_SHAPE,
     and ModelNotSupported E_OP_UNSUPPORTED where TFLite has no int8 form of an operator, or
-    E_MODEL_DEAD where a layer's output never leaves zero.
+    E_MODEL_DEAD where nothing of the inputs reaches an output.
     """
     recipe = recipe or Recipe()
     prepared = prepare_model(model, samples, count=recipe.samples, border=border, progress=progress)
@@ -132,7 +132,7 @@ def prepare_model(
     rewritten = fold_normalizations(model) if fold else Rewritten(in_float32(model), (), {})
     difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
     _report(progress, "folding batch norms", 1, 1)
-    graph = _convert(model, _named_function(model, rewritten), chosen, progress)
+    graph = _with_ranges(model, _named_function(model, rewritten), chosen, progress)
     words = _rewrites_in_words(rewritten, difference)
     return Prepared(model, graph, chosen, samples.training, words, border)
 
@@ -167,13 +167,14 @@ def apply_recipe(
         for tensor, ends in chosen.items():
             graph.set_range(tensor, *ends)
         words.append(f"ranges of {len(chosen)} activations by {recipe.ranges}")
+    refuse_dead(graph, prepared.model.path)
+    widen_dead(graph)
     if recipe.epochs:
         words.append(str(_fine_tune(prepared, graph, recipe.epochs, progress)))
     float_tflite = graph.pack()
     tflite = _make_integers(prepared, float_tflite)
     if check:
         check(tflite)
-    _refuse_dead_layers(prepared.model, tflite)
     if recipe.correct_bias:
         tflite, layers = correct_biases(graph, tflite, x, progress)
         words.append(f"biases of {layers} layers corrected")
@@ -194,27 +195,8 @@ def _with_own_ranges(
     tflite = _make_integers(prepared, prepared.graph)
     if check:
         check(tflite)
-    _refuse_dead_layers(prepared.model, tflite)
+    refuse_dead(TfliteGraph(tflite), prepared.model.path)
     return None, tflite, ("ranges of the model's own fake-quant nodes kept",)
-
-
-def _refuse_dead_layers(model: FloatModel, tflite: bytes) -> None:
-    """A layer that always gives (nearly) zero; TFLite's kernels abort the process on such scales."""
-    (subgraph,) = schema.ModelT.InitFromPackedBuf(tflite, 0).subgraphs
-    dead = []
-    for operator in subgraph.operators:
-        tensor = subgraph.tensors[operator.outputs[0]]
-        held = tensor.quantization
-        if held is not None and held.scale is not None and 255 * float(held.scale[0]) < DEAD_RANGE:
-            dead.append(tensor.name.decode(errors="replace").split(";")[0])
-    if dead:
-        raise ModelNotSupported(
-            f"{len(dead)} of the model's {len(subgraph.operators)} layers give nearly zero for every sample",
-            code="E_MODEL_DEAD",
-            where=model.path,
-            details=[f"{name}: stays within {DEAD_RANGE:g}" for name in dead[:5]],
-            hint="is the model trained, and are the samples prepared as its training data were?",
-        )
 
 
 def _refuse_weights(model: FloatModel) -> None:
@@ -313,8 +295,25 @@ def _named_function(model: FloatModel, rewritten: Rewritten) -> Any:
     return _rename(frozen, rewritten.names, [spec.name for spec in model.outputs])
 
 
+def _with_ranges(model: FloatModel, function: Any, x: Values, progress: Progress | None) -> bytes:
+    """The float graph with the range of each activation on the samples x.
+
+    The converter's own calibrator reads each operator's input and output from the interpreter's memory. Where
+    the kernel writes over its input, as ADD does, it takes the values of the sum for those of the input:
+    the last layer of a residual branch then gets twice the range that it needs. So ranges are measured
+    here, with every activation kept. Only a model with fake-quant nodes is left to the calibrator, since it
+    has become integers by then.
+    """
+    content = _convert(model, function, x[:1], None)
+    graph = TfliteGraph(content)
+    if graph.has_own_ranges:
+        return _convert(model, function, x, progress)
+    measure_ranges(graph, x, progress)
+    return graph.pack()
+
+
 def _convert(model: FloatModel, function: Any, x: Values, progress: Progress | None) -> bytes:
-    """The float graph with ranges of the samples x."""
+    """The float graph with the ranges that TFLite's calibrator sees on the samples x."""
     tensorflow = import_tensorflow()
 
     def calibration() -> Iterator[list[np.ndarray]]:

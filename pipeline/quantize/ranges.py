@@ -59,7 +59,7 @@ def measure_ranges(graph: TfliteGraph, x: Values, progress: Progress | None = No
             low, high = ends[tensor]
             ends[tensor] = (min(low, float(held.min())), max(high, float(held.max())))
         if progress:
-            progress("ranges of activations", number + 1, len(x))
+            progress("calibrating", number + 1, len(x))
     for tensor, (low, high) in ends.items():
         graph.set_range(tensor, low, high)
 

@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.graph import Graph, Node
+from pipeline.operators.maximum import Maximum
+from pipeline.operators.reshape import Reshape
+from pipeline.operators.squeeze import Squeeze
 from pipeline.passes import PASSES, Applied, apply_passes
+from pipeline.plan import plan_schedule
 from pipeline.read_tflite import read_tflite
+from pipeline.schedule import Machine, schedule_layers
+from pipeline.tensors import Quantization, Tensor
 from tests.property.oracle import run_graph
 from tests.tflite_chains import clamped_convolution, padded_convolution
 from tests.tflite_graphs import random_graph
@@ -113,6 +120,32 @@ def test_what_overlaps_or_is_read_twice_is_left_alone(pool, tap):
     graph = read_tflite(tflite, "chain")
     rewritten, _ = apply_passes(graph)
     assert len(rewritten.nodes) == len(graph.nodes)
+
+
+def test_an_output_that_is_a_constant_under_another_shape_is_copied():
+    """It has a place in the arena as other outputs have, and what reads it goes on as before."""
+    scale = Quantization((0.5,), (3,))
+    held = np.arange(-6, 6, dtype=np.int8).reshape(1, 2, 6)
+    tensors = {
+        "x": Tensor("x", (1, 12), "int8", scale),
+        "held": Tensor("held", (1, 2, 6), "int8", scale, held),
+        "given": Tensor("given", (1, 12), "int8", scale),
+        "flat": Tensor("flat", (1, 12), "int8", scale),
+        "larger": Tensor("larger", (1, 12), "int8", scale),
+    }
+    nodes = (
+        Node("reshape", Reshape((1, 12)), ("held",), "given"),
+        Node("squeeze", Squeeze((1, 12)), ("held",), "flat"),
+        Node("maximum", Maximum(), ("x", "flat"), "larger"),
+    )
+    graph, _ = apply_passes(Graph("twice", tensors, nodes, ("x",), ("larger", "given")))
+    x = np.arange(12, dtype=np.int8)[::-1].reshape(1, 12)
+    larger, given = all_by_graph(graph, [x])
+    np.testing.assert_array_equal(larger, np.maximum(x, held.reshape(1, 12)))
+    np.testing.assert_array_equal(given, held.reshape(1, 12))
+    schedule = schedule_layers(graph, Machine(("portable",), 1 << 20, 1 << 20), "balanced", frozenset())
+    places = plan_schedule(schedule).offsets
+    assert {"larger", "given"} <= set(places)
 
 
 def test_what_a_pass_did_in_words():

@@ -17,6 +17,7 @@ from pipeline.load import Preprocessing, Samples, load_model, load_samples
 from pipeline.load.frameworks import import_keras
 from pipeline.quantize import convert, predict_float, predict_int8, quantize_model
 from pipeline.quantize.predict import quantize_input
+from pipeline.quantize.tflite_graph import TfliteGraph
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -277,6 +278,46 @@ def test_a_model_whose_signal_dies_is_refused(tmp_path):
     with pytest.raises(ModelNotSupported) as caught:
         quantize_model(load_model(path), samples_of(np.random.default_rng(0).random((10, 6))))
     assert caught.value.code == "E_MODEL_DEAD"
+    assert caught.value.details[0].startswith("dense")
+
+
+def test_ranges_are_those_of_the_values_also_where_a_kernel_writes_over_its_input(tmp_path):
+    """TFLite's ADD does, and its calibrator then takes the sum's range for that of the branch."""
+    keras = pytest.importorskip("keras")
+    source = keras.Input((6, 6, 4))
+    x = keras.layers.AveragePooling2D(1, name="pool")(source)
+    branch = keras.layers.Conv2D(4, 3, padding="same", name="branch")
+    model = keras.Model(source, keras.layers.Conv2D(2, 1)(keras.layers.Add(name="sum")([x, branch(x)])))
+    branch.set_weights([np.full((3, 3, 4, 4), 1e-3), np.zeros(4)])
+    model.save(tmp_path / "net.keras")
+    samples = samples_of(np.random.default_rng(0).uniform(-1, 1, (20, 6, 6, 4)))
+    graph = TfliteGraph(quantize_model(load_model(tmp_path / "net.keras"), samples).tflite)
+    seen = np.abs(np.asarray(branch(samples.x))).max()
+    (reach,) = (graph.reach(t) for t in graph.made() if graph.name(t).startswith("branch"))
+    assert seen <= max(np.abs(reach)) * 1.01 < 0.1
+
+
+def test_a_model_with_another_way_around_what_is_dead_is_none(tmp_path):
+    """The first step of an untrained GRU multiplies a state of zeros; a softmax of zeros may be meant so.
+
+    With the converter's own scale for zeros TFLite's softmax would abort this very process.
+    """
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    x = keras.Input((5, 3))
+    silent = layers.Dense(4, name="silent", kernel_initializer=keras.initializers.Constant(1e-9))
+    weights = layers.Softmax()(silent(layers.Flatten()(x)))
+    model = keras.Model(x, layers.Dense(2)(layers.Multiply()([weights, layers.GRU(4)(x)])))
+    model.save(tmp_path / "net.keras")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 5, 3)).astype(np.float32))
+    model = load_model(tmp_path / "net.keras")
+    samples = load_samples(model, tmp_path / "x.npy")
+    found = quantize_model(model, samples)
+    assert found.agreement.mean_absolute_difference < 0.05 * np.ptp(predict_float(model, samples.x))
+    graph = TfliteGraph(found.tflite)
+    widths = {graph.name(t).split("/")[0]: np.ptp(held) for t in graph.made() if (held := graph.reach(t))}
+    assert widths["silent"] == pytest.approx(1e-5)
 
 
 def test_samples_of_another_shape(case):
@@ -346,9 +387,7 @@ def test_recurrent_layers_are_unrolled(tmp_path, kind):
     import_keras().utils.set_random_seed(7)
     layers = import_keras().layers
     inner = layers.LSTM(4) if kind == "Bidirectional" else None
-    # As after training: without a bias a GRU's first step multiplies by zero, and would be refused for that.
-    own = {"name": "memory", "bias_initializer": "random_normal"}
-    memory = layers.Bidirectional(inner) if inner else getattr(layers, kind)(4, **own)
+    memory = layers.Bidirectional(inner) if inner else getattr(layers, kind)(4, name="memory")
     model = saved(import_keras(), tmp_path, [memory, layers.Dense(2)], (5, 3))
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 5, 3)).astype(np.float32))
     found = quantize_model(model, load_samples(model, tmp_path / "x.npy"))

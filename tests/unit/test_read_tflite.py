@@ -130,6 +130,18 @@ def test_weights_of_four_bits_are_unpacked():
     assert weights.data.tolist() == [[-1, 7, -8]]
 
 
+@pytest.mark.parametrize(("given", "made", "code"), [(0, 0, "E_MODEL_INPUTS"), (2, 0, "E_OP_UNSUPPORTED")])
+def test_what_holds_no_elements_is_refused(given, made, code):
+    """There is no first channel to speak of."""
+    chain = Chain()
+    x = chain.tensor("x", (1, given), scale=0.1)
+    y = chain.tensor("y", (1, made), scale=0.1)
+    chain.operator("RELU", [x], y)
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(chain.finish([x], [y]), "m")
+    assert caught.value.code == code
+
+
 def test_several_inputs_and_outputs_have_the_names_of_the_signature():
     chain = Chain()
     a, b, y, z = (chain.tensor(name, (1, 4), scale=0.1) for name in ("a", "b", "y", "z"))
