@@ -54,7 +54,8 @@ def load_h5(path: Path, content: bytes) -> FloatModel:
         with limited_time(), h5py.File(path, "r") as file:  # type: ignore[no-untyped-call, attr-defined]
             text = file.attrs.get("model_config")
             version = file.attrs.get("keras_version", "2")
-            keys = list(file)
+            # h5py gives a name that is no UTF-8 as bytes.
+            keys = [key.decode(errors="replace") if isinstance(key, bytes) else key for key in file]
     except UNREADABLE as error:
         raise damaged(
             path, f"the HDF5 file is damaged ({error})", "copy it again, or save the model again"

@@ -36,18 +36,18 @@ def refuse_dead(graph: TfliteGraph, path: Path | None) -> None:
             ends += sorted(dead)
     if {int(index) for index in graph.subgraph.outputs} & (reached - alive):
         names = [graph.name(index).split(";")[0] for index in ends]
-        more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+        details = [f"{name}: stays within {DEAD_RANGE:g} for every sample" for name in names[:SHOWN]]
         raise ModelNotSupported(
             "the signal dies on its way: nothing of the inputs reaches an output",
             code="E_MODEL_DEAD",
             where=path,
-            details=[*(f"{name}: stays within {DEAD_RANGE:g} for every sample" for name in names[:SHOWN]), *more],
+            details=details + [f"and {len(names) - SHOWN} more"] * (len(names) > SHOWN),
             hint="is the model trained, and are the samples prepared as its training data were?",
         )
 
 
 def widen_dead(graph: TfliteGraph) -> None:
-    """Give dead tensors of a float graph a range that all kernels can work with; what they hold keeps its place."""
+    """Give dead tensors of a float graph a range that all kernels can work with, around what they hold."""
     for tensor in graph.activations():
         held = graph.range(tensor)
         if held is not None and _is_dead(graph, tensor):

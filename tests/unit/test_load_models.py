@@ -9,6 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -171,6 +172,14 @@ def test_every_form_is_the_same_model(saved, name, api):
 def test_weights_only(saved):
     error = refusal(saved / "k3.weights.h5")
     assert error.code == "E_MODEL_WEIGHTS_ONLY"
+
+
+def test_a_group_whose_name_is_no_text_is_named_all_the_same(tmp_path):
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file.create_group(b"layer_\xff")
+    error = refusal(tmp_path / "odd.h5")
+    assert error.code == "E_MODEL_WEIGHTS_ONLY"
+    assert "layer_\ufffd" in str(error)
     assert "load_weights" in error.hint
 
 
