@@ -1,7 +1,8 @@
 """Fit the free constant of a board's timing to cycles that the board itself counted, and keep it.
 
-A step waits for constants from flash `misses` times; each miss takes the wait states and `data_miss_extra`
-cycles more, the one constant that no manual gives. All else in an estimate is taken as it is.
+A step reads constants from flash `misses` times; each miss takes the wait states and `data_miss_extra`
+cycles more, the one constant that no manual gives. All else in an estimate is taken as it is: also what a
+miss waits for a read of instructions before it, which takes as long whatever the constant is.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Step:
     name: str
     measured: int
     fixed: int
-    """Estimated cycles besides waiting for data."""
-    misses: float
-    """Times that it waits for data."""
+    """Estimated cycles besides the reads of data themselves."""
+    misses: int
+    """Times that it reads data from flash."""
 
     def cycles(self, miss_cycles: float) -> float:
         return self.fixed + self.misses * miss_cycles
@@ -116,6 +117,8 @@ def _lack(report: Report) -> str:
         return "it holds no estimate to hold them against"
     if not report.estimated.board == report.estimated.image_board == report.measured.board:
         return "its estimate is of another board or another image than what was measured"
+    if report.estimated.data_misses is None:
+        return "its estimate is of an earlier version, and does not say how often data were read from flash"
     return ""
 
 
@@ -140,10 +143,10 @@ def steps_of(report: Report, model: TimingModel) -> list[Step]:
     found = []
     for step in report.steps:
         layers = [estimated.layers[index] for index in step.layers]
-        data = sum(layer.data_stall_cycles for layer in layers)
-        fixed = sum(layer.cycles for layer in layers) - data
+        misses = sum(layer.data_misses or 0 for layer in layers)
+        fixed = sum(layer.cycles for layer in layers) - misses * miss_cycles
         if step.count:
-            found.append(Step(report.model.name, step.name, step.count, fixed, data / miss_cycles))
+            found.append(Step(report.model.name, step.name, step.count, fixed, misses))
     return found
 
 

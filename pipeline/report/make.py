@@ -328,6 +328,7 @@ def _estimated(estimate: Estimate, program: Program, float_analysis: HostAnalysi
             "zero_wait_cycles": figures.zero_wait_cycles,
             "fetch_stall_cycles": figures.fetch_stall_cycles,
             "data_stall_cycles": figures.data_stall_cycles,
+            "data_misses": figures.data_misses,
             "cycles": figures.cycles,
             "seconds": figures.cycles / model.clock_hz,
             "share": figures.cycles / total.cycles,

@@ -183,6 +183,7 @@ class EstimatedCost(Part):
         "What waiting for instructions from flash adds; slightly negative where a data stall hides some."
     )
     data_stall_cycles: Count = said("What waiting for constants from flash adds.")
+    data_misses: Count | None = perhaps("Times that constants had to be read from flash; null: not counted.")
     cycles: Count = said("All three together.")
     seconds: float = said("`cycles` at the board's clock.")
     share: Share = said("Of the cycles of one inference.")

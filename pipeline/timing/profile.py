@@ -24,6 +24,9 @@ class Figures:
     cycles: int = 0
     data_stall_cycles: int = 0
     """Of the cycles, those spent waiting for data from flash."""
+    data_misses: int = 0
+    """Times that data were read from flash, since the data cache had them not: each takes the wait states and
+    `data_miss_extra`, and perhaps waits for a read of instructions before it."""
 
     @property
     def fetch_stall_cycles(self) -> int:
@@ -42,6 +45,7 @@ class Figures:
             self.zero_wait_cycles + other.zero_wait_cycles,
             self.cycles + other.cycles,
             self.data_stall_cycles + other.data_stall_cycles,
+            self.data_misses + other.data_misses,
         )
 
 

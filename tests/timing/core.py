@@ -58,7 +58,7 @@ class CAccess(ctypes.Structure):
 
 
 class CCost(ctypes.Structure):
-    _fields_ = (("cycles", ctypes.c_uint32), ("data_stall", ctypes.c_uint32))
+    _fields_ = tuple((name, ctypes.c_uint32) for name in ("cycles", "data_stall", "data_misses"))
 
 
 def load_core(folder: Path) -> ctypes.CDLL:
@@ -100,6 +100,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self._state = ctypes.create_string_buffer(STATE_BYTES)
+        self.data_misses = 0
         f = self.flash
         memory = CMemory(
             CRegion(FLASH, 1 << 20), f.wait_states, f.fetch_miss_extra, f.data_miss_extra, f.read_bytes,
@@ -119,6 +120,7 @@ class Machine:
         array = (CAccess * max(1, len(accesses)))(*(CAccess(*access) for access in accesses))
         goes_to = one.end if following is None else following
         cost = self.core.machine_step(self._state, ctypes.byref(wanted), goes_to, array, len(accesses))
+        self.data_misses += cost.data_misses
         return cost.cycles, cost.data_stall
 
 

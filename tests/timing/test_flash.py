@@ -131,6 +131,18 @@ def test_both_ports_share_the_array(core):
     assert max(stalls) > 6
 
 
+def test_each_read_of_data_that_the_cache_has_not_is_a_miss_however_long_it_waits(core):
+    """Three blocks one after the other, the middle one twice; then a word across two that are not there."""
+    data = Data(core)
+    for address in (0x8000, 0x8008, 0x800C, 0x8010):
+        data.stall(FLASH + address)
+    assert data.machine.data_misses == 3
+    data.stall(FLASH + 0x9006)
+    assert data.machine.data_misses == 5
+    data.stall(RAM + 64)
+    assert data.machine.data_misses == 5
+
+
 def test_two_runs_of_one_stream_are_equal(core):
     code = 300 * (NOP + WIDE)
     assert straight(Machine(core), code) == straight(Machine(core), code)

@@ -99,6 +99,7 @@ static uint64_t read_flash(struct machine *machine, struct port *port, uint32_t 
         return time;
     }
     fill(memory, port, address);
+    port->misses++;
     /* A read in progress, of the other port or ahead, is not interrupted. */
     time = later(time, machine->array_free) + port->miss_cycles;
     machine->array_free = time + 1;
@@ -236,7 +237,7 @@ static uint32_t data_wait(struct machine *machine, const struct access *access, 
 static struct cost execute(struct machine *machine, const struct instruction *instruction, uint64_t start,
                            const struct access *accesses, uint32_t count)
 {
-    struct cost cost = {1, 0};
+    struct cost cost = {.cycles = 1};
     bool skipped = count == 0;
     bool follows_load;
 
@@ -349,7 +350,7 @@ struct cost machine_step(struct machine *machine, const struct instruction *inst
                          const struct access *accesses, uint32_t count)
 {
     bool taken = next != instruction->address + instruction->bytes;
-    uint64_t begin = machine->now;
+    uint64_t begin = machine->now, missed = machine->data.misses;
     uint64_t start = later(begin, fetched(machine, instruction));
     struct cost cost = execute(machine, instruction, start, accesses, count);
     uint64_t end;
@@ -375,5 +376,6 @@ struct cost machine_step(struct machine *machine, const struct instruction *inst
     machine->next = next;
     machine->now = end;
     cost.cycles = (uint32_t)(end - begin);
+    cost.data_misses = (uint32_t)(machine->data.misses - missed);
     return cost;
 }

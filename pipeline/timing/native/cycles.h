@@ -83,6 +83,7 @@ struct port {
     uint32_t current;               /* address of the block in the buffer */
     uint32_t recent;                /* line that was used last */
     uint64_t clock;
+    uint64_t misses;                /* reads that had to wait for the flash array, each miss_cycles */
     uint32_t tag[MOST_LINES];
     uint32_t valid[MOST_LINES];     /* a bit for each block of the line */
     uint64_t used[MOST_LINES];
@@ -116,6 +117,7 @@ struct machine {
 struct cost {
     uint32_t cycles;                /* from the end of the one before to its own end */
     uint32_t data_stall;            /* of them waiting for data from flash */
+    uint32_t data_misses;           /* reads of the data port that its cache did not have */
 };
 
 void machine_start(struct machine *machine, const struct memory *memory, bool flat);

@@ -15,6 +15,7 @@ struct figures {
     uint64_t zero_wait;         /* cycles with memory that answers at once */
     uint64_t cycles;
     uint64_t data_stall;
+    uint64_t data_misses;
 };
 
 /* A function as called by another one: who calls it is the parent. */
@@ -267,6 +268,7 @@ static void add(struct figures *figures, bool taken, struct cost real, struct co
     figures->zero_wait += flat.cycles;
     figures->cycles += real.cycles;
     figures->data_stall += real.data_stall;
+    figures->data_misses += real.data_misses;
 }
 
 /* Whose an instruction is: a layer, or `layers` for what stands around them. */
@@ -385,8 +387,9 @@ void profile_step(struct profile *profile, const struct instruction *instruction
 
 static void write_figures(FILE *file, const struct figures *figures)
 {
-    fprintf(file, " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", figures->instructions,
-            figures->taken, figures->zero_wait, figures->cycles, figures->data_stall);
+    fprintf(file, " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+            figures->instructions, figures->taken, figures->zero_wait, figures->cycles, figures->data_stall,
+            figures->data_misses);
 }
 
 bool profile_write(const struct profile *profile, const char *path)
