@@ -42,7 +42,7 @@ COMMON = ("-std=c11", "-ffunction-sections", "-fdata-sections", "-fno-common", "
 # the C library's strlen or memset.
 KERNEL_LEVEL = {"time": "-O3", "balanced": "-O2", "ram": "-O2", "flash": "-Os"}
 # Around loops that are written in assembly, unrolled copies of the rest cost flash and RAM, and save nothing.
-ASSEMBLED, ASSEMBLED_LEVEL = "kernels/cortex_m4/", {"-O3": "-O2"}
+ASSEMBLED, ASSEMBLED_LEVEL = "cortex_m4/", {"-O3": "-O2"}
 OTHER_LEVEL = ("-Os", "-fno-tree-loop-distribute-patterns")
 # Arrays that kernels make of weights when the target starts.
 WEIGHTS_MADE_AT_START = ".prepared"
@@ -292,12 +292,15 @@ def _machine_flags(board: Board, sanitize: bool) -> tuple[str, ...]:
     return (f"-mcpu={board.cpu}", "-mthumb", *fpu)
 
 
+def kernel_level(kernel: str, optimize: str) -> str:
+    """At which of the compiler's levels a kernel, `<library>/<kernel>`, is built for an aim."""
+    level = KERNEL_LEVEL[optimize]
+    return ASSEMBLED_LEVEL.get(level, level) if kernel.startswith(ASSEMBLED) else level
+
+
 def _compile_flags(unit: str, machine: Sequence[str], optimize: str) -> list[str]:
     if unit.startswith("kernels/"):
-        level = KERNEL_LEVEL[optimize]
-        if unit.startswith(ASSEMBLED):
-            level = ASSEMBLED_LEVEL.get(level, level)
-        return [*machine, *COMMON, *WARNINGS, level]
+        return [*machine, *COMMON, *WARNINGS, kernel_level(unit.removeprefix("kernels/"), optimize)]
     # clang, the compiler of some hosts, knows the second flag by another name.
     others = OTHER_LEVEL if "-mthumb" in machine else OTHER_LEVEL[:1]
     return [*machine, *COMMON, *WARNINGS, *others]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.build import KERNEL_LEVEL
+from pipeline.build import kernel_level
 from pipeline.graph import Graph
 from pipeline.kernels.costs import forecast
 from pipeline.schedule import Schedule, Step
@@ -112,7 +112,7 @@ def _forecast_layer(
     """By the kernel's formula; where it has none, by its own account and what its arrays cost in flash."""
     node, candidate = step.nodes[position], step.candidates[position]
     kernel = f"{candidate.library}/{candidate.kernel}"
-    found = forecast(kernel, candidate.work, model.board, KERNEL_LEVEL[optimize])
+    found = forecast(kernel, candidate.work, model.board, kernel_level(kernel, optimize))
     reads = candidate.flash_read_bytes / model.read_bytes
     more = step.calls_too_many(graph, position)
     return LayerForecast(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.bench.shapes import shapes
 from pipeline.boards import Board, list_boards, load_board
-from pipeline.build import KERNEL_LEVEL, Firmware, build_firmware, find_toolchain
+from pipeline.build import KERNEL_LEVEL, Firmware, build_firmware, find_toolchain, kernel_level
 from pipeline.deploy import write_file
 from pipeline.errors import UsageError
 from pipeline.graph import Graph
@@ -43,6 +44,8 @@ LEVELS = {level: aim for aim, level in KERNEL_LEVEL.items()}
 """An aim that compiles the kernels at each level."""
 FEWEST_SHAPES = 5
 """A kernel with fewer profiles gets no formula: leave-one-out would say nothing."""
+MOST_WAYS = 4
+"""In which one kernel is profiled on one layer. Its other ways are profiled on other layers."""
 
 Observations = dict[str, list[Observation]]
 """By `<library>/<kernel>`."""
@@ -81,7 +84,7 @@ def write_costs(progress: Progress, kernels: Sequence[str] = ()) -> Table:
 
 def _chosen(kernels: Sequence[str], graphs: Sequence[Graph]) -> frozenset[str]:
     """The full names of these kernels. UsageError where one is not known, or can run too few layers."""
-    layers = Counter(name for graph in graphs for name in {name for name, _ in _ways(graph)})
+    layers = Counter(name for graph in graphs for name in {name for name, _ in ways_of(graph)})
     known = sorted(layers)
     chosen = []
     for wanted in kernels:
@@ -104,12 +107,23 @@ def _chosen(kernels: Sequence[str], graphs: Sequence[Graph]) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def _ways(graph: Graph) -> list[tuple[str, Candidate]]:
+def ways_of(graph: Graph) -> list[tuple[str, Candidate]]:
     """(`<library>/<kernel>`, candidate) of every way in which the one layer of a graph can be run."""
     (node,) = graph.nodes
     libraries = libraries_of(load_board(PROFILED_BOARD))
     ways = candidates(node.op, graph.operands(node), graph.tensors[node.output], libraries)
     return [(f"{way.library}/{way.kernel}", way) for way in ways if way.features]
+
+
+def runs_of(graphs: Sequence[Graph]) -> Iterator[tuple[Graph, str, Candidate]]:
+    """Every layer in up to MOST_WAYS of each kernel's ways, these in turn from layer to layer."""
+    for index, graph in enumerate(graphs):
+        by_kernel: dict[str, list[Candidate]] = defaultdict(list)
+        for name, way in ways_of(graph):
+            by_kernel[name].append(way)
+        for name, ways in by_kernel.items():
+            step = math.ceil(len(ways) / MOST_WAYS)
+            yield from ((graph, name, way) for way in ways[index % step :: step])
 
 
 def fit_formulas(observations: Observations) -> dict[str, Formula]:
@@ -128,7 +142,7 @@ def profile_shapes(
     progress: Progress,
     kernels: frozenset[str] | None = None,
 ) -> Observations:
-    """Every kernel, or these, on every one-layer graph that it can run, compiled at one level.
+    """Every kernel that is compiled at this level, or these, on every one-layer graph that it can run.
 
     The image is that of PROFILED_BOARD; stalls are those of every board of which cycles are estimated.
     """
@@ -136,9 +150,8 @@ def profile_shapes(
     boards = [other for other in list_boards() if can_estimate(other)]
     runs = [
         (graph, name, way)
-        for graph in graphs
-        for name, way in _ways(graph)
-        if kernels is None or name in kernels
+        for graph, name, way in runs_of(graphs)
+        if kernel_level(name, LEVELS[level]) == level and (kernels is None or name in kernels)
     ]
     found: Observations = defaultdict(list)
     for done, (graph, name, way) in enumerate(runs):

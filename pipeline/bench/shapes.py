@@ -60,6 +60,21 @@ CONVOLUTIONS = (
     ((6, 6, 128), 128, (1, 1), 1, True, None),
     ((3, 3, 256), 128, (1, 1), 1, True, None),
     ((25, 5, 64), 64, (1, 1), 1, True, None),
+    ((32, 32, 16), 16, (3, 3), 1, True, (2, 2)),
+    ((24, 24, 32), 24, (3, 3), 1, True, (2, 2)),
+    ((10, 14, 12), 13, (3, 3), 1, False, (2, 2)),
+    ((16, 16, 40), 24, (3, 3), 1, True, None),
+    ((12, 18, 8), 10, (3, 3), 1, True, None),
+    ((32, 32, 16), 32, (3, 3), 2, True, None),
+    ((15, 15, 24), 24, (3, 3), 2, True, None),
+    ((16, 12, 48), 33, (3, 3), 2, False, None),
+    ((48, 48, 3), 8, (3, 3), 2, True, None),
+    ((15, 15, 3), 9, (3, 3), 1, True, None),
+    ((21, 21, 1), 5, (5, 5), 1, True, None),
+    ((17, 13, 3), 6, (3, 3), 2, True, None),
+    ((11, 11, 5), 11, (3, 3), 1, False, None),
+    ((20, 20, 3), 8, (5, 5), 1, True, (2, 2)),
+    ((18, 18, 6), 12, (3, 3), 1, False, (2, 2)),
 )
 # The same without an activation, so that results are not cut at the zero point.
 LINEAR_CONVOLUTIONS = (
@@ -79,6 +94,10 @@ LINEAR_CONVOLUTIONS = (
     ((8, 8, 64), 48, (3, 3), 2, True, None),
     ((20, 20, 4), 20, (3, 3), 2, True, None),
     ((16, 16, 12), 8, (5, 5), 1, False, None),
+    ((16, 16, 32), 32, (3, 3), 1, True, None),
+    ((16, 16, 48), 32, (3, 3), 1, True, None),
+    ((25, 22, 8), 9, (3, 3), 1, True, None),
+    ((28, 28, 8), 16, (3, 3), 1, True, (2, 2)),
 )
 # The same with the zero point where a byte begins, so that saturating is all that an activation does.
 SATURATED_CONVOLUTIONS = (
@@ -86,6 +105,11 @@ SATURATED_CONVOLUTIONS = (
     ((16, 16, 24), 16, (3, 3), 1, True, None),
     ((12, 12, 16), 20, (3, 3), 1, True, None),
     ((8, 8, 32), 48, (3, 3), 1, True, None),
+    ((32, 32, 16), 16, (3, 3), 1, True, None),
+    ((16, 16, 32), 32, (3, 3), 1, True, None),
+    ((8, 8, 64), 64, (3, 3), 1, True, None),
+    ((13, 11, 20), 9, (3, 3), 1, True, None),
+    ((32, 32, 32), 32, (3, 3), 2, True, None),
 )
 # (height, width, channels), kernel, stride, SAME padding, depth multiplier, fused pooling
 DEPTHWISE = (
@@ -111,6 +135,17 @@ DEPTHWISE = (
     ((12, 12, 48), (5, 1), 1, True, 1, None),
     ((20, 20, 20), (2, 2), 2, True, 1, None),
     ((16, 16, 6), (7, 7), 1, True, 1, None),
+    ((13, 13, 20), (3, 3), 2, True, 1, None),
+    ((20, 20, 3), (3, 3), 1, True, 1, None),
+    ((16, 16, 2), (3, 3), 2, True, 1, None),
+    ((24, 24, 1), (5, 5), 1, True, 2, None),
+    ((12, 12, 8), (3, 3), 2, True, 2, None),
+    ((18, 12, 3), (3, 1), 1, False, 1, (2, 2)),
+    ((10, 14, 12), (3, 3), 1, True, 1, None),
+    ((15, 11, 22), (3, 3), 1, False, 1, None),
+    ((20, 20, 8), (3, 3), 1, True, 1, (2, 2)),
+    ((9, 9, 13), (3, 3), 2, False, 1, None),
+    ((6, 6, 128), (3, 3), 2, True, 1, None),
 )
 # rows, inputs, outputs
 DENSE = (
@@ -134,6 +169,19 @@ POOLS = (
     ((40, 4, 12), (4, 1), 4, False),
     ((24, 24, 3), (2, 2), 2, False),
     ((12, 12, 24), (5, 5), 1, True),
+    ((16, 16, 4), (2, 2), 2, False),
+    ((10, 10, 6), (3, 3), 2, True),
+    ((12, 12, 5), (3, 3), 1, True),
+    ((8, 24, 7), (4, 2), 4, False),
+    ((20, 20, 6), (2, 2), 2, False),
+    ((9, 15, 4), (3, 3), 3, False),
+    ((12, 8, 7), (2, 4), 2, True),
+    ((20, 20, 1), (2, 2), 2, False),
+    ((14, 14, 2), (3, 3), 2, True),
+    ((9, 9, 3), (3, 3), 3, False),
+    ((18, 10, 2), (3, 5), 1, True),
+    ((30, 6, 1), (5, 1), 5, False),
+    ((16, 16, 64), (2, 2), 2, False),
 )
 # maps of elementwise operators, and of those that repeat one operand (channels, or one pixel)
 MAPS = (

@@ -102,9 +102,10 @@ class Observation:
     layer: str = ""
     """Which layer was run in this way; empty: one of its own."""
 
-    def is_of(self, other: Observation) -> bool:
-        """Whether both are of one layer, perhaps run in two ways."""
-        return self.name == other.name or bool(self.layer and self.layer == other.layer)
+    @property
+    def of(self) -> str:
+        """The layer, run in this way or another."""
+        return self.layer or self.name
 
     def cycles(self, board: str) -> float:
         return self.core["zero_wait_cycles"] + sum(self.stalls[board].values())
@@ -158,33 +159,29 @@ def fit_formula(observations: Sequence[Observation]) -> Formula:
     A layer that was run in several ways is left out with all of them.
     """
     coefficients = _fit(observations)
-    left_out = [
-        (one, _fit([other for other in observations if not other.is_of(one)])) for one in observations
-    ]
+    layers = {one.of for one in observations}
+    without = {layer: _fit([one for one in observations if one.of != layer]) for layer in layers}
 
-    def band(figures: Sequence[str], actual: Mapping[str, float]) -> Band:
+    def band(figures: Sequence[str], actual: Sequence[float]) -> Band:
         errors = [
-            100 * abs(sum(total(fitted[name], one.features) for name in figures) / actual[one.name] - 1)
-            for one, fitted in left_out
+            100 * abs(sum(total(without[one.of][name], one.features) for name in figures) / counted - 1)
+            for one, counted in zip(observations, actual, strict=True)
         ]
         return Band(float(np.median(errors)), max(errors))
 
     boards = {}
     for board in sorted({board for one in observations for board in one.stalls}):
         names = {stall: f"{board}.{stall}" for stall in STALLS}
-        cycles = {one.name: one.cycles(board) for one in observations}
         boards[board] = BoardCost(
             {stall: coefficients[name] for stall, name in names.items()},
-            band(("zero_wait_cycles", *names.values()), cycles),
+            band(("zero_wait_cycles", *names.values()), [one.cycles(board) for one in observations]),
         )
     return Formula(
-        shapes=len({one.layer or one.name for one in observations}),
+        shapes=len(layers),
         code_bytes=max(one.code_bytes for one in observations),
         features=tuple(sorted({name for one in observations for name, n in one.features.items() if n})),
         core={name: coefficients[name] for name in CORE_FIGURES},
-        bands={
-            name: band((name,), {one.name: one.core[name] for one in observations}) for name in CORE_FIGURES
-        },
+        bands={name: band((name,), [one.core[name] for one in observations]) for name in CORE_FIGURES},
         boards=boards,
     )
 

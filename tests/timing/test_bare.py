@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 from itertools import islice
 
@@ -13,9 +14,9 @@ from pipeline.bench import fit
 from pipeline.bench.fit import fit_formulas, profile_shapes
 from pipeline.bench.shapes import shapes
 from pipeline.boards import list_boards, load_board
-from pipeline.build import build_firmware
+from pipeline.build import KERNEL_LEVEL, build_firmware, kernel_level
 from pipeline.errors import TargetFailed, UsageError
-from pipeline.kernels.costs import COSTS_FILE, STALLS, compiler_of, read_costs
+from pipeline.kernels.costs import COSTS_FILE, STALLS, compiler_of, costs_table, read_costs
 from pipeline.kernels.portable_features import COUNTERS
 from pipeline.operators import OPERATORS
 from pipeline.timing import can_estimate, estimate_cycles, one_layer_a_step, timing_model
@@ -78,6 +79,29 @@ def test_profiles_become_formulas(board, tmp_path):
     assert formula.boards["nucleo_l476rg"] == formula.boards["b_l475e_iot01a"]  # one chip's flash
     assert all(cost.stalls.keys() == set(STALLS) for cost in formula.boards.values())
     assert 200 < formula.code_bytes < 1000
+
+
+def test_a_layer_is_profiled_in_few_of_its_ways_and_all_are_profiled_on_some_layer():
+    """The ways of a kernel in turn: what a formula is fitted on does not depend on where a list begins."""
+    layers = tuple(graph for graph in shapes() if graph.name.startswith("conv2d_1x16x16x16"))
+    kernel, seen = "cortex_m4/conv_2d_winograd4", Counter()
+    for graph in layers:
+        runs = [way.variant for _, name, way in fit.runs_of((graph,)) if name == kernel]
+        assert len(set(runs)) == len(runs) <= fit.MOST_WAYS
+    for _, name, way in fit.runs_of(layers):
+        seen[way.variant] += name == kernel
+    offered = {way.variant for graph in layers for name, way in fit.ways_of(graph) if name == kernel}
+    assert len(offered) > fit.MOST_WAYS
+    assert {variant for variant, count in seen.items() if count} == offered
+
+
+@pytest.mark.parametrize(
+    ("kernel", "levels"),
+    [("cortex_m4/pool_rows", {"-O2", "-Os"}), ("portable/softmax", {"-O3", "-O2", "-Os"})],
+)
+def test_formulas_are_of_the_levels_at_which_a_kernel_is_built(kernel, levels):
+    assert {kernel_level(kernel, aim) for aim in KERNEL_LEVEL} == levels
+    assert {level for level, formulas in costs_table().items() if kernel in formulas} == levels
 
 
 def test_shapes_are_the_same_at_every_call_and_have_names_of_their_own():

@@ -68,6 +68,15 @@ def test_a_layer_run_in_two_ways_is_left_out_with_both(rng):
     assert formula.bands["instructions"].worst_percent == pytest.approx(50, abs=1)
 
 
+def test_two_ways_of_one_name_are_each_held_against_their_own_figures(rng):
+    """As calls of different heights, which a kernel does not name apart."""
+    ways = [replace(one, name=f"way {number // 2}") for number, one in enumerate(observations(rng, 24))]
+    formula = fit_formula(ways)
+    assert formula.shapes == 12
+    assert formula.bands["instructions"].worst_percent < 0.1
+    assert formula.boards[BOARD].band.worst_percent < 0.1
+
+
 def test_noise_is_in_the_band(rng):
     band = fit_formula(observations(rng, 40, noise=0.03)).bands["zero_wait_cycles"]
     assert 1 < band.median_percent < 4 < band.worst_percent < 15
