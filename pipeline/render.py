@@ -110,7 +110,7 @@ def ram_needed(program: Program, board: Board) -> RamNeeded:
 
 
 def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:
-    """Plain C that is taken as it is: the kernels in use with the headers they include, harness, HAL."""
+    """Plain C that is taken as it is: the kernels in use with all that they include, harness, HAL."""
     wanted = [
         f"kernels/{layer.library}/{layer.kernel}{suffix}"
         for layer in program.layers
@@ -133,6 +133,9 @@ def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:
             # Beside the file, or named from the root; what stands in neither place is generated.
             beside = (folder / name).as_posix()
             wanted += [found for found in (beside, name) if (templates / found).is_file()]
+        if path.startswith("kernels/") and path.endswith(".h"):
+            shared = path.removesuffix(".h") + ".c"
+            wanted += [shared] if (templates / shared).is_file() else []
     sources |= hal_sources(board)
     return sources
 

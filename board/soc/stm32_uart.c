@@ -41,7 +41,8 @@ void stm32_uart_init(uint32_t clock_hz)
     (void)*stm32_family.uart.enable;
     UART(CR1) = 0u;
 #ifdef BOARD_UART_LPUART1
-    UART(BRR) = (uint32_t)((256ull * clock_hz + BOARD_BAUD / 2u) / BOARD_BAUD);
+    /* 256 * clock / baud, to the nearest, without a division of 64 bits. */
+    UART(BRR) = clock_hz / BOARD_BAUD * 256u + (clock_hz % BOARD_BAUD * 256u + BOARD_BAUD / 2u) / BOARD_BAUD;
 #else
     UART(BRR) = (clock_hz + BOARD_BAUD / 2u) / BOARD_BAUD;
 #endif

@@ -195,8 +195,9 @@ def _settings(model: TimingModel) -> TimingModel:
 
 
 def _code_bytes(firmware: Firmware, candidate: Candidate) -> int:
-    stem = f"kernels/{candidate.library}/{candidate.kernel}."
-    return sum(symbol.bytes for symbol in firmware.symbols if symbol.source.startswith(stem))
+    """Of the image's one kernel, with what it may share with others."""
+    folder = f"kernels/{candidate.library}/"
+    return sum(symbol.bytes for symbol in firmware.symbols if symbol.source.startswith(folder))
 
 
 def fit_lines(table: Table) -> list[str]:

@@ -325,13 +325,7 @@ def test_trained_int8_models_are_bit_exact(shared, tmp_path, name):
     ("name", "optimize"),
     [
         ("pretrainedResnet_quant", "time"),
-        pytest.param(
-            "pretrainedResnet_quant",
-            "balanced",
-            marks=pytest.mark.xfail(
-                strict=True, reason="30,983 bytes: some layers want tiles of another size, by one kernel more"
-            ),
-        ),
+        ("pretrainedResnet_quant", "balanced"),
         ("kws_ref_model", "balanced"),
         ("ad01_int8", "balanced"),
     ],

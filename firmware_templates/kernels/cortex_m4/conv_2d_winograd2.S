@@ -123,8 +123,8 @@
     .macro next_tile
     ldr  r2, [lr, #4]!
     cmp  r2, #0
-    bne.w .Ltile
-    b    .Lchannel_done
+    bne.w conv_2d_winograd2_tile
+    b.w  conv_2d_winograd2_channel_done
     .endm
 
     /* Stores two outputs of a row, and moves its pointer on. */
@@ -133,6 +133,17 @@
     strb.w \b, [r1, r12]
     adds r1, #1
     str  r1, [lr], #4
+    .endm
+
+    /* Stores the outputs of a tile of two rows, or of one; to the next tile. */
+    .macro store_tile
+    ldr  r1, [lr]
+    store_two r4, r5
+    ldr  r1, [lr]
+    cbz  r1, 1f
+    store_two r6, r7
+1:
+    next_tile
     .endm
 
 /* void conv_2d_winograd2_{plain, signed, clamped, pooled}(const int32_t *m, const int32_t *rescaling, int8_t **rows,
@@ -148,36 +159,8 @@
     .equ CHANNELS, 20 + 36
     .equ OFFSET, CHANNELS + 4
 
-    begin_function conv_2d_winograd2_plain
-    adr  r12, .Lplain + 1
-    b    .Loutput
-    end_function conv_2d_winograd2_plain
-
-    .balign 4
-    .global conv_2d_winograd2_signed
-    .thumb_func
-    .type conv_2d_winograd2_signed, %function
-conv_2d_winograd2_signed:
-    adr  r12, .Lsigned + 1
-    b    .Loutput
-    end_function conv_2d_winograd2_signed
-
-    .balign 4
-    .global conv_2d_winograd2_clamped
-    .thumb_func
-    .type conv_2d_winograd2_clamped, %function
-conv_2d_winograd2_clamped:
-    adr  r12, .Lclamped + 1
-    b    .Loutput
-    end_function conv_2d_winograd2_clamped
-
-    .balign 4
-    .global conv_2d_winograd2_pooled
-    .thumb_func
-    .type conv_2d_winograd2_pooled, %function
-conv_2d_winograd2_pooled:
-    adr  r12, .Lpooled + 1
-.Loutput:
+/* What all forms share; code for the tile in r12. */
+    begin_function conv_2d_winograd2_output
     push {r4-r11, lr}
     sub  sp, #20
     stm  sp, {r0-r3, r12}
@@ -187,7 +170,7 @@ conv_2d_winograd2_pooled:
     ldr  r12, [sp, #STEP]
     ldr  r0, [sp, #M]
     .balign 4
-.Ltile:
+    entry conv_2d_winograd2_tile
     load_column 0
     mov  r4, r1
     mov  r6, r2
@@ -206,7 +189,7 @@ conv_2d_winograd2_pooled:
     sub  r7, r7, r2
     adds r0, #8
     ldr.w pc, [sp, #CODE]
-.Lchannel_done:
+    entry conv_2d_winograd2_channel_done
     ldr  r0, [sp, #M]
     adds r0, #4
     str  r0, [sp, #M]
@@ -216,49 +199,43 @@ conv_2d_winograd2_pooled:
     bne.w .Lchannel
     add  sp, #20
     pop  {r4-r11, pc}
+    end_function conv_2d_winograd2_output
 
-    .balign 4
-.Lplain:
+    begin_form 2, plain
     .irp r, 4, 5, 6, 7
     smmla r\r, r\r, r9, r10
     .endr
     .irp r, 4, 5, 6, 7
     asr  r\r, r\r, r11
     .endr
-.Lsaturate:
     .irp r, 4, 5, 6, 7
     ssat r\r, #8, r\r
     .endr
-.Lstore:
-    ldr  r1, [lr]
-    store_two r4, r5
-    ldr  r1, [lr]
-    cmp  r1, #0
-    beq  .Lstored
-    store_two r6, r7
-.Lstored:
-    next_tile
+    store_tile
+    end_function conv_2d_winograd2_plain
 
-    .balign 4
-.Lsigned:
+    begin_form 2, signed
     uxtb r1, r11, ror #8
     .irp r, 4, 5, 6, 7
     scaled r\r, r1, r2
     .endr
-    b    .Lsaturate
+    .irp r, 4, 5, 6, 7
+    ssat r\r, #8, r\r
+    .endr
+    store_tile
+    end_function conv_2d_winograd2_signed
 
-    .balign 4
-.Lclamped:
+    begin_form 2, clamped
     uxtb r1, r11, ror #8
     uxtb r2, r11, ror #16
     lsr  r3, r11, #24
     .irp r, 4, 5, 6, 7
     clamped_output r\r, r1, r2, r3, r8
     .endr
-    b    .Lstore
+    store_tile
+    end_function conv_2d_winograd2_clamped
 
-    .balign 4
-.Lpooled:
+    begin_form 2, pooled
     larger r4, r5
     larger r6, r7
     larger r4, r6

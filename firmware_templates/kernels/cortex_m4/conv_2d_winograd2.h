@@ -3,9 +3,9 @@
 
 #include "winograd.h"
 
-struct conv_2d_winograd2 {
-    WINOGRAD_FIELDS
-};
+WINOGRAD_STRUCT(conv_2d_winograd2);
+
+winograd_output conv_2d_winograd2_plain, conv_2d_winograd2_signed, conv_2d_winograd2_clamped, conv_2d_winograd2_pooled;
 
 /* Makes `transformed`, in RAM, from `weights` and `bias`. */
 void conv_2d_winograd2_prepare_cortex_m4(const struct conv_2d_winograd2 *p);

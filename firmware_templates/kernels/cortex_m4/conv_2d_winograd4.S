@@ -211,8 +211,8 @@
     ldr  r2, [lr, #4]!
     ldr  r0, [sp, #NEXT_M]
     cmp  r2, #0
-    bne.w .Ltile
-    b    .Lchannel_done
+    bne.w conv_2d_winograd4_tile
+    b.w  conv_2d_winograd4_channel_done
     .endm
 
 /* void conv_2d_winograd4_{plain, signed, clamped, pooled}(const int32_t *m, const int32_t *rescaling, int8_t **rows,
@@ -237,36 +237,8 @@
     .equ CHANNELS, T_BYTES + 28 + 36
     .equ OFFSET, CHANNELS + 4
 
-    begin_function conv_2d_winograd4_plain
-    adr  r12, .Lplain + 1
-    b    .Loutput
-    end_function conv_2d_winograd4_plain
-
-    .balign 4
-    .global conv_2d_winograd4_signed
-    .thumb_func
-    .type conv_2d_winograd4_signed, %function
-conv_2d_winograd4_signed:
-    adr  r12, .Lsigned + 1
-    b    .Loutput
-    end_function conv_2d_winograd4_signed
-
-    .balign 4
-    .global conv_2d_winograd4_clamped
-    .thumb_func
-    .type conv_2d_winograd4_clamped, %function
-conv_2d_winograd4_clamped:
-    adr  r12, .Lclamped + 1
-    b    .Loutput
-    end_function conv_2d_winograd4_clamped
-
-    .balign 4
-    .global conv_2d_winograd4_pooled
-    .thumb_func
-    .type conv_2d_winograd4_pooled, %function
-conv_2d_winograd4_pooled:
-    adr  r12, .Lpooled + 1
-.Loutput:
+/* What all forms share; code for the rows in r12. */
+    begin_function conv_2d_winograd4_output
     push {r4-r11, lr}
     sub  sp, #T_BYTES + 28
     add  r4, sp, #M
@@ -279,7 +251,7 @@ conv_2d_winograd4_pooled:
     ldr  r12, [sp, #STEP]
     ldr  r0, [sp, #M]
     .balign 4
-.Ltile:
+    entry conv_2d_winograd4_tile
     .irp column, 0, 1, 2, 3, 4, 5
     ldr.w r2, [r0, #32 * \column]
     ldr.w r3, [r0, #32 * \column + 192]
@@ -297,7 +269,7 @@ conv_2d_winograd4_pooled:
     str  r0, [sp, #NEXT_M]
     mov  r0, sp
     ldr.w pc, [sp, #CODE]
-.Lchannel_done:
+    entry conv_2d_winograd4_channel_done
     ldr  r0, [sp, #M]
     adds r0, #4
     str  r0, [sp, #M]
@@ -307,9 +279,9 @@ conv_2d_winograd4_pooled:
     bne.w .Lchannel
     add  sp, #T_BYTES + 28
     pop  {r4-r11, pc}
+    end_function conv_2d_winograd4_output
 
-    .balign 4
-.Lplain:
+    begin_form 4, plain
     ldr  r1, [lr]
 .Lplain_row:
     four_sums
@@ -322,9 +294,9 @@ conv_2d_winograd4_pooled:
     store_four
     bne  .Lplain_row
     next_tile
+    end_function conv_2d_winograd4_plain
 
-    .balign 4
-.Lsigned:
+    begin_form 4, signed
     ldr  r1, [lr]
 .Lsigned_row:
     four_sums
@@ -335,9 +307,9 @@ conv_2d_winograd4_pooled:
     store_four
     bne  .Lsigned_row
     next_tile
+    end_function conv_2d_winograd4_signed
 
-    .balign 4
-.Lclamped:
+    begin_form 4, clamped
     four_sums
     uxtb r5, r11, ror #8
     uxtb r12, r11, ror #16
@@ -358,9 +330,9 @@ conv_2d_winograd4_pooled:
     cmp  r12, #0
     bne  .Lclamped
     next_tile
+    end_function conv_2d_winograd4_clamped
 
-    .balign 4
-.Lpooled:
+    begin_form 4, pooled
     four_sums
     larger r2, r4
     larger r3, r7

@@ -29,6 +29,24 @@
     .size \name, . - \name
     .endm
 
+    /* A place within a function that is jumped to from elsewhere. */
+    .macro entry name
+    .global \name
+    .thumb_func
+    .type \name, %function
+\name:
+    .endm
+
+    /* A form: what makes bytes of a tile's sums, jumped to from what all forms share, which it is the entry of as well.
+     * A section of its own, so that the linker leaves out the forms that no layer has. */
+    .macro begin_form size, form
+    begin_function conv_2d_winograd\size\()_\form
+    adr  r12, .L\form + 1
+    b.w  conv_2d_winograd\size\()_output
+    .balign 4
+.L\form:
+    .endm
+
     /* A row of G w, to T[row][column]; a row of U, to where its columns go. */
     .macro store_t row, register
     str  \register, [sp, #COLUMN + 12 * \row]

@@ -58,14 +58,14 @@ class Algorithm:
 
 
 class Form(Enum):
-    """How the kernel makes bytes of scaled sums: which of its routines, in the order of winograd_layer.h."""
+    """How the kernel makes bytes of scaled sums: which of its routines, by name."""
 
-    PLAIN = 0
+    PLAIN = "plain"
     """Clamped to int8 only, at whose lower end the output's zero point lies: negative sums all end there."""
-    SIGNED = 1
+    SIGNED = "signed"
     """Clamped to int8 only."""
-    CLAMPED = 2
-    POOLED = 3
+    CLAMPED = "clamped"
+    POOLED = "pooled"
     """The largest of 2 x 2, clamped."""
 
 
@@ -214,7 +214,7 @@ class Layer:
             each * min(rows, self.algorithm.tile) // self.pool
             for each, rows in zip(tiles, self._calls(strips), strict=True)
         )
-        form = self._rescaling().form.name.lower()
+        form = self._rescaling().form.value
         used = self.passes(strips, blocks) * pairs
         words = used * self.algorithm.positions * self.channels
         ways: dict[str, int] = {}
@@ -254,7 +254,7 @@ class Layer:
         in_range = self._rescaling().in_range(lowest * gain, highest * gain)
         return in_range and _fits(self.algorithm.transform(self.weights), INT16)
 
-    def parameters(self, u: U, blocks: int) -> Parameters:
+    def parameters(self, kernel: str, u: U, blocks: int) -> Parameters:
         """The fields of the kernel's struct, in its order."""
         scaling = self._rescaling()
         plain = u is not U.CONSTANT
@@ -262,7 +262,7 @@ class Layer:
             **{name: self.fields[name] for name in GEOMETRY},
             "pool": self.pool,
             "input_zero": self.fields["input_zero"],
-            "form": scaling.form.value,
+            "output": f"{kernel}_{scaling.form.value}",
             "offset": scaling.offset,
             "blocks": blocks,
             "transformed": None if plain else self._transformed(),
@@ -348,7 +348,7 @@ class Winograd(Kernel):
             library="cortex_m4",
             kernel=self.name,
             variant=u.value if blocks == 1 else f"{u.value}, for {blocks} blocks of tiles",
-            parameters=lambda: layer.parameters(u, blocks),
+            parameters=lambda: layer.parameters(self.name, u, blocks),
             cost=Cost(instructions, cycles),
             features=features,
             scratch_bytes=layer.scratch_bytes(blocks, has_room=u is U.MADE or blocks > 1),
