@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.config import Settings
@@ -63,8 +63,10 @@ class CureTable:
     """The recipe that `auto` takes."""
 
 
-def cure_table(settings: Settings, progress: Progress) -> CureTable:
-    """Try every recipe on a Keras model.
+def cure_table(
+    settings: Settings, progress: Progress, *, harm: Callable[[Prepared], Prepared] | None = None
+) -> CureTable:
+    """Try every recipe on a Keras model; with `harm` on what that makes of its float graph, without training.
 
     Raises UsageError E_RECIPE for a model that is int8 already, and as `quantize_model`.
     """
@@ -79,6 +81,8 @@ def cure_table(settings: Settings, progress: Progress) -> CureTable:
     samples = samples_of(model, settings, progress)
     count = settings.calibration_samples
     prepared = prepare_model(model, samples, count=count, progress=progress)
+    if harm:
+        prepared = replace(harm(prepared), training=None)
     recipes = candidates(prepared, settings.epochs, count)
     if len(recipes) == 1:
         raise UsageError(
@@ -102,7 +106,7 @@ def cure_table(settings: Settings, progress: Progress) -> CureTable:
         samples=len(run.samples),
         origin=samples.origin,
         float_accuracy=run.accuracy,
-        rows=(*_unfolded(model, samples, run, settings, prepared), *rows),
+        rows=(*(() if harm else _unfolded(model, samples, run, settings, prepared)), *rows),
         best=str(best.recipe),
     )
 

@@ -25,7 +25,7 @@ of activations in place of the first layer's weights after E. Meller, A. Finkels
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,11 +75,22 @@ class Equalized:
         return words + (", ReLU6 as a ceiling per channel" if self.ceilings else "")
 
 
+Scales = Callable[[TfliteGraph, Chain, np.ndarray], np.ndarray]
+"""(graph, chain, peaks float64 (channels,)): float64 (channels,), what each channel is divided by."""
+
+
 def equalize(graph: TfliteGraph, observed: Mapping[int, Observed]) -> tuple[Equalized, ...]:
     """Scale every chain of the graph, in execution order; constants change and the function does not.
 
     Ranges of the activations that were scaled no longer hold: measure them again.
     """
+    return scale_channels(graph, observed, _scales)
+
+
+def scale_channels(
+    graph: TfliteGraph, observed: Mapping[int, Observed], scales_of: Scales
+) -> tuple[Equalized, ...]:
+    """As `equalize`, by other scales: those that set channels apart show what it is good for."""
     done = []
     for first in graph.operators:
         chain = _chain_from(graph, first)
@@ -89,7 +100,7 @@ def equalize(graph: TfliteGraph, observed: Mapping[int, Observed]) -> tuple[Equa
         if held is None:
             continue
         peaks = held.channel_peaks.reshape(-1, chain.channels).max(axis=0).astype(np.float64)
-        scales = _scales(graph, chain, peaks)
+        scales = scales_of(graph, chain, peaks)
         if np.allclose(scales, 1, rtol=1e-3):
             continue
         done.append(_apply(graph, chain, peaks, scales))
