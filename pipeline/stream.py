@@ -85,7 +85,7 @@ def stream_group(
     that is cut to what is asked for first: one call more, and often fewer rows to keep. `fed` is an input
     of the graph that is a ring as well: its rows come one by one, just before a portion that asks for them.
     """
-    events = _Player(graph, nodes, candidates, exactly).play()
+    events = _Player(graph, nodes, candidates, exactly).play(whole)
     inside = [node.output for node in nodes if node.output not in whole]
     outside = {name for event in events for name in event.reads} - {node.output for node in nodes} - {fed}
     shares = _shares(events, inside)
@@ -151,13 +151,20 @@ class _Player:
         """Input rows that a layer which accumulates has seen."""
         self.events: list[_Event] = []
 
-    def play(self) -> list[_Event]:
-        """The events of one inference; several last layers advance in step."""
+    def play(self, whole: frozenset[str]) -> list[_Event]:
+        """The events of one inference; several last layers advance in step.
+
+        Rows that the group itself passes over, as a stride does with the last one, are made in the end of
+        maps that are read as a `whole`.
+        """
         read = {name for layer in self.layers for name in layer.sources}
         last = [name for name in self.made if name not in read]
         heights = {layer.node.output: layer.height for layer in self.layers}
         while unfinished := [name for name in last if self.made[name] < heights[name]]:
             self._advance(self.writer[min(unfinished, key=lambda name: self.made[name] / heights[name])])
+        for name in heights:
+            if name in whole:
+                self._need(name, heights[name])
         return self.events
 
     def _need(self, tensor: str, rows: int) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,8 @@ from pipeline.passes import apply_passes
 from pipeline.plan import MemoryPlan, plan_schedule
 from pipeline.read_tflite import read_tflite
 from pipeline.schedule import Machine, Schedule, schedule_layers
+from pipeline.stream import stream_group
+from tests.tflite_chains import Chain
 from tests.tflite_networks import random_network
 from tests.unit.test_passes import by_tflite
 
@@ -143,6 +146,28 @@ def test_strip_by_strip_gives_the_reference_integers(network, aim):
     graph, _, program = scheduled(tflite, aim)
     x = np.random.default_rng(seed).integers(-128, 128, graph.tensors[graph.inputs[0]].shape).astype(np.int8)
     np.testing.assert_array_equal(Replay(graph, program).run(x), by_tflite(tflite, x))
+
+
+def test_rows_that_the_group_passes_over_are_made_where_others_read_the_map():
+    """Of eight rows a stride of two reads the first seven; the second output is all eight."""
+    chain = Chain()
+    x, a = (chain.tensor(name, (1, 8, 4, 2), scale=0.1) for name in ("x", "a"))
+    b = chain.tensor("b", (1, 4, 2, 2), scale=0.1)
+    options = schema.Pool2DOptionsT()
+    options.strideH = options.strideW = 2
+    options.filterHeight = options.filterWidth = 1
+    options.padding = schema.Padding.VALID
+    chain.operator("RELU", [x], a)
+    chain.operator("MAX_POOL_2D", [a], b, options)
+    graph = read_tflite(chain.finish([x], [a, b]), "skips")
+    ways = [
+        Rows().candidates(node.op, graph.operands(node), graph.tensors[node.output])[0]
+        for node in graph.nodes
+    ]
+    for whole, rows in ((frozenset("b"), 7), (frozenset("ab"), 8)):
+        stream = stream_group(graph, graph.nodes, ways, whole)
+        assert sum(portion.count for portion in stream.portions if portion.layer == 0) == rows
+        assert sum(portion.count for portion in stream.portions if portion.layer == 1) == 4
 
 
 def noticed(graph: Graph, schedule: Schedule, memory: MemoryPlan, tflite: bytes) -> bool:
