@@ -996,6 +996,9 @@ def compare(
     accuracy_tolerance: Annotated[
         float, typer.Option("--accuracy-tolerance", min=0, help="points by which accuracy may fall")
     ] = 0.0,
+    sqnr_tolerance: Annotated[
+        float, typer.Option("--sqnr-tolerance", min=0, help="dB by which int8 may go farther from float")
+    ] = 0.0,
     junit: Annotated[Path | None, typer.Option("--junit", help="also write the checks as JUnit XML")] = None,
     format_: AsFormat = Format.TEXT,
 ) -> int:
@@ -1004,7 +1007,8 @@ def compare(
     from pipeline.report import read_report
     from pipeline.report.changes import Tolerance, change_words, compare_reports, junit_xml
 
-    changes = compare_reports(read_report(old), read_report(new), Tolerance(tolerance, accuracy_tolerance))
+    allowed = Tolerance(tolerance, accuracy_tolerance, sqnr_tolerance)
+    changes = compare_reports(read_report(old), read_report(new), allowed)
     problems = [
         (
             change.figure if change.unit == "bytes" else f"{change.figure}, {change.unit}",

@@ -111,6 +111,12 @@ def _refuse_strays(subgraph: Any, model: Any) -> None:
         shape = list(_shape(tensor))
         if any(size < 0 for size in shape) or math.prod(shape) > LARGEST_TENSOR:
             raise ValueError(f"tensor {i} has the shape {shape}, expected at most {LARGEST_TENSOR} elements")
+        held = tensor.quantization
+        scales, zeros = (0, 0) if held is None else (_count(held.scale), _count(held.zeroPoint))
+        if zeros not in {0, scales}:
+            raise ValueError(
+                f"tensor {i} has {scales} scales and {zeros} zero points, expected as many or none"
+            )
     for i, operator in enumerate(subgraph.operators):
         check(f"operator {i} is of kind", operator.opcodeIndex, len(model.operatorCodes))
         if not len(operator.outputs):
@@ -178,7 +184,7 @@ def _read_tensor(tensor: Any, name: str, model: Any) -> Tensor:
     quantization = None
     held = tensor.quantization
     if held is not None and held.scale is not None and len(held.scale):
-        zeros = held.zeroPoint if held.zeroPoint is not None else [0] * len(held.scale)
+        zeros = held.zeroPoint if _count(held.zeroPoint) else [0] * len(held.scale)
         quantization = Quantization(
             scale=tuple(float(scale) for scale in held.scale),
             zero_point=tuple(int(zero) for zero in zeros),
@@ -194,6 +200,10 @@ def _read_tensor(tensor: Any, name: str, model: Any) -> Tensor:
         data = data.reshape(shape)
         data.setflags(write=False)
     return Tensor(name=name, shape=shape, dtype=dtype, quantization=quantization, data=data)
+
+
+def _count(listed: Any) -> int:
+    return 0 if listed is None else len(listed)
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

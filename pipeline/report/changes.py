@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 from xml.etree import ElementTree
 
-from pipeline.report.schema import Image, Layer, Report
+from pipeline.report.schema import DeviationSection, Image, InspectionSection, Layer, Report
 
 T = TypeVar("T")
 
@@ -35,15 +36,17 @@ class Tolerance:
     """Of bytes and counts."""
     accuracy_points: float = 0.0
     """Of accuracy, in percentage points."""
+    db: float = 0.0
+    """Of signal to quantization noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure in both reports; of accuracy more is better, of all others less."""
+    """One figure in both reports; of accuracy, dB and cosines more is better, of all others less."""
 
     figure: str
     unit: str
-    """`bytes`, the unit of a count, `accuracy`, or `elements`."""
+    """`bytes`, the unit of a count, `accuracy`, `dB`, `cosine`, or `elements`."""
     old: int | float | None
     new: int | float | None
     outcome: Outcome
@@ -51,9 +54,11 @@ class Change:
 
     @property
     def percent(self) -> float | None:
-        """The difference in percent of the old figure; of accuracy in percentage points."""
+        """The difference in percent of the old figure; of accuracy in percentage points, of dB in dB."""
         if self.old is None or self.new is None:
             return None
+        if self.unit == "dB":
+            return self.new - self.old
         if self.unit == "accuracy":
             return 100 * (self.new - self.old)
         return 100 * (self.new - self.old) / self.old if self.old else None
@@ -106,8 +111,43 @@ def _figures(old: Report, new: Report, tolerance: Tolerance) -> Iterator[Change]
             tolerance.accuracy_points,
             other,
         )
+    yield from _fidelity(old, new, tolerance)
 
 
+def _fidelity(old: Report, new: Report, tolerance: Tolerance) -> Iterator[Change]:
+    """How near int8 comes to float where the model is judged: signal to noise, and the cosine."""
+    before, after = _judged(old), _judged(new)
+    samples = _pair(_inspection(old), _inspection(new), lambda inspection: inspection.samples)
+    for layer in after if before else ():
+        was, now = before.get(layer), after[layer]
+        for figure, unit, read in DEVIATION_FIGURES:
+            pair = _pair(was, now, read)
+            obstacle = "other samples" if samples[0] != samples[1] else ""
+            if was is not None and None in pair:
+                obstacle = obstacle or "no noise or no signal in one of them"
+            yield _change(f"{figure}, {layer}", unit, pair, tolerance.db, obstacle)
+
+
+def _inspection(report: Report) -> InspectionSection | None:
+    return report.quantization.inspection if report.quantization else None
+
+
+def _judged(report: Report) -> dict[str, DeviationSection]:
+    """By layer, of the tensors at which the model is held against float."""
+    inspection = _inspection(report)
+    if inspection is None:
+        return {}
+    return {
+        layer.name: layer.total
+        for layer in inspection.layers
+        if layer.tensor in inspection.judged and layer.total is not None
+    }
+
+
+DEVIATION_FIGURES: tuple[tuple[str, str, Callable[[DeviationSection], float | None]], ...] = (
+    ("SQNR of int8", "dB", lambda deviation: deviation.sqnr_db),
+    ("int8 beside float", "cosine", lambda deviation: deviation.cosine),
+)
 IMAGE_FIGURES: dict[str, Callable[[Image], float]] = {
     "flash": lambda image: image.flash_bytes,
     "flash besides weights": lambda image: image.code_bytes,
@@ -115,7 +155,7 @@ IMAGE_FIGURES: dict[str, Callable[[Image], float]] = {
 }
 
 
-def _pair(old: T | None, new: T | None, read: Callable[[T], float]) -> Pair:
+def _pair(old: T | None, new: T | None, read: Callable[[T], float | None]) -> Pair:
     return (None if old is None else read(old), None if new is None else read(new))
 
 
@@ -137,13 +177,29 @@ def _other_source(old: Report, new: Report) -> str:
     return "" if sources[0] == sources[1] else " and ".join(sources)
 
 
+def _turned(old: float, new: float) -> float:
+    """By how many dB what stands at right angles to float has grown: 1 - cosine is half its square."""
+    apart = [max(1 - cosine, COSINE_STEP) for cosine in (old, new)]
+    return 10 * math.log10(apart[1] / apart[0])
+
+
+COSINE_STEP = 1e-9
+"""Cosines nearer to 1 are alike: float32 sums tell no more."""
+LOSSES: dict[str, Callable[[float, float], float]] = {
+    "accuracy": lambda old, new: 100 * (old - new),
+    "dB": lambda old, new: old - new,
+    "cosine": _turned,
+}
+"""Of units of which more is better: from old to new, in the unit of their tolerance."""
+
+
 def _change(figure: str, unit: str, pair: Pair, tolerance: float, obstacle: str = "") -> Change:
     old, new = pair
     if old is None or new is None or obstacle:
         missing = "only in the old report" if new is None else "only in the new report"
         return Change(figure, unit, old, new, Outcome.NOT_COMPARABLE, obstacle or missing)
-    loss = 100 * (old - new) if unit == "accuracy" else new - old
-    allowed = tolerance if unit == "accuracy" else old * tolerance / 100
+    loss = LOSSES[unit](old, new) if unit in LOSSES else new - old
+    allowed = tolerance if unit in LOSSES else old * tolerance / 100
     if loss <= 0:
         outcome = Outcome.BETTER if loss < 0 else Outcome.SAME
     else:
@@ -187,7 +243,7 @@ def junit_xml(suite: str, cases: list[tuple[str, str | None]]) -> str:
 def change_words(change: Change) -> tuple[str, str, str, str, str]:
     """(figure, old, new, difference, outcome) as people read them."""
     shown = ["–" if v is None else _value(v, change.unit) for v in (change.old, change.new)]
-    points = " points" if change.unit == "accuracy" else " %"
+    points = {"accuracy": " points", "dB": " dB"}.get(change.unit, " %")
     difference = "–" if change.percent is None else f"{change.percent:+.2f}{points}"
     outcome = f"{change.outcome.value}: {change.remark}" if change.remark else change.outcome.value
     return change.figure, shown[0], shown[1], difference, outcome
@@ -196,4 +252,8 @@ def change_words(change: Change) -> tuple[str, str, str, str, str]:
 def _value(value: int | float, unit: str) -> str:
     if unit == "accuracy":
         return f"{value:.4f}"
+    if unit == "dB":
+        return f"{value:.1f} dB"
+    if unit == "cosine":
+        return f"{value:.6f}"
     return f"{value:,} B" if unit == "bytes" else f"{value:,} {unit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,15 +56,30 @@ def test_average_pool_2d(kernels: Kernels, dice: Dice) -> None:
 
 
 def shapes_of(dice: Dice) -> list[tuple[int, ...]]:
-    """Two shapes that broadcast, in either order, or both at once."""
-    rank = dice.integer(1, 4)
+    """Two shapes of up to five axes that broadcast, in either order or both at once, in three loops."""
+    while changes_of_owner(*(shapes := broadcasting(dice))) > 2:
+        pass
+    return shapes
+
+
+def changes_of_owner(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    """How often the operands that move along an axis change from one axis to the next."""
+    rank = max(len(a), len(b))
+    both = zip((1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b, strict=True)
+    moving = [(x > 1, y > 1) for x, y in both if max(x, y) > 1]
+    return sum(one != other for one, other in pairwise(moving))
+
+
+def broadcasting(dice: Dice) -> list[tuple[int, ...]]:
+    rank = dice.integer(1, 5)
     if dice.chance(0.2):
-        # Each axis belongs to one operand or to both; of rank four the first is the batch.
-        owners = [2, *(dice.integer(0, 2) for _ in range(3))]
-        sizes = [1, *(dice.length(2, 5) for _ in range(3))]
+        # Each axis belongs to one operand or to both; of four and more the first is the batch.
+        axes = max(rank - 1, 3)
+        owners = [2, *(dice.integer(0, 2) for _ in range(axes))]
+        sizes = [1, *(dice.length(2, 6 - axes // 2) for _ in range(axes))]
         own = [tuple(n if who in {2, k} else 1 for n, who in zip(sizes, owners, strict=True)) for k in (0, 1)]
         return [own[0], own[1]]
-    shape = tuple(1 if rank == 4 and i == 0 else dice.length(1, 6) for i in range(rank))
+    shape = tuple(1 if rank >= 4 and i == 0 else dice.length(1, 6 if rank < 5 else 4) for i in range(rank))
     other = dice.pick(
         [
             shape,

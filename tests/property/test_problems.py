@@ -195,6 +195,12 @@ BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
     (POOL, [X], replace(Y, shape=(1, 4, 4, 4), quantization=Quantization((0.2,), (3,))), "differ in scale"),
     (POOL, [X], tensor("y", 1, 4, 4, 5), "expected [1, 4, 4, 4]"),
     (Add(), [X, tensor("z", 1, 8, 8, 3)], X, "cannot be broadcast"),
+    (
+        Add(),
+        [tensor("x", 1, 2, 3, 4, 5), tensor("z", 1, 1, 3, 1, 5)],
+        tensor("y", 1, 2, 3, 4, 5),
+        "three nested loops",
+    ),
     (Add(), [X, X], tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,))), "too small"),
     (Mul(), [X, X], tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,))), "too small"),
     (Maximum(), [X, tensor("z", 1, 8, 8, 4, q=Quantization((0.2,), (3,)))], X, "differ in scale"),

@@ -12,7 +12,7 @@ import report_samples as samples
 from pipeline import cli
 from pipeline.measure import Cost, Source
 from pipeline.report import make_report, write_report
-from pipeline.report.changes import Outcome, Tolerance, compare_reports, junit_xml
+from pipeline.report.changes import Outcome, Tolerance, change_words, compare_reports, junit_xml
 
 OLD = make_report(**samples.FULL.inputs)
 
@@ -73,6 +73,40 @@ def test_differing_outputs_are_never_tolerated():
     new = make_report(**samples.differing().inputs)
     change = outcome(new, "outputs that differ from the reference", Tolerance(percent=1000))
     assert (change.old, change.new, change.outcome) == (0, 1, Outcome.WORSE)
+
+
+@pytest.mark.parametrize(
+    ("db", "expected"), [(0.0, Outcome.WORSE), (2.9, Outcome.WORSE), (3.1, Outcome.WITHIN)]
+)
+@pytest.mark.parametrize("figure", ["SQNR of int8", "int8 beside float"])
+def test_int8_may_go_farther_from_float_by_db(figure, db, expected):
+    """Three dB of noise more, and twice the square of what stands at right angles to float."""
+
+    def report(db=0.0, samples=0):
+        held = OLD.quantization.inspection
+        last = held.layers[-1]
+        deviation = {"sqnr_db": 30.0 - db, "cosine": 1 - 10 ** (db / 10) * 1e-3}
+        total = held.layers[1].total.model_copy(update=deviation)
+        changed = held.model_copy(
+            update={
+                "layers": (*held.layers[:-1], last.model_copy(update={"total": total})),
+                "judged": (last.tensor,),
+                "samples": held.samples + samples,
+            }
+        )
+        quantization = OLD.quantization.model_copy(update={"inspection": changed})
+        return OLD.model_copy(update={"quantization": quantization}), last.name
+
+    (old, layer), (new, _), (other, _) = report(), report(3.0), report(samples=1)
+
+    def change(new):
+        changes = compare_reports(old, new, Tolerance(db=db)).figures
+        return next(each for each in changes if each.figure == f"{figure}, {layer}")
+
+    assert change(new).outcome is expected
+    assert change_words(change(new))[3] == {"dB": "-3.00 dB", "cosine": "-0.10 %"}[change(new).unit]
+    assert change(old).outcome is Outcome.SAME
+    assert change(other).remark == "other samples"
 
 
 @pytest.mark.parametrize(("points", "expected"), [(0.0, Outcome.WORSE), (30.0, Outcome.WITHIN)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -140,6 +141,21 @@ def test_what_holds_no_elements_is_refused(given, made, code):
     with pytest.raises(ModelNotSupported) as caught:
         read_tflite(chain.finish([x], [y]), "m")
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_zero_points_are_as_many_as_scales_or_none(good, count):
+    model = schema.ModelT.InitFromPackedBuf(good, 0)
+    weights = next(tensor for tensor in model.subgraphs[0].tensors if tensor.name == b"w")
+    weights.quantization.zeroPoint = [0] * count
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    if count:
+        with pytest.raises(ModelNotSupported, match="3 scales and 1 zero points"):
+            read_tflite(bytes(builder.Output()), "m")
+    else:
+        tensors = read_tflite(bytes(builder.Output()), "m").tensors
+        assert tensors["w"].quantization.zero_point == (0, 0, 0)
 
 
 def test_several_inputs_and_outputs_have_the_names_of_the_signature():
