@@ -1,7 +1,7 @@
 #include "harness/harness.h"
 
 #include <stdbool.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "board/soc/hal.h"
 #include "harness/console.h"
@@ -55,6 +55,7 @@ static uint32_t stack_used(void)
 
 /* ---- inference ---------------------------------------------------------------------------------- */
 
+/* Byte by byte, outside what is timed: the C library's memcpy would take 300 bytes of flash. */
 static void load_input(void)
 {
     const uint8_t *from = deployed_input;
@@ -65,7 +66,8 @@ static void load_input(void)
         if (input->whole)
             *input->whole = from;
         else
-            memcpy(input->data, from, input->bytes);
+            for (uint32_t k = 0; k < input->bytes; k++)
+                ((uint8_t *)input->data)[k] = from[k];
         from += input->bytes;
     }
 }

@@ -61,11 +61,13 @@ WEIGHTS_C = """
 const uint8_t small_one[24] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 """
 KERNEL_C = """
+#include <string.h>
 #include "model/small.h"
 void small_add(const uint8_t *from, uint8_t *to, uint32_t count)
 {
+    memcpy(to, from, count);
     for (uint32_t i = 0; i < count; i++)
-        to[i] = (uint8_t)(from[i] + small_one[i]);
+        to[i] = (uint8_t)(to[i] + small_one[i]);
 }
 """
 

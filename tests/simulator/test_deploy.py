@@ -322,20 +322,22 @@ def test_trained_int8_models_are_bit_exact(shared, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "optimize"),
+    ("name", "optimize", "kibibytes"),
     [
-        ("pretrainedResnet_quant", "time"),
-        ("pretrainedResnet_quant", "balanced"),
-        ("kws_ref_model", "balanced"),
-        ("ad01_int8", "balanced"),
+        ("pretrainedResnet_quant", "time", 28),
+        ("pretrainedResnet_quant", "balanced", 28),
+        ("kws_ref_model", "time", 20),
+        ("kws_ref_model", "balanced", 20),
+        ("ad01_int8", "time", 10),
+        ("ad01_int8", "balanced", 10),
     ],
 )
-def test_code_besides_weights(shared, tmp_path, name, optimize):
+def test_code_besides_weights(shared, tmp_path, name, optimize, kibibytes):
     settings = Settings(
         model=trained(shared, name), board="nucleo_l4r5zi", output=tmp_path / "out", optimize=optimize
     )
     _, firmware = build_image(settings, quiet)
-    assert firmware.code_bytes < 28 * 1024
+    assert firmware.code_bytes <= kibibytes * 1024
 
 
 def trained(shared, name):
