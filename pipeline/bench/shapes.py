@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -10,8 +11,10 @@ import numpy as np
 from pipeline.graph import Graph, Node
 from pipeline.operators import Operator
 from pipeline.operators.add import Add
+from pipeline.operators.arg_max import ArgMax
 from pipeline.operators.average_pool_2d import AveragePool2D
 from pipeline.operators.base import Activation
+from pipeline.operators.batch_matmul import BatchMatMul
 from pipeline.operators.concatenation import Concatenation
 from pipeline.operators.conv_2d import Conv2D
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
@@ -22,13 +25,21 @@ from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.operators.maximum import Maximum
 from pipeline.operators.mean import Mean
 from pipeline.operators.minimum import Minimum
+from pipeline.operators.mirror_pad import MirrorPad
 from pipeline.operators.mul import Mul
 from pipeline.operators.pad import Pad
+from pipeline.operators.prelu import Prelu
 from pipeline.operators.quantize import Quantize, Requantize
 from pipeline.operators.reduce_max import ReduceMax
 from pipeline.operators.reduce_min import ReduceMin
 from pipeline.operators.relu import Relu
+from pipeline.operators.resize_bilinear import ResizeBilinear
+from pipeline.operators.resize_nearest_neighbor import ResizeNearestNeighbor
+from pipeline.operators.slice import Slice
 from pipeline.operators.softmax import Softmax
+from pipeline.operators.transpose import Transpose
+from pipeline.operators.transpose_conv import TransposeConv
+from pipeline.operators.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 from pipeline.operators.windows import Pads, same_pads
 from pipeline.tensors import Quantization, Tensor
 
@@ -195,6 +206,43 @@ MARGINS = (
     ((16, 16, 6), 1), ((14, 14, 20), 1), ((9, 9, 37), 2), ((5, 5, 160), 1), ((28, 28, 4), 1),
     ((12, 20, 10), 2), ((32, 32, 3), 3), ((10, 10, 48), 2),
 )  # fmt: skip
+# (height, width, channels in), channels out, kernel, stride
+TRANSPOSED_CONVOLUTIONS = (
+    ((8, 8, 16), 8, (2, 2), 2), ((16, 16, 8), 4, (3, 3), 2), ((4, 4, 32), 16, (3, 3), 2),
+    ((12, 12, 6), 5, (3, 3), 1),
+    ((6, 6, 24), 12, (4, 4), 2), ((8, 10, 12), 3, (5, 5), 2), ((4, 4, 64), 20, (2, 2), 2),
+    ((16, 16, 3), 8, (3, 3), 3),
+    ((5, 7, 40), 24, (3, 3), 2), ((10, 10, 20), 10, (1, 1), 1),
+)  # fmt: skip
+# steps, values, units
+SEQUENCES = (
+    (16, 6, 8), (12, 3, 16), (8, 24, 12), (20, 4, 6), (5, 40, 32), (10, 16, 24), (4, 64, 48), (32, 2, 4), (6, 8, 64),
+    (3, 100, 20), (24, 12, 10), (1, 30, 16),
+)  # fmt: skip
+# axes of one operand, and how many columns the other has
+PRODUCTS = (
+    ((20, 8), 20), ((2, 20, 8), 20), ((4, 16, 16), 16), ((2, 12, 24), 12), ((32, 32), 8), ((10, 64), 30),
+    ((3, 7, 5), 9),
+    ((1, 48), 48), ((4, 25, 6), 25), ((8, 100), 3),
+)  # fmt: skip
+# of a map: the permutation of its axes, or the slice's begin, size and step
+TRANSPOSED = ((0, 2, 1, 3), (0, 3, 1, 2), (0, 2, 3, 1))
+SLICES = (
+    ((32, 32, 16), (0, 0, 0, 4), (1, 32, 32, 8), (1, 1, 1, 1)),
+    ((1, 1, 96), (0, 0, 0, 32), (1, 1, 1, 32), (1, 1, 1, 1)),
+    ((16, 16, 32), (0, 0, 0, 0), (1, 8, 8, 32), (1, 2, 2, 1)),
+    ((24, 24, 3), (0, 2, 2, 0), (1, 20, 20, 3), (1, 1, 1, 1)),
+    ((10, 10, 5), (0, 9, 0, 0), (1, 10, 10, 5), (1, -1, 1, 1)),
+    ((20, 12, 30), (0, 0, 0, 1), (1, 20, 12, 10), (1, 1, 1, 3)),
+    ((8, 8, 64), (0, 0, 0, 17), (1, 8, 8, 31), (1, 1, 1, 1)),
+    ((7, 7, 96), (0, 3, 0, 0), (1, 1, 7, 96), (1, 1, 1, 1)),
+)  # fmt: skip
+# (height, width, channels) of a map that is made larger, and by how much
+RESIZED = (
+    ((4, 4, 16), 2), ((8, 8, 8), 2), ((6, 10, 3), 2), ((5, 5, 24), 2), ((3, 3, 64), 2), ((8, 8, 1), 3),
+    ((2, 2, 40), 4),
+    ((12, 12, 6), 2),
+)  # fmt: skip
 
 INPUT = Quantization((0.05,), (-3,))
 OUTPUT = Quantization((0.04,), (7,))
@@ -206,8 +254,9 @@ def shapes() -> Iterator[Graph]:
     """Every layer, each a graph of one node, under a name of its own; the same at every call."""
     rng = np.random.default_rng(0)
     for op, inputs, output in chain(
-        _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others()
-    ):
+        _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(), _moving(),
+        _transposed(rng), _products(), _sequences(rng),
+    ):  # fmt: skip
         yield _graph(op, inputs, output)
 
 
@@ -313,6 +362,9 @@ def _elementwise(rng: np.random.Generator) -> Iterator[Layer]:
             second = _map("second", size) if index % 3 else _constant(rng, (size[2],), INPUT)
             inputs = [_map("x", size), second]
             yield op, inputs, _made(op, inputs, other)
+    for index, size in enumerate(MAPS):
+        slopes = _map("slopes", size) if index % 4 == 1 else _constant(rng, (size[2],), INPUT)
+        yield Prelu(), [_map("x", size), slopes], _map("y", size, OUTPUT)
     for size in MAPS:
         yield Relu(), [_map("x", size)], _map("y", size, OUTPUT)
         yield Requantize(), [_map("x", size)], _map("y", size, OUTPUT)
@@ -343,3 +395,62 @@ def _others() -> Iterator[Layer]:
         pad = Pad(pads)
         inputs = [_map("x", size), Tensor("pads", (4, 2), "int32", None, np.array(pads, np.int32))]
         yield pad, inputs, _made(pad, inputs, INPUT)
+
+
+def _moving() -> Iterator[Layer]:
+    """What only picks elements: transposed, sliced, repeated; and the index of the largest."""
+    for permutation in TRANSPOSED:
+        for size in MAPS[:4]:
+            op = Transpose(permutation)
+            axes = Tensor("axes", (4,), "int32", None, np.array(permutation, np.int32))
+            inputs = [_map("x", size), axes]
+            yield op, inputs, _made(op, inputs, INPUT)
+    for size, begin, count, step in SLICES:
+        slice_, inputs = Slice(begin, count, step), [_map("x", size)]
+        yield slice_, inputs, _made(slice_, inputs, INPUT)
+    for size, factor in RESIZED:
+        larger = (size[0] * factor, size[1] * factor)
+        for kind in (ResizeBilinear, ResizeNearestNeighbor):
+            resize = kind(larger, half_pixel_centers=True)
+            inputs = [_map("x", size), Tensor("size", (2,), "int32", None, np.array(larger, np.int32))]
+            yield resize, inputs, _made(resize, inputs, INPUT)
+        mirror = MirrorPad(((0, 0), (1, 1), (1, 1), (0, 0)))
+        pads = Tensor("pads", (4, 2), "int32", None, np.array(mirror.pads, np.int32))
+        inputs = [_map("x", size), pads]
+        yield mirror, inputs, _made(mirror, inputs, INPUT)
+    for size in MAPS[:10]:
+        best, axis = ArgMax(3), Tensor("axis", (), "int32", None, np.array(3, np.int32))
+        inputs = [_map("x", size), axis]
+        yield best, inputs, Tensor("y", best.output_shape(inputs), "int32")
+
+
+def _transposed(rng: np.random.Generator) -> Iterator[Layer]:
+    for size, channels, window, stride in TRANSPOSED_CONVOLUTIONS:
+        larger = (size[0] * stride, size[1] * stride)
+        pads = same_pads(larger, window, (stride, stride))
+        op = TransposeConv(larger, (stride, stride), pads, Activation.RELU)
+        shape = Tensor("shape", (4,), "int32", None, np.array((1, *larger, channels), np.int32))
+        weights = _weights(rng, (channels, *window, size[2]))
+        inputs = [shape, weights, _map("x", size), _bias(rng, channels)]
+        yield op, inputs, _made(op, inputs)
+
+
+def _products() -> Iterator[Layer]:
+    for index, (shape, columns) in enumerate(PRODUCTS):
+        turned = bool(index % 2)
+        other = (*shape[:-2], columns, shape[-1]) if turned else (*shape[:-2], shape[-1], columns)
+        op, inputs = BatchMatMul(b_transposed=turned), [_map("x", shape), _map("second", other)]
+        yield op, inputs, _made(op, inputs)
+
+
+def _sequences(rng: np.random.Generator) -> Iterator[Layer]:
+    for steps, values, units in SEQUENCES:
+        op = UnidirectionalSequenceLstm(PROBABILITIES, PROBABILITIES, 2.0**-11, 0.0)
+        inputs = [_map("x", (steps, values))]
+        for what, depth in (("input", values), ("recurrent", units)):
+            for gate in range(4):
+                data = rng.integers(-127, 128, (units, depth), np.int8)
+                name = f"{what}_weights_{gate}"
+                inputs.append(Tensor(name, (units, depth), "int8", Quantization((0.005,), (0,)), data))
+        inputs += [replace(_bias(rng, units), name=f"bias_{gate}") for gate in range(4)]
+        yield op, inputs, _made(op, inputs, PROBABILITIES)

@@ -227,13 +227,109 @@ def _concatenation(layer: _Layer) -> dict[str, float]:
     }
 
 
+def _moved(count: int, size: int) -> dict[str, float]:
+    """So many memcpy of so many bytes, as in a padding."""
+    return {
+        "copied_blocks": count * (size // 16),
+        "copied_words": count * (size % 16 // 4),
+        "copied_bytes": count * (size % 4),
+    }
+
+
+def _strided_copy(layer: _Layer) -> dict[str, float]:
+    p = layer.op.parameters(layer.inputs, layer.output)
+    *outer, run = p["counts"].tolist()
+    runs = math.prod(outer)
+    # After each run the loops around it go on: the next one, and those that begin anew.
+    turns = sum(math.prod(outer[:depth]) for depth in range(1, len(outer) + 1))
+    if p["steps"][-1] == 1:
+        return {"runs": runs, "turns": turns, **_moved(runs, run)}
+    return {"strided_runs": runs, "turns": turns, "picked_bytes": runs * run}
+
+
+def _select(layer: _Layer) -> dict[str, float]:
+    p = layer.op.parameters(layer.inputs, layer.output)
+    pixels = p["height"] * p["width"]
+    moved = (
+        {"picked_bytes": pixels * p["channels"]}
+        if p["sources"] is not None
+        else _moved(pixels, p["channels"])
+    )
+    return {"rows": p["height"], "pixels": pixels, **moved}
+
+
+def _resize_bilinear(layer: _Layer) -> dict[str, float]:
+    _, height, width, _ = layer.output.shape
+    return {"rows": height, "pixels": height * width, "results": layer.output.elements}
+
+
+def _arg_max(layer: _Layer) -> dict[str, float]:
+    return {"reads": layer.x.elements, "results": layer.output.elements}
+
+
+def _batch_matmul(layer: _Layer) -> dict[str, float]:
+    p = layer.op.parameters(layer.inputs, layer.output)
+    macs = layer.output.elements * p["depth"]
+    constant = layer.x.is_constant or layer.weights.is_constant
+    return {
+        "macs": macs,
+        "results": layer.output.elements,
+        "rows": layer.output.elements // p["columns"],
+        "flash_constants": macs if constant else 0,
+    }
+
+
+def _transpose_conv(layer: _Layer) -> dict[str, float]:
+    op, w, output = layer.op, layer.weights, layer.output
+    x = layer.inputs[2]
+    assert x is not None
+    channels, window, depth = output.shape[3], w.shape[1:3], w.shape[3]
+
+    def covering(axis: int) -> int:
+        """Taps along one axis that reach a pixel of the input, over all pixels of the output."""
+        places = [place + op.pads[axis][0] for place in range(output.shape[1 + axis])]
+        return sum(
+            place >= tap and (place - tap) // op.stride[axis] < x.shape[1 + axis]
+            for place in places
+            for tap in range(place % op.stride[axis], window[axis], op.stride[axis])
+        )
+
+    rows, columns = covering(0), covering(1)
+    macs = rows * columns * depth * channels
+    return {
+        "macs": macs,
+        "taps": rows * columns * channels,
+        "tap_rows": rows * output.shape[2] * channels,
+        "results": output.elements,
+        "flash_read": macs if w.nbytes > DATA_CACHE_BYTES else 0,
+        **{name: macs if w.nbytes > size else 0 for name, size in LARGER_CACHES.items()},
+    }
+
+
+def _lstm(layer: _Layer) -> dict[str, float]:
+    steps, values = layer.x.shape[-2:]
+    units = layer.output.shape[-1]
+    # In the first step there is no state to multiply.
+    macs = 4 * units * (steps * values + (steps - 1) * units)
+    weights = 4 * units * (values + units)
+    return {
+        "macs": macs,
+        "sums": 4 * units * (2 * steps - 1),
+        "results": layer.output.elements,
+        "flash_read": macs if weights > DATA_CACHE_BYTES else 0,
+        **{name: macs if weights > size else 0 for name, size in LARGER_CACHES.items()},
+    }
+
+
 def _elementwise(layer: _Layer) -> dict[str, float]:
     return {"results": layer.output.elements}
 
 
 COUNTERS: Mapping[str, Callable[[_Layer], dict[str, float]]] = {
     "add": _binary,
+    "arg_max": _arg_max,
     "average_pool_2d": _pooling,
+    "batch_matmul": _batch_matmul,
     "concatenation": _concatenation,
     "conv_2d": _conv_2d,
     "depthwise_conv_2d": _depthwise_conv_2d,
@@ -251,5 +347,10 @@ COUNTERS: Mapping[str, Callable[[_Layer], dict[str, float]]] = {
     "reduce_max": _mean,
     "reduce_min": _mean,
     "requantize": _elementwise,
+    "resize_bilinear": _resize_bilinear,
+    "select": _select,
     "softmax": _softmax,
+    "strided_copy": _strided_copy,
+    "transpose_conv": _transpose_conv,
+    "unidirectional_sequence_lstm": _lstm,
 }
