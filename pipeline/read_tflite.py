@@ -51,7 +51,7 @@ def read_tflite(content: bytes, name: str) -> Graph:
             for tensor, tensor_name in zip(subgraph.tensors, tensor_names, strict=True)
         ]
         kinds = [_kind(operator, model) for operator in subgraph.operators]
-        tensors = _fold_shapes(subgraph, kinds, tensors)
+        tensors = _without_groups(subgraph, kinds, _fold_shapes(subgraph, kinds, tensors))
     except MALFORMED as error:
         raise _damaged(name, error) from error
     if not any(tensor.dtype == "int8" and not tensor.is_constant for tensor in tensors):
@@ -229,6 +229,31 @@ def _fold_shapes(subgraph: Any, kinds: Sequence[str], tensors: Sequence[Tensor])
         data = evaluate(kind, operator.builtinOptions, inputs, found[index])
         if data is not None:
             found[index] = replace(found[index], data=data)
+    return found
+
+
+def _without_groups(subgraph: Any, kinds: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors, where weights of convolutions with groups span all channels, zeros between the groups.
+
+    Each output of a group is the same sum with products of zero added, and so the same integer.
+    """
+    found = list(tensors)
+    for operator, kind in zip(subgraph.operators, kinds, strict=True):
+        if kind != "CONV_2D" or min(operator.inputs[:2]) < 0:
+            continue
+        x, w = (tensors[i] for i in operator.inputs[:2])
+        if w.data is None or len(x.shape) != 4 or len(w.shape) != 4:
+            continue
+        outputs, depth, channels = w.shape[0], w.shape[3], x.shape[3]
+        groups = channels // max(depth, 1)
+        if groups < 2 or channels != groups * depth or outputs % groups:
+            continue
+        data = np.zeros((*w.shape[:3], channels), w.dtype)
+        for group in range(groups):
+            rows = slice(group * outputs // groups, (group + 1) * outputs // groups)
+            data[rows, :, :, group * depth : (group + 1) * depth] = w.data[rows]
+        data.setflags(write=False)
+        found[operator.inputs[1]] = replace(w, shape=data.shape, data=data)
     return found
 
 

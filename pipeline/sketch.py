@@ -190,7 +190,7 @@ def _stride(layer: FloatLayer, default: tuple[int, int] = (1, 1)) -> tuple[int, 
 
 def _convolution(drawing: _Drawing, layer: FloatLayer) -> bool:
     x = drawing.map(layer)
-    if len(x.shape) != 4 or layer.attributes.get("groups", 1) != 1:
+    if len(x.shape) != 4:
         return False
     window, dilation = _pair(layer.attributes["kernel_size"]), _pair(layer.attributes.get("dilation_rate", 1))
     channels = layer.output_shape[-1]

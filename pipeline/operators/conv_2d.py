@@ -40,7 +40,7 @@ class Conv2D(Operator):
     kernel: ClassVar[str] = "conv_2d"
     supported: ClassVar[str] = (
         "int8; weights constant, int8 or int4, per channel or per tensor; bias optional; "
-        "any stride, dilation, padding; no groups"
+        "any stride, dilation, padding; groups as one, with weights of zero between them"
     )
 
     stride: tuple[int, int] = (1, 1)
@@ -76,9 +76,7 @@ class Conv2D(Operator):
         if found:
             return found
         if w.shape[3] != x.shape[3]:
-            return [
-                f"its input has {x.shape[3]} channels, its weights {w.shape[3]} (groups are not supported)"
-            ]
+            return [f"its input has {x.shape[3]} channels, its weights {w.shape[3]}"]
         bias = optional_bias(inputs)
         found = [*symmetric_weights(w, w.shape[0], 0), *constant_bias(bias, w.shape[0])]
         if not found:

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 
 from pipeline.operators import BY_TFLITE_NAME
+from pipeline.read_tflite import read_tflite
 from pipeline.tensors import Quantization, Tensor
 from tests.property.c_kernels import Kernels
 from tests.property.cases import (
@@ -23,13 +24,14 @@ from tests.property.cases import (
     fitting_scales,
     spread_of,
 )
-from tests.property.tflite_builder import Spec
+from tests.property.oracle import run_reference
+from tests.property.tflite_builder import Spec, build
 
 ACTIVATIONS = (0, 1, 2, 3)
 SAME, VALID = 0, 1
 
 
-def convolution(dice: Dice, depthwise: bool) -> dict[str, Any]:
+def convolution(dice: Dice, depthwise: bool, groups: int = 1) -> dict[str, Any]:
     window = (dice.length(1, 4), dice.length(1, 4))
     stride = (dice.integer(1, 3), dice.integer(1, 3))
     dilation = (dice.integer(1, 3), dice.integer(1, 3)) if dice.chance(0.4) else (1, 1)
@@ -37,9 +39,9 @@ def convolution(dice: Dice, depthwise: bool) -> dict[str, Any]:
     reach = [(window[i] - 1) * dilation[i] + 1 for i in (0, 1)]
     least = reach if padding == VALID else [1, 1]
     size = (dice.length(least[0], least[0] + 10), dice.length(least[1], least[1] + 10))
-    channels = dice.length(1, 12)
-    filters = channels * dice.pick([1, 1, 2, 3]) if depthwise else dice.length(1, 12)
-    shape = (1, *window, filters) if depthwise else (filters, *window, channels)
+    channels = groups * dice.length(1, 12 // groups)
+    filters = channels * dice.pick([1, 1, 2, 3]) if depthwise else groups * dice.length(1, 12 // groups)
+    shape = (1, *window, filters) if depthwise else (filters, *window, channels // groups)
     out = [
         -(-size[i] // stride[i]) if padding == SAME else (size[i] - reach[i]) // stride[i] + 1 for i in (0, 1)
     ]
@@ -78,6 +80,21 @@ def convolution(dice: Dice, depthwise: bool) -> dict[str, Any]:
 @given(dice=DICE)
 def test_conv_2d(kernels: Kernels, dice: Dice) -> None:
     check(kernels, "CONV_2D", **convolution(dice, depthwise=False))
+
+
+@given(dice=DICE)
+def test_conv_2d_in_groups(dice: Dice) -> None:
+    """Its weights are read as those of one group, zero where a group does not look."""
+    case = convolution(dice, depthwise=False, groups=dice.integer(2, 4))
+    tflite = build("CONV_2D", case["options"], case["inputs"], case["output"])
+    graph = read_tflite(tflite, "grouped")
+    (node,) = graph.nodes
+    operands = graph.operands(node)
+    (x,), weights = case["arrays"], operands[1]
+    assert weights is not None
+    assert weights.shape[3] == x.shape[3]
+    p = node.op.parameters(operands, graph.tensors[node.output])
+    np.testing.assert_array_equal(node.op.reference(p, x, weights.data), run_reference(tflite, [x]))
 
 
 @given(dice=DICE)

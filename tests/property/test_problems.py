@@ -166,7 +166,7 @@ BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
     (CONV, [replace(X, shape=(8, 8, 4)), W], Y, "expected 4 axes"),
     (CONV, [replace(X, shape=(2, 8, 8, 4)), W], Y, "batch of 2"),
     (CONV, [X, replace(W, data=None)], Y, "not constant"),
-    (CONV, [X, weights(6, 1, 1, 2)], Y, "groups"),
+    (CONV, [X, weights(6, 1, 1, 2)], Y, "its weights"),
     (CONV, [X, weights(6, 1, 1, 4, zero=1)], Y, "zero point other than 0"),
     (CONV, [X, weights(6, 1, 1, 4, scale=(0.1, 0.2))], Y, "2 scales along axis 0, expected 6"),
     (CONV, [X, W, replace(BIAS, data=None)], Y, "bias b is computed"),

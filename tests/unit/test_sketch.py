@@ -78,9 +78,15 @@ def test_what_is_not_known_is_not_sketched():
     assert sketch_graph(unknown) is None
     odd = model_of(conv("a", "input", SHAPE, SHAPE, activation="swish"), input_shape=SHAPE)
     assert sketch_graph(odd) is None
+
+
+def test_a_convolution_in_groups_has_weights_for_all_channels():
+    """As it is read from the int8 file."""
     grouped = conv("a", "input", SHAPE, SHAPE)
     grouped = replace(grouped, attributes={**grouped.attributes, "groups": 2})
-    assert sketch_graph(model_of(grouped, input_shape=SHAPE)) is None
+    graph = sketch_graph(model_of(grouped, input_shape=SHAPE))
+    (node,) = graph.nodes
+    assert graph.operands(node)[1].shape[3] == SHAPE[2]
 
 
 def constant_bytes(schedule):
