@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.boards import Board
 from pipeline.errors import BuildFailed, DoesNotFit, PipelineError
+from pipeline.files import write_file
+from pipeline.progress import Progress
 from pipeline.render import SourceTree
 from pipeline.targets import RAM_CODE, RAM_WEIGHTS
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from elftools.elf.sections import SymbolTableSection
 
 # Stage, steps done, steps in all.
-Progress = Callable[[str, int, int], None]
 STAGE = "build"
 
 LEAST_GCC = (10, 0)
@@ -272,14 +273,7 @@ def write_tree(tree: SourceTree, directory: Path) -> None:
     for name, text in tree.files.items():
         path = directory / name
         if not path.is_file() or path.read_bytes() != text.encode():
-            _write(path, text.encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+            write_file(path, text.encode())
 
 
 def _machine_flags(board: Board, sanitize: bool) -> tuple[str, ...]:
@@ -330,7 +324,7 @@ def _compile(
             details=_first_errors(done.stderr),
         )
     temporary.replace(target)
-    _write(note, key.encode())
+    write_file(note, key.encode())
 
 
 def _run(command: list[str], folder: Path, code: str) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.boards import Board, load_board
-from pipeline.deploy import write_file
 from pipeline.errors import UsageError
+from pipeline.files import write_file
 from pipeline.registry import data_folder
 from pipeline.report import read_report
 from pipeline.report.schema import Report

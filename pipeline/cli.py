@@ -1003,7 +1003,7 @@ def compare(
     format_: AsFormat = Format.TEXT,
 ) -> int:
     """What became better or worse from one report to the next; exit code 1 when something is worse."""
-    from pipeline.deploy import write_file
+    from pipeline.files import write_file
     from pipeline.report import read_report
     from pipeline.report.changes import Tolerance, change_words, compare_reports, junit_xml
 
@@ -1052,8 +1052,8 @@ def explore(
 
     The table, and explore.html with a picture of what is best.
     """
-    from pipeline.deploy import write_file
     from pipeline.explore import HEADER, choice_words, exploration_html, explore_model
+    from pipeline.files import write_file
 
     settings = _settings(config, model=model, output=output)
     with _progress() as progress:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.config import Settings
-from pipeline.deploy import Progress, generate, model_path, predict, samples_of, the_board
+from pipeline.deploy import generate, model_path, predict, samples_of, the_board
 from pipeline.errors import UsageError
 from pipeline.load import FloatModel, Samples, TfliteModel, load_model
+from pipeline.progress import Progress
 from pipeline.quantize import (
     Cured,
     Fidelity,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolcha
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
 from pipeline.errors import BuildFailed, DoesNotFit, FlashFailed, ModelNotSupported, TargetFailed, UsageError
+from pipeline.files import writable_folder, write_file
 from pipeline.flash import (
     Flashed,
     Line,
@@ -52,6 +52,7 @@ from pipeline.measure import Measurement, measure
 from pipeline.metrics import Classification, classify
 from pipeline.passes import Applied, apply_passes
 from pipeline.plan import plan_schedule
+from pipeline.progress import Progress
 from pipeline.quantize import (
     BorderTypes,
     Finding,
@@ -95,9 +96,6 @@ from pipeline.timing import (
     estimate_cycles,
     timing_model,
 )
-
-Progress = Callable[[str, int, int], None]
-"""(stage, done, total), as often as something is done; a total of 1 for what has no steps."""
 
 REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
@@ -297,7 +295,7 @@ def quantize_file(
             hint=f"-o {output.with_suffix('.tflite')}",
         )
     if output is not None:
-        _writable(output.parent)
+        writable_folder(output.parent)
     loaded = load_quantized(settings, progress)
     path = output or output_folder(settings, loaded.name) / f"{loaded.name}_int8.tflite"
     write_file(path, loaded.quantized.tflite)
@@ -319,7 +317,7 @@ def synthesize_samples(
             code="E_OUTPUT",
             hint=f"-o {output.with_suffix('.npz')}",
         )
-    _writable(output.parent)
+    writable_folder(output.parent)
     model = load_model(path)
     if isinstance(model, TfliteModel):
         raise UsageError(
@@ -455,29 +453,13 @@ def model_path(settings: Settings) -> Path:
 
 def output_folder(settings: Settings, name: str) -> Path:
     """Where all results go; made if it is not there."""
-    return _writable(settings.output or REPORT_FOLDER / name / settings.board)
-
-
-def _writable(folder: Path) -> Path:
-    """The folder, which can be written to; E_OUTPUT otherwise."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
-    except OSError as error:
-        raise UsageError(
-            f"nothing can be written there ({error.strerror})",
-            code="E_OUTPUT",
-            where=folder,
-            hint="name a folder that you may write to with -o",
-        ) from error
-    return folder
+    return writable_folder(settings.output or REPORT_FOLDER / name / settings.board)
 
 
 def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     """Load a model with its samples, and quantize it where it is not yet."""
     if settings.output is not None:  # refused before the long work
-        _writable(settings.output)
+        writable_folder(settings.output)
     recipe = asked_recipe(settings)
     progress("load", 0, 1)
     model = load_model(model_path(settings))
@@ -1072,19 +1054,3 @@ def facts(board: Board) -> BoardFacts:
     return BoardFacts(
         board.name, board.title, board.flash_bytes, board.all_ram_bytes, board.hclk_hz, board.core
     )
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        neighbor = path.with_name(f".{path.name}.part")
-        neighbor.write_bytes(content)
-        os.replace(neighbor, path)
-    except OSError as error:
-        raise UsageError(
-            f"it cannot be written ({error.strerror})",
-            code="E_OUTPUT",
-            where=path,
-            hint="name a folder that you may write to with -o",
-        ) from error

@@ -9,7 +9,7 @@ from typing import get_args
 
 from pipeline.boards import Board, list_boards
 from pipeline.config import Settings
-from pipeline.deploy import Progress, model_path, sizes_of
+from pipeline.deploy import model_path, sizes_of
 from pipeline.errors import ModelNotSupported
 from pipeline.forecast import CycleForecast, forecast_cycles
 from pipeline.graph import Graph
@@ -17,6 +17,7 @@ from pipeline.load import TfliteModel, load_model
 from pipeline.lower import Program, lower_program
 from pipeline.passes import apply_passes
 from pipeline.plan import plan_schedule
+from pipeline.progress import Progress
 from pipeline.read_tflite import read_tflite
 from pipeline.report import words
 from pipeline.report.pareto import Point, pareto_chart

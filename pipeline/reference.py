@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pipeline.load.signature import unique_names
+from pipeline.progress import Progress
 from pipeline.quantize.predict import make_interpreter, quantize_input
 from pipeline.tensors import Values, arrays_of
 
-Progress = Callable[[str, int, int], None]
 STAGE = "reference kernels of TFLite"
 
 

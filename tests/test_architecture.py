@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 ROOMS = (
-    "errors registry limits tensors arithmetic chips boards targets operators graph load metrics quantize "
-    "read_tflite reference analyze sketch passes kernels stream integer_program schedule plan lower border "
-    "render build flash virtual runners timing forecast measure compare report config deploy explore cures "
-    "calibrate bench cli"
+    "errors progress files registry limits tensors arithmetic chips boards targets operators graph load "
+    "metrics quantize read_tflite reference analyze sketch passes kernels stream integer_program schedule "
+    "plan lower border render build flash virtual runners timing forecast measure compare report config "
+    "deploy explore cures calibrate bench cli"
 ).split()
 # The package's own door, and the set-up, which runs before anything is installed and imports nothing.
 STANDALONE = {"__init__", "__main__", "bootstrap"}
@@ -38,6 +39,12 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 
 def test_every_module_is_in_a_room():
     assert {room_of(path) for path in MODULES} <= {*ROOMS, *STANDALONE}
+
+
+def test_the_documentation_lists_the_rooms_in_their_order():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("| room | purpose |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)/?`", table, re.MULTILINE) == ROOMS
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.bench.table import BOARD, REFERENCE_MODEL, keep_between
 from pipeline.config import Settings
 from pipeline.cures import CureTable, cure_table, markdown_table
-from pipeline.deploy import Progress
+from pipeline.progress import Progress
 from pipeline.quantize import Prepared
 from pipeline.quantize.equalize import Chain, scale_channels
 from pipeline.quantize.ranges import measure_ranges, observe

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.bench.shapes import shapes
 from pipeline.boards import Board, list_boards, load_board
 from pipeline.build import KERNEL_LEVEL, Firmware, build_firmware, find_toolchain, kernel_level
-from pipeline.deploy import write_file
 from pipeline.errors import UsageError
+from pipeline.files import write_file
 from pipeline.graph import Graph
 from pipeline.kernels import candidates, libraries_of
 from pipeline.kernels.base import Candidate
@@ -30,13 +30,13 @@ from pipeline.kernels.costs import (
 )
 from pipeline.lower import lower_program
 from pipeline.plan import plan_schedule
+from pipeline.progress import Progress
 from pipeline.registry import nearest
 from pipeline.render import render_sources
 from pipeline.schedule import schedule_one
 from pipeline.timing import Figures, TimingModel, can_estimate, timing_model
 from pipeline.timing.bare import profile_bare
 
-Progress = Callable[[str, int, int], None]
 FOLDER = Path("build") / "bench" / "costs"
 PROFILED_BOARD = "nucleo_l4r5zi"
 """Whose image is profiled, under the timing of every board of its core."""

@@ -10,15 +10,15 @@ from pipeline.compare import Prediction
 from pipeline.config import Settings
 from pipeline.deploy import (
     Executed,
-    Progress,
     choose_runner,
     estimate_run,
     load_quantized,
     predict,
     run_image,
-    write_file,
 )
 from pipeline.errors import CheckFailed, UsageError
+from pipeline.files import write_file
+from pipeline.progress import Progress
 from pipeline.reference import reference_outputs
 from pipeline.registry import data_folder
 from pipeline.schedule import Aim

@@ -1,7 +1,6 @@
 """Read a Keras model and the samples that calibrate it."""
 
 from pipeline.load.description import FloatLayer, FloatModel, TensorSpec, TfliteModel
-from pipeline.load.frameworks import Progress
 from pipeline.load.models import load_model
 from pipeline.load.samples import (
     Preprocessing,
@@ -16,7 +15,6 @@ __all__ = [
     "FloatLayer",
     "FloatModel",
     "Preprocessing",
-    "Progress",
     "Samples",
     "TensorSpec",
     "TfliteModel",

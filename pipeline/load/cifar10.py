@@ -20,7 +20,8 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.load.description import Raw
-from pipeline.load.frameworks import Progress, import_keras
+from pipeline.load.frameworks import import_keras
+from pipeline.progress import Progress
 
 ORIGIN = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 CONNECT_TIMEOUT_S = 4.0

@@ -13,9 +13,6 @@ from typing import Any
 
 from pipeline.errors import BuildFailed
 
-# (what is being done, steps done, steps in total)
-Progress = Callable[[str, int, int], None]
-
 
 @contextmanager
 def captured_stderr() -> Iterator[Callable[[], str]]:

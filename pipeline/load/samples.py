@@ -12,9 +12,9 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.load.cifar10 import find_cifar10
 from pipeline.load.description import FloatModel, Raw, TensorSpec, TfliteModel
-from pipeline.load.frameworks import Progress
 from pipeline.load.plausible import refuse_implausible
 from pipeline.load.sources import read_source
+from pipeline.progress import Progress
 from pipeline.registry import nearest
 from pipeline.tensors import Values, arrays_of, bundled
 

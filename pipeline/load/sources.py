@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.load.cifar10 import is_cifar10_folder, read_cifar10_folder
 from pipeline.load.description import Raw, TensorSpec
-from pipeline.load.frameworks import Progress
+from pipeline.progress import Progress
 from pipeline.registry import nearest
 from pipeline.tensors import Bundle
 

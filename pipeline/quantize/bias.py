@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from pipeline.load import Progress
 from pipeline.load.samples import spread
+from pipeline.progress import Progress
 from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
 from pipeline.tensors import Values
 

@@ -13,11 +13,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.errors import CheckFailed, ModelNotSupported, UsageError
-from pipeline.load import FloatModel, Progress, Samples, TensorSpec
+from pipeline.load import FloatModel, Samples, TensorSpec
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
 from pipeline.load.frozen import freeze
 from pipeline.load.samples import spread
 from pipeline.metrics import compare_predictions
+from pipeline.progress import Progress
 from pipeline.quantize.bias import correct_biases
 from pipeline.quantize.dead import refuse_dead, widen_dead
 from pipeline.quantize.equalize import equalize

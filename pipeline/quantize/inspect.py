@@ -29,8 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.load import Progress
 from pipeline.load.samples import spread
+from pipeline.progress import Progress
 from pipeline.quantize.predict import dequantize, make_interpreter, quantize_input
 from pipeline.quantize.tflite_graph import Activation, Operator, TfliteGraph
 from pipeline.quantize.twins import (

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.load import Progress, Samples
+from pipeline.load import Samples
+from pipeline.progress import Progress
 from pipeline.quantize.convert import Prepared, apply_recipe
 from pipeline.quantize.recipe import CALIBRATION_SAMPLES, EPOCHS, RANGES, Recipe
 from pipeline.quantize.tflite_graph import TfliteGraph, run_graph, watched_outputs

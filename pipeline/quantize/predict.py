@@ -10,10 +10,11 @@ import numpy as np
 
 from pipeline.arithmetic import quantize_real
 from pipeline.errors import ModelNotSupported
-from pipeline.load import FloatModel, Progress
+from pipeline.load import FloatModel
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
 from pipeline.load.keras_model import has_fixed_batch
 from pipeline.load.signature import unique_names
+from pipeline.progress import Progress
 from pipeline.tensors import Values, arrays_of, bundled
 
 FLOAT_BATCH = 250

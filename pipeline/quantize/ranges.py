@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.load import Progress
+from pipeline.progress import Progress
 from pipeline.quantize.tflite_graph import TfliteGraph, run_graph
 from pipeline.tensors import Values
 

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ModelNotSupported
-from pipeline.load import FloatModel, Preprocessing, Progress
+from pipeline.load import FloatModel, Preprocessing
 from pipeline.load.frameworks import captured_stderr, import_keras, import_legacy_keras, import_tensorflow
 from pipeline.load.keras_model import functional_graph
 from pipeline.load.plausible import refuse_implausible
 from pipeline.load.samples import default_preprocessing
+from pipeline.progress import Progress
 from pipeline.quantize.fold import clone_in_float32
 
 IMAGES = 64

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ModelNotSupported
-from pipeline.load import Progress
 from pipeline.load.frameworks import captured_stderr, import_keras, import_tensorflow
+from pipeline.progress import Progress
 from pipeline.quantize.tflite_graph import Activation, Operator, TfliteGraph, operator_name, watched_outputs
 from pipeline.tensors import Values, arrays_of
 

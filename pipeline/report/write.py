@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pydantic
 from markupsafe import Markup
 
 from pipeline.errors import UsageError
+from pipeline.files import write_files
 from pipeline.report import charts, words
 from pipeline.report.inspected import inspection_table
 from pipeline.report.schema import SCHEMA_VERSION, Report, json_schema, schema_page
@@ -56,7 +55,7 @@ def write_report(report: Report, directory: Path) -> tuple[Path, ...]:
         "report.md": report_markdown(report),
         "report.json": report_json(report),
     }
-    return _write_files(directory, contents)
+    return _write_texts(directory, contents)
 
 
 def write_schema(directory: Path) -> tuple[Path, ...]:
@@ -65,7 +64,7 @@ def write_schema(directory: Path) -> tuple[Path, ...]:
         "report_schema.md": schema_page(),
         "report_schema.json": json.dumps(json_schema(), indent=1) + "\n",
     }
-    return _write_files(directory, contents)
+    return _write_texts(directory, contents)
 
 
 def read_report(path: Path) -> Report:
@@ -112,31 +111,10 @@ def read_report(path: Path) -> Report:
         ) from None
 
 
-def _write_files(directory: Path, contents: dict[str, str]) -> tuple[Path, ...]:
-    """All temporaries first, then the renames: a full disk leaves the old files as they were."""
-    directory = Path(directory)
-    waiting: list[tuple[str, Path]] = []
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, text in contents.items():
-            handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{name}.")
-            waiting.append((temporary, directory / name))
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)  # mkstemp gives 0600, which would hide a report from its readers
-        for temporary, path in waiting:
-            os.replace(temporary, path)
-    except OSError as error:
-        raise UsageError(
-            f"the report cannot be written here: {error.strerror}",
-            code="E_REPORT_WRITE",
-            where=directory,
-            hint="choose another folder with -o",
-        ) from None
-    finally:
-        for temporary, _ in waiting:
-            Path(temporary).unlink(missing_ok=True)
-    return tuple(path for _, path in waiting)
+def _write_texts(directory: Path, contents: dict[str, str]) -> tuple[Path, ...]:
+    files = {directory / name: text.encode() for name, text in contents.items()}
+    write_files(files)
+    return tuple(files)
 
 
 @cache

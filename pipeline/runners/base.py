@@ -11,7 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.boards import Board
-from pipeline.build import Firmware, Progress
+from pipeline.build import Firmware
+from pipeline.progress import Progress
 
 
 class Source(StrEnum):

@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import ClassVar
 
 from pipeline.boards import Board
-from pipeline.build import Firmware, Progress
+from pipeline.build import Firmware
 from pipeline.errors import TargetFailed, UsageError
+from pipeline.progress import Progress
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.process import Child, open_socket, port_busy, wait_for_words
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse

@@ -19,8 +19,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pipeline.build import Firmware, Progress, function_at
+from pipeline.build import Firmware, function_at
 from pipeline.errors import TargetFailed
+from pipeline.progress import Progress
 from pipeline.runners.base import CoreState, Source, Stimulus, Transcript
 
 T = TypeVar("T")

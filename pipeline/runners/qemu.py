@@ -11,8 +11,9 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 from pipeline.boards import Board
-from pipeline.build import Firmware, Progress, first_line
+from pipeline.build import Firmware, first_line
 from pipeline.errors import BuildFailed, TargetFailed, UsageError
+from pipeline.progress import Progress
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.process import Child, free_port, open_socket, port_busy, wait_for_words
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse

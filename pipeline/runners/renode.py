@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.boards import Board
-from pipeline.build import Firmware, Progress, first_line
+from pipeline.build import Firmware, first_line
 from pipeline.errors import BuildFailed, UsageError
+from pipeline.progress import Progress
 from pipeline.registry import data_folder
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.process import Child, free_port, open_socket, port_busy

@@ -10,9 +10,10 @@ from fractions import Fraction
 from typing import ClassVar
 
 from pipeline.boards import Board
-from pipeline.build import Firmware, Progress
+from pipeline.build import Firmware
 from pipeline.errors import FlashFailed, TargetFailed, UsageError
 from pipeline.flash.ports import Line, check_line, check_named, find_line, open_line
+from pipeline.progress import Progress
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.protocol import Counting, Limits, Target, converse
 

@@ -8,8 +8,9 @@ from importlib import metadata
 from typing import ClassVar
 
 from pipeline.boards import Board
-from pipeline.build import Firmware, Progress
+from pipeline.build import Firmware
 from pipeline.errors import BuildFailed, UsageError
+from pipeline.progress import Progress
 from pipeline.runners.base import Runner, Source, Stimulus, Transcript
 from pipeline.runners.protocol import Counting, Limits, LineClosed, converse
 from pipeline.virtual.chip import Family

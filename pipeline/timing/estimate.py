@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -15,6 +14,8 @@ import numpy as np
 from pipeline.boards import Board
 from pipeline.build import Firmware, build_library
 from pipeline.errors import TargetFailed
+from pipeline.files import write_file
+from pipeline.progress import Progress
 from pipeline.runners.base import Stimulus
 from pipeline.runners.qemu import Qemu, find_qemu
 from pipeline.runners.unicorn import Unicorn
@@ -24,7 +25,6 @@ from pipeline.timing.instructions import Function, Instruction, function_of, rea
 from pipeline.timing.profile import Figures, Profile, Watch, profile_table, read_profile
 from pipeline.timing.source_lines import SourceLines, read_source_lines
 
-Progress = Callable[[str, int, int], None]
 STAGE = "estimate"
 NATIVE = Path(__file__).parent / "native"
 LOOP, LAYER_WORD, LAYER_FUNCTION = "run_layers", "harness_layer", "layer_{}"
@@ -140,7 +140,7 @@ def estimate_cycles(
     table, out = folder / "table.txt", folder / "profile.txt"
     folder.mkdir(parents=True, exist_ok=True)
     out.unlink(missing_ok=True)
-    _write(table, profile_table(model, run_board, instructions, watch, functions))
+    write_file(table, profile_table(model, run_board, instructions, watch, functions).encode("ascii"))
     stimulus = Stimulus(inputs=sample[np.newaxis], timed_runs=1, warmups=1)
     simulator = SIMULATORS[runner](firmware, run_board, stimulus, table, out)
     estimate = _estimate(
@@ -371,9 +371,3 @@ def _callgrind(
     text += ["", f"totals: {t.instructions} {t.cycles} {t.zero_wait_cycles} {t.fetch_stall_cycles} "
                  f"{t.data_stall_cycles}"]  # fmt: skip
     return "\n".join(text) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="ascii")
-    temporary.replace(path)

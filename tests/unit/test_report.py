@@ -226,7 +226,7 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError) as refused:
         write_report(make_report(**samples.FULL.inputs), tmp_path / "file" / "out")
-    assert refused.value.code == "E_REPORT_WRITE"
+    assert refused.value.code == "E_OUTPUT"
 
 
 def test_a_failed_write_leaves_the_old_report_whole(tmp_path, monkeypatch):
@@ -236,7 +236,7 @@ def test_a_failed_write_leaves_the_old_report_whole(tmp_path, monkeypatch):
     def full_disk(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipeline.report.write.os.fdopen", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(UsageError, match="No space left"):
         write_report(make_report(**samples.differing().inputs), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
