@@ -41,6 +41,7 @@ from pipeline.operators.transpose import Transpose
 from pipeline.operators.transpose_conv import TransposeConv
 from pipeline.operators.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 from pipeline.operators.windows import Pads, same_pads
+from pipeline.passes.table import Table
 from pipeline.tensors import Quantization, Tensor
 
 # (height, width, channels in), channels out, (kernel height, width), stride, SAME padding, fused pooling
@@ -254,7 +255,7 @@ def shapes() -> Iterator[Graph]:
     """Every layer, each a graph of one node, under a name of its own; the same at every call."""
     rng = np.random.default_rng(0)
     for op, inputs, output in chain(
-        _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(), _moving(),
+        _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng), _moving(),
         _transposed(rng), _products(), _sequences(rng),
     ):  # fmt: skip
         yield _graph(op, inputs, output)
@@ -373,7 +374,7 @@ def _elementwise(rng: np.random.Generator) -> Iterator[Layer]:
         yield Dequantize(), [_map("x", size)], Tensor("y", (1, *size), "float32")
 
 
-def _others() -> Iterator[Layer]:
+def _others(rng: np.random.Generator) -> Iterator[Layer]:
     for size in MAPS:
         axes = Tensor("axes", (2,), "int32", None, np.array([1, 2], np.int32))
         for reduction in (Mean((1, 2)), ReduceMax((1, 2)), ReduceMin((1, 2))):
@@ -384,6 +385,12 @@ def _others() -> Iterator[Layer]:
                 _made(reduction, inputs, OUTPUT if isinstance(reduction, Mean) else INPUT),
             )
         yield Logistic(), [_map("x", size)], _map("y", size, PROBABILITIES)
+        tables = rng.integers(-128, 128, (size[2], 256), np.int8)
+        yield (
+            Table(tuple(table.tobytes() for table in tables), ("MUL", "ADD")),
+            [_map("x", size)],
+            _map("y", size, OUTPUT),
+        )
         joined = Concatenation(3)
         inputs = [_map("x", size), _map("second", (*size[:2], 16))]
         yield joined, inputs, _made(joined, inputs, INPUT)

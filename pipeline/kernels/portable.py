@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Cost, Kernel, array_bytes
 from pipeline.kernels.costs import code_bytes, core_cost
 from pipeline.kernels.portable_features import portable_features
 from pipeline.operators import Operator
@@ -45,14 +45,14 @@ class Portable(Kernel):
                 parameters=lambda: op.parameters(inputs, output),
                 cost=Cost(instructions, cycles),
                 scratch_bytes=op.scratch_bytes(inputs, output),
-                weights_bytes=_weights_bytes(inputs),
+                weights_bytes=_weights_bytes(inputs) or array_bytes(op.parameters(inputs, output)),
                 features=features,
             ),
         )
 
 
 def _weights_bytes(inputs: Sequence[Tensor | None]) -> int:
-    """Constants, and of channels that have scales of their own a multiplier and a shift each."""
+    """Constants, where there are any, and of channels that have scales of their own a multiplier and a shift each."""
     constants = [x for x in inputs if x is not None and x.is_constant]
     channels = max((len(x.quantization.scale) for x in constants if x.quantization is not None), default=1)
     return sum(x.nbytes for x in constants) + SCALE_BYTES * channels * (channels > 1)
