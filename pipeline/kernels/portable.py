@@ -52,7 +52,7 @@ class Portable(Kernel):
 
 
 def _weights_bytes(inputs: Sequence[Tensor | None]) -> int:
-    """Constants, where there are any, and of channels that have scales of their own a multiplier and a shift each."""
+    """Constants, if any, and of channels that have scales of their own a multiplier and a shift each."""
     constants = [x for x in inputs if x is not None and x.is_constant]
     channels = max((len(x.quantization.scale) for x in constants if x.quantization is not None), default=1)
     return sum(x.nbytes for x in constants) + SCALE_BYTES * channels * (channels > 1)
