@@ -255,8 +255,8 @@ def shapes() -> Iterator[Graph]:
     """Every layer, each a graph of one node, under a name of its own; the same at every call."""
     rng = np.random.default_rng(0)
     for op, inputs, output in chain(
-        _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng), _moving(),
-        _transposed(rng), _products(), _sequences(rng),
+        _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng),
+        _moving(), _transposed(rng), _products(), _sequences(rng),
     ):  # fmt: skip
         yield _graph(op, inputs, output)
 
