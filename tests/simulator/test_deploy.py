@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pipeline import cli
 from pipeline.boards import list_boards
 from pipeline.config import Settings
-from pipeline.deploy import build_image, deploy, quantize_file
+from pipeline.deploy import build_image, deploy, generate_sources, quantize_file
 from pipeline.errors import DoesNotFit, TargetFailed
 from pipeline.render import DIGEST_FILE, SourceTree
 from tests.property.cases import Dice
@@ -338,6 +338,26 @@ def test_code_besides_weights(shared, tmp_path, name, optimize, kibibytes):
     )
     _, firmware = build_image(settings, quiet)
     assert firmware.code_bytes <= kibibytes * 1024
+
+
+def test_what_an_aim_may_cost_of_another(shared, tmp_path):
+    """Predicted cycles, and the planned arena, of ResNet8 for NUCLEO-L4R5ZI."""
+    cycles, arena = {}, {}
+    for aim in ("time", "ram", "balanced"):
+        settings = Settings(
+            model=trained(shared, "pretrainedResnet_quant"),
+            board="nucleo_l4r5zi",
+            output=tmp_path / aim,
+            optimize=aim,
+        )
+        _, generated = generate_sources(settings, quiet)
+        cycles[aim] = sum(step.cycles for step in generated.schedule.steps)
+        arena[aim] = generated.program.arena_bytes
+    assert arena["ram"] < 18_000
+    # Waiting for code in flash comes on top of what is predicted of it.
+    assert cycles["ram"] < 2.2 * cycles["time"] / 1.03
+    assert cycles["balanced"] < 1.25 * cycles["time"]
+    assert arena["balanced"] < 1.5 * arena["ram"]
 
 
 def trained(shared, name):

@@ -6,7 +6,8 @@
  *
  * so that what lies beneath one row of outputs is one run of words, and beneath the next row one that begins a row of
  * words later. Then, channel by channel, the filter is widened, and used on all rows of all strips of the piece: so it is
- * read from flash once for all of them. The last strip of a row begins as far before the end as it is wide: what it has
+ * read from flash once for all of them. With few rows there is less to do, and less memory wanted, where each row takes
+ * the filter's bytes as they lie. The last strip of a row begins as far before the end as it is wide: what it has
  * in common with its neighbour is made twice.
  */
 #include "conv_2d_rows.h"
@@ -25,16 +26,13 @@ struct conv_2d_rows_strip {
 struct conv_2d_rows_piece {
     const struct conv_2d_rows_strip *strips, *strips_end;
     int32_t row_bytes;             /* of words */
-    uint32_t *filter, *filter_end; /* room for one, widened */
+    const void *filter, *filter_end; /* room for one, widened; or the bytes of the first */
     const int8_t *weights;
     const int32_t *records;
     int32_t channels;
     int32_t offset; /* 2 * (output zero point + 128) + 1 */
     int32_t pool;
 };
-
-void conv_2d_rows_six(const struct conv_2d_rows_piece *piece);
-void conv_2d_rows_four(const struct conv_2d_rows_piece *piece);
 
 /* A pixel as 2 * (x + 128) in int16, bytes 0 and 2 of four channels in one word, 1 and 3 in the next one. */
 RAMCODE static void lay_pixel(const int8_t *from, uint32_t *to, int32_t channels, int32_t columns)
@@ -81,15 +79,15 @@ RAMCODE static void make_piece(const struct conv_2d_rows *p, const struct featur
                                int32_t columns)
 {
     int32_t beneath = columns + 2, pairs = p->input_channels / 2, last = p->output_width * p->pool - columns;
-    uint32_t *filter = scratch, *words = filter + 9 * pairs;
+    uint32_t *words = scratch + p->widened * 9 * pairs;
     struct conv_2d_rows_strip *strip = (struct conv_2d_rows_strip *)(words + strips * (rows + 2) * pairs * beneath);
     int8_t **outputs = (int8_t **)(strip + strips);
     struct conv_2d_rows_piece piece = {
         .strips = strip,
         .strips_end = strip + strips,
         .row_bytes = 4 * pairs * beneath,
-        .filter = filter,
-        .filter_end = words,
+        .filter = p->widened ? (const void *)scratch : p->weights,
+        .filter_end = p->widened ? (const void *)words : p->weights + 18 * pairs,
         .weights = p->weights,
         .records = p->records,
         .channels = p->output_channels,
@@ -107,10 +105,7 @@ RAMCODE static void make_piece(const struct conv_2d_rows *p, const struct featur
             *outputs++ = row_of(y, row / p->pool + i) + first / p->pool * p->output_channels;
         strip->outputs_end = outputs;
     }
-    if (columns == 6)
-        conv_2d_rows_six(&piece);
-    else
-        conv_2d_rows_four(&piece);
+    (columns == 6 ? p->six : p->four)(&piece);
 }
 
 RAMCODE void conv_2d_rows_cortex_m4(const struct conv_2d_rows *p, const struct feature_map *x,

@@ -22,6 +22,8 @@ ROWS = (1, 2, 4, 8, 16)
 """Of outputs before pooling, that may share a pass over the weights."""
 FEW_ROWS = 2
 """With which it may be worth it that several strips share a pass, too."""
+UNWIDENED_ROWS = (1, 2)
+"""With which it may be worth it to read a filter's bytes for each row."""
 WIDTHS = {"six": 6, "four": 4}
 """Columns of a strip. Words of a step are loaded together: six columns take less than four and two."""
 RECORD_BYTES = 12
@@ -33,15 +35,20 @@ COSTS: Mapping[str, tuple[float, float]] = {
     "pixels": (27.75, 34.99),
     "pixel_words": (11.79, 15.85),
     "filters": (42.91, 71.95),
+    "byte_filters": (25.59, 43.01),
     "filter_words": (2.622, 5.559),
     "strips": (10.48, 14.91),
     "steps_six": (27.27, 33.27),
     "steps_four": (21.59, 23.87),
+    "byte_steps_six": (29.46, 35.85),
+    "byte_steps_four": (23.5, 25.73),
     "rows_six": (71.25, 88.67),
     "rows_four": (58.67, 81.58),
     "pooled_six": (51.28, 61.36),
     "pooled_four": (45.36, 52.25),
 }
+ONCE_A_PIECE = ("calls", "filters", "filter_words", "byte_filters")
+"""Of these, what fewer rows take as well."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,16 +98,16 @@ class Layer:
     def _fours(self, sixes: int) -> int:
         return max(math.ceil((self.width - 6 * sixes) / 4), 0)
 
-    def scratch_bytes(self, rows: int, strips: int) -> int:
-        """A filter; for each strip of a piece the words beneath it, and pointers to itself and its rows."""
+    def scratch_bytes(self, rows: int, strips: int, widened: bool) -> int:
+        """Perhaps a filter; for each strip of a piece the words beneath it, pointers to it and its rows."""
         pairs = self.depth // 2
         piece = max(
             min(strips, n) * ((rows + 2) * pairs * (WIDTHS[name] + 2) + 3 + rows // self.pool)
             for name, n in self.strips().items()
         )
-        return 4 * (9 * pairs + piece)
+        return 4 * (widened * 9 * pairs + piece)
 
-    def features(self, rows: int, strips: int) -> dict[str, int]:
+    def features(self, rows: int, strips: int, widened: bool) -> dict[str, int]:
         """How many there are of each thing in COSTS, in calls of so many rows before pooling."""
         calls = math.ceil(self.height / rows)
         all_strips = self.strips()
@@ -108,19 +115,31 @@ class Layer:
         pixels = sum(n * (WIDTHS[name] + 2) for name, n in all_strips.items()) * (self.height + 2 * calls)
         form = "pooled" if self.pool > 1 else "rows"
         made = {name: n * self.height * self.filters for name, n in all_strips.items()}
+        filters = {"byte_filters": pieces * self.filters}
+        if widened:
+            words = pieces * self.filters * 9 * self.depth // 4
+            filters = {"filters": pieces * self.filters, "filter_words": words}
+        steps = "steps" if widened else "byte_steps"
         return {
             "calls": calls,
             "pixels": pixels,
             "pixel_words": pixels * self.depth // 4,
-            "filters": pieces * self.filters,
-            "filter_words": pieces * self.filters * 9 * self.depth // 4,
+            **filters,
             "strips": calls * sum(all_strips.values()) * self.filters,
-            **{f"steps_{name}": n * 3 * self.depth // 2 for name, n in made.items()},
+            **{f"{steps}_{name}": n * 3 * self.depth // 2 for name, n in made.items()},
             **{f"{form}_{name}": n for name, n in made.items()},
         }
 
-    def parameters(self, rows: int, strips: int) -> Parameters:
+    def flash_read(self, rows: int, strips: int, widened: bool) -> int:
+        """Bytes of weights that are read: all for each piece, or for each row of each of its strips."""
+        strips_of_rows = sum(self.strips().values()) * self.height
+        pieces = math.ceil(self.height / rows) * sum(math.ceil(n / strips) for n in self.strips().values())
+        return (pieces if widened else strips_of_rows) * self.weights.size
+
+    def parameters(self, rows: int, strips: int, widened: bool) -> Parameters:
         """The fields of `struct conv_2d_rows`, in its order."""
+        kind = "" if widened else "_bytes"
+        loops = {n: f"conv_2d_rows_{n}{kind}" if count else None for n, count in self.strips().items()}
         return {
             **{name: self.fields[name] for name in GEOMETRY},
             "pool": self.pool,
@@ -130,6 +149,8 @@ class Layer:
             "fours": self.strips()["four"],
             "rows": rows,
             "strips": strips,
+            "widened": int(widened),
+            **loops,
             "weights": self._ordered(),
             "records": self._records(),
         }
@@ -173,31 +194,35 @@ class Conv2DRows(Kernel):
         # The fewest that are no fewer than all rows are all of them.
         all_at_once = min((rows for rows in ROWS if rows >= layer.height), default=ROWS[-1])
         most = max(layer.strips().values())
-        return [
-            _candidate(layer, min(rows, layer.height), strips)
+        ways = [
+            (min(rows, layer.height), strips, True)
             for rows in ROWS
             if rows % layer.pool == 0 and rows <= all_at_once
             # More rows take less memory than more strips, but for the rings of rows around the layer.
             for strips in (sorted({1, min(2, most), most}) if rows <= FEW_ROWS else [1])
         ]
+        if layer.pool == 1:
+            ways += [(rows, 1, False) for rows in UNWIDENED_ROWS if rows <= all_at_once]
+        return [_candidate(layer, *way) for way in ways]
 
 
-def _candidate(layer: Layer, rows: int, strips: int) -> Candidate:
-    features = layer.features(rows, strips)
+def _candidate(layer: Layer, rows: int, strips: int, widened: bool) -> Candidate:
+    features = layer.features(rows, strips, widened)
     instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
-    by_call = sum(features[name] * COSTS[name][1] for name in ("calls", "filters", "filter_words"))
+    by_call = sum(features.get(name, 0) * COSTS[name][1] for name in ONCE_A_PIECE)
     return Candidate(
         library="cortex_m4",
         kernel=Conv2DRows.name,
         variant=f"{rows} {'row' if rows == 1 else 'rows'}"
         + (f" of {strips} strips" if strips > 1 else "")
-        + " at a time",
-        parameters=lambda: layer.parameters(rows, strips),
+        + " at a time"
+        + ", weights as bytes" * (not widened),
+        parameters=lambda: layer.parameters(rows, strips, widened),
         cost=Cost(instructions, cycles),
         features=features,
-        scratch_bytes=layer.scratch_bytes(rows, strips),
+        scratch_bytes=layer.scratch_bytes(rows, strips, widened),
         weights_bytes=layer.weights.size + RECORD_BYTES * layer.filters,
-        streamed={"weights": features["filters"] // layer.filters * layer.weights.size},
+        streamed={"weights": layer.flash_read(rows, strips, widened)},
         streams=True,
         rows_per_call=rows // layer.pool,
         fixed_share=by_call / cycles,
