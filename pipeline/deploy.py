@@ -15,7 +15,7 @@ import numpy as np
 from pipeline import __version__
 from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
 from pipeline.boards import HARDWARE_RUNNERS, Board, at_baud, boards_that_fit, load_board, simulator_for
-from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, write_tree
+from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, kernel_level, write_tree
 from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings
 from pipeline.errors import BuildFailed, DoesNotFit, FlashFailed, ModelNotSupported, TargetFailed, UsageError
@@ -717,13 +717,14 @@ class Sizes:
         return self.weights_bytes + self.code_bytes
 
 
-def sizes_of(program: Program, board: Board) -> Sizes:
+def sizes_of(program: Program, board: Board, optimize: str) -> Sizes:
     """Expected sizes, from the plan and the kernels' own figures; flash holds constants in RAM as well."""
-    kernels = [f"{layer.library}/{layer.kernel}" for layer in program.layers]
+    kernels = {f"{layer.library}/{layer.kernel}" for layer in program.layers}
+    levels = {kernel: kernel_level(kernel, optimize) for kernel in kernels}
     input_bytes = sum(place_bytes(place) for place in program.inputs)
     return Sizes(
         weights_bytes=sum(constant.data.nbytes for constant in program.constants),
-        code_bytes=predicted_code_bytes(kernels, board.is_stm32),
+        code_bytes=predicted_code_bytes(levels, len(program.layers), board.is_stm32),
         ram_bytes=program.arena_bytes
         + program.weights_in_ram_bytes
         + input_bytes
@@ -741,7 +742,7 @@ def predict(generated: Generated, board: Board, model: TimingModel | None, optim
     forecast = None
     if model is not None and model.cpu == board.cpu and not model.is_bracket:
         forecast = forecast_cycles(generated.schedule, model, optimize)
-    sizes = sizes_of(program, board)
+    sizes = sizes_of(program, board, optimize)
     instructions = tuple(layer.predicted_instructions for layer in program.layers)
     if forecast:
         instructions = tuple(layer.instructions for layer in forecast.layers)

@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.bench.shapes import shapes
 from pipeline.boards import Board, list_boards, load_board
@@ -177,10 +177,12 @@ def _observe(
         profiles = profile_bare(firmware, board, models, ((0,),), folder / "timing")
         own |= {model: profile.layers[0] for model, profile in zip(models, profiles, strict=True)}
     core = own[alike[board.name]]
+    code = _code_bytes(firmware, candidate)
     return Observation(
         name=f"{graph.name}, {candidate.variant}",
         features=candidate.work,
-        code_bytes=_code_bytes(firmware, candidate),
+        code_bytes=code.pop(candidate.kernel),
+        shared_code=code,
         core={name: getattr(core, name) for name in CORE_FIGURES},
         layer=graph.name,
         stalls={
@@ -194,10 +196,14 @@ def _settings(model: TimingModel) -> TimingModel:
     return replace(model, board="", title="", evidence="", clock_hz=0, fetch_ram=model.fetch_ram[:1])
 
 
-def _code_bytes(firmware: Firmware, candidate: Candidate) -> int:
-    """Of the image's one kernel, with what it may share with others."""
+def _code_bytes(firmware: Firmware, candidate: Candidate) -> Counter[str]:
+    """Of the image's one kernel, by the name of the files; some it may share with other kernels."""
     folder = f"kernels/{candidate.library}/"
-    return sum(symbol.bytes for symbol in firmware.symbols if symbol.source.startswith(folder))
+    found: Counter[str] = Counter()
+    for symbol in firmware.symbols:
+        if symbol.source.startswith(folder):
+            found[PurePosixPath(symbol.source).stem] += symbol.bytes
+    return found
 
 
 def fit_lines(table: Table) -> list[str]:

@@ -55,7 +55,7 @@ class Formula:
     shapes: int
     """Layers that it was fitted on."""
     code_bytes: int
-    """Flash of the kernel with its constants, apart from those of a layer."""
+    """Flash of the kernel with its constants, apart from those of a layer, and from what it shares."""
     features: tuple[str, ...]
     """What those layers were counted by; of a layer with others it says nothing."""
     core: Mapping[str, Coefficients]
@@ -63,6 +63,8 @@ class Formula:
     bands: Mapping[str, Band]
     """By the same figure."""
     boards: Mapping[str, BoardCost] = field(default_factory=dict)
+    shared_code: Mapping[str, int] = field(default_factory=dict)
+    """Flash of files that other kernels use as well, by the file's name."""
 
     def counts(self, features: Features) -> bool:
         """Whether all of a layer's work is of kinds that the formula was fitted on."""
@@ -99,6 +101,8 @@ class Observation:
     """By figure, of CORE_FIGURES."""
     stalls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By board, then by figure, of STALLS."""
+    shared_code: Mapping[str, int] = field(default_factory=dict)
+    """As of Formula."""
     layer: str = ""
     """Which layer was run in this way; empty: one of its own."""
 
@@ -139,10 +143,10 @@ def core_cost(kernel: str, features: Features, level: str = "-O2") -> tuple[floa
     return instructions, cycles
 
 
-def code_bytes(kernel: str, level: str = "-O2") -> int | None:
-    """Flash of a kernel with its constants; None where it was not profiled."""
+def kernel_code(kernel: str, level: str = "-O2") -> Mapping[str, int] | None:
+    """Flash of a kernel with its constants, and of what it shares, by name; None: it was not profiled."""
     formula = costs_table().get(level, {}).get(kernel)
-    return formula.code_bytes if formula else None
+    return {kernel: formula.code_bytes, **formula.shared_code} if formula else None
 
 
 def total(coefficients: Coefficients, features: Features) -> float:
@@ -179,6 +183,10 @@ def fit_formula(observations: Sequence[Observation]) -> Formula:
     return Formula(
         shapes=len(layers),
         code_bytes=max(one.code_bytes for one in observations),
+        shared_code={
+            name: max(one.shared_code.get(name, 0) for one in observations)
+            for name in sorted({name for one in observations for name in one.shared_code})
+        },
         features=tuple(sorted({name for one in observations for name, n in one.features.items() if n})),
         core={name: coefficients[name] for name in CORE_FIGURES},
         bands={name: band((name,), [one.core[name] for one in observations]) for name in CORE_FIGURES},
@@ -250,6 +258,7 @@ def _read_formula(entry: Mapping[str, Any]) -> Formula:
     return Formula(
         shapes=entry["shapes"],
         code_bytes=entry["code_bytes"],
+        shared_code=entry.get("shared_code", {}),
         features=tuple(entry["features"]),
         core={name: entry[name] for name in CORE_FIGURES},
         bands={name: Band(*entry["error_percent"][name]) for name in CORE_FIGURES},
@@ -272,6 +281,8 @@ def costs_text(table: Table, compiler: str) -> str:
             head = f'level."{level}"."{kernel}"'
             bands = {name: [band.median_percent, band.worst_percent] for name, band in formula.bands.items()}
             lines += ["", f"[{head}]", f"shapes = {formula.shapes}", f"code_bytes = {formula.code_bytes}"]
+            if formula.shared_code:
+                lines += [f"shared_code = {_inline(formula.shared_code)}"]
             lines += ["features = [{}]".format(", ".join(f'"{name}"' for name in formula.features))]
             lines += [f"{name} = {_inline(formula.core[name])}" for name in CORE_FIGURES]
             lines += [f"error_percent = {_inline(bands)}"]

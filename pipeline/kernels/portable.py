@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.kernels.base import Candidate, Cost, Kernel, array_bytes
-from pipeline.kernels.costs import code_bytes, core_cost
+from pipeline.kernels.costs import core_cost, kernel_code
 from pipeline.kernels.portable_features import portable_features
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
@@ -18,8 +18,8 @@ INSTRUCTIONS_PER_RESULT, CYCLES_PER_RESULT = 40.0, 60.0
 # Flash of a kernel that was not profiled yet, of a call with its parameters, and of all that an image holds
 # besides: harness, HAL, startup, model descriptor (arm-none-eabi-gcc 12.2).
 DEFAULT_CODE_BYTES = 600
-BYTES_PER_CALL = 122
-BASE_BYTES = 5790
+BYTES_PER_CALL = 145
+BASE_BYTES = 5890
 # What an STM32's clock, pins, UART and counter need more than a simulated machine.
 STM32_BYTES = 1340
 
@@ -62,11 +62,23 @@ KERNELS = (Portable(),)
 
 
 def kernel_bytes(kernel: str) -> int:
-    """Flash of one kernel, `<library>/<kernel>`: of each once, however many layers it runs."""
-    return code_bytes(kernel) or DEFAULT_CODE_BYTES
+    """Flash of one kernel, `<library>/<kernel>`, used alone: of each once, however many layers it runs."""
+    return sum(_code_of(kernel, "-O2").values())
 
 
-def predicted_code_bytes(kernels: Sequence[str], stm32: bool) -> int:
-    """Flash besides weights of an image that calls these kernels, `<library>/<kernel>`, one entry a call."""
-    own = sum(kernel_bytes(kernel) for kernel in set(kernels))
-    return BASE_BYTES + STM32_BYTES * stm32 + own + BYTES_PER_CALL * len(kernels)
+def _code_of(kernel: str, level: str) -> Mapping[str, int]:
+    """Bytes of a kernel and of what it shares, by name."""
+    return kernel_code(kernel, level) or {kernel: DEFAULT_CODE_BYTES}
+
+
+def predicted_code_bytes(levels: Mapping[str, str], calls: int, stm32: bool) -> int:
+    """Flash besides weights of an image with these kernels, `<library>/<kernel>`, each compiled at a level.
+
+    What several kernels share is there once.
+    """
+    code: dict[str, int] = {}
+    for kernel, level in levels.items():
+        for name, count in _code_of(kernel, level).items():
+            code[name] = max(count, code.get(name, 0))
+    own = sum(code.values())
+    return BASE_BYTES + STM32_BYTES * stm32 + own + BYTES_PER_CALL * calls

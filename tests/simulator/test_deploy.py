@@ -12,9 +12,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline import cli
-from pipeline.boards import list_boards
+from pipeline.boards import list_boards, load_board
 from pipeline.config import Settings
-from pipeline.deploy import build_image, deploy, generate_sources, quantize_file
+from pipeline.deploy import build_image, deploy, generate_sources, predict, quantize_file
 from pipeline.errors import DoesNotFit, TargetFailed
 from pipeline.render import DIGEST_FILE, SourceTree
 from tests.property.cases import Dice
@@ -336,8 +336,10 @@ def test_code_besides_weights(shared, tmp_path, name, optimize, kibibytes):
     settings = Settings(
         model=trained(shared, name), board="nucleo_l4r5zi", output=tmp_path / "out", optimize=optimize
     )
-    _, firmware = build_image(settings, quiet)
+    generated, firmware = build_image(settings, quiet)
     assert firmware.code_bytes <= kibibytes * 1024
+    predicted = predict(generated, load_board(settings.board), None, optimize).code_bytes
+    assert predicted == pytest.approx(firmware.code_bytes, rel=0.1)
 
 
 def test_what_an_aim_may_cost_of_another(shared, tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.kernels import costs, predicted_code_bytes
 from pipeline.kernels.costs import (
     Observation,
     costs_table,
@@ -15,8 +16,10 @@ from pipeline.kernels.costs import (
     forecast,
     read_costs,
 )
+from pipeline.kernels.portable import DEFAULT_CODE_BYTES
 
 BOARD = "nucleo_l4r5zi"
+KERNELS_OF_IMAGES = (("cortex_m4/a",), ("cortex_m4/a", "cortex_m4/b"), ("cortex_m4/not_profiled",))
 TRUE = {"macs": 3.5, "results": 60.0, "layers": 900.0}
 
 
@@ -94,6 +97,24 @@ def test_the_file_holds_what_was_fitted(rng):
     )
     assert forecast("portable/conv_2d", features, "another_board", table=held) is None
     assert forecast("portable/mul", features, BOARD, table=held) is None
+
+
+def test_what_kernels_share_is_kept_apart_from_their_own(rng):
+    seen = [replace(one, shared_code={"walk": 10 * n}) for n, one in enumerate(observations(rng))]
+    formula = fit_formula(seen)
+    assert (formula.code_bytes, formula.shared_code) == (311, {"walk": 110})
+    text = costs_text({"-O2": {"cortex_m4/a": formula}}, "gcc 1")
+    assert read_costs(text)["-O2"]["cortex_m4/a"].shared_code == {"walk": 110}
+    assert costs_text(read_costs(text), "gcc 1") == text
+
+
+def test_code_that_kernels_share_counts_once(rng, monkeypatch):
+    apart = fit_formula(observations(rng))
+    table = {"-O2": {f"cortex_m4/{name}": replace(apart, shared_code={"walk": 100}) for name in "ab"}}
+    monkeypatch.setattr(costs, "costs_table", lambda: table)
+    code = [predicted_code_bytes(dict.fromkeys(kernels, "-O2"), 2, False) for kernels in KERNELS_OF_IMAGES]
+    assert code[1] - code[0] == 311
+    assert code[0] - code[2] == 411 - DEFAULT_CODE_BYTES
 
 
 def test_a_layer_with_work_of_another_kind_is_not_predicted(rng):

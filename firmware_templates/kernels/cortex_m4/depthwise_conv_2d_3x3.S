@@ -162,17 +162,26 @@
     .endm
 
     .balign 4
+    .thumb_func
+    .type  lay_once_1, %function
 lay_once_1:
     lay_pair 8, 32, 0
     bx     lr
+    .size  lay_once_1, . - lay_once_1
     .balign 4
+    .thumb_func
+    .type  lay_twice_1, %function
 lay_twice_1:
     lay_pair 8, 32, 1
     bx     lr
+    .size  lay_twice_1, . - lay_twice_1
     .balign 4
+    .thumb_func
+    .type  lay_once_2, %function
 lay_once_2:
     lay_pair 4, 16, 0
     bx     lr
+    .size  lay_once_2, . - lay_once_2
 
 /* --- Second pass: channel after channel, a byte of each word of outputs ---
  *
@@ -310,6 +319,8 @@ lay_once_2:
 /* Weights of the next filter as the loops want them, times 2^e; r9 the output's zero point, r12 e. Not negative, and r1
  * the shift, where that is any. */
     .balign 4
+    .thumb_func
+    .type  load_filter, %function
 load_filter:
     ldr    r12, [sp, #FILTER]
     ldm    r12!, {r0, r7, r8, r10, r11} /* weight 8 with e and zero point, start, multiplier, weights 0 1 3 4, 6 2 7 5 */
@@ -334,6 +345,7 @@ load_filter:
     lsl    r6, r6, r12
     uxth   r6, r6
     bx     lr
+    .size  load_filter, . - load_filter
 
     .macro multiply stride
     ldr    r1, [sp, #CALL]
@@ -447,6 +459,8 @@ next_\stride:
     .endm
 
     .balign 4
+    .thumb_func
+    .type  store_lines, %function
 store_lines:
     ldr    r12, [sp, #CALL]
     str    lr, [sp, #RETURN]
@@ -467,6 +481,7 @@ store_lines:
     strd   r11, r10, [sp, #DOWN]
     words_to_output 1
     ldr    pc, [sp, #RETURN]
+    .size  store_lines, . - store_lines
 
 /* --- All channels --- */
     .macro lines stride
