@@ -8,7 +8,11 @@ figure: stretches that limits have no room for never reach the solver, nor do li
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import ctypes
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -22,6 +26,23 @@ if TYPE_CHECKING:
 
 # Of scaled limits, for the solver's own tolerance: less than a byte of an arena.
 SLACK = 3e-6
+
+
+@contextmanager
+def _native_output_dropped() -> Iterator[None]:
+    """Drop what C code prints: HiGHS says some lines whatever it is told, and output is the user's."""
+    sys.stdout.flush()
+    flush = ctypes.CDLL(None).fflush
+    flush(None)
+    saved, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    try:
+        yield
+    finally:
+        flush(None)
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(nothing)
 
 
 class Stretch(Protocol):
@@ -235,16 +256,17 @@ class IntegerProgram(Generic[S]):
                 )
             )
         weights = coefficients(cost)
-        found = milp(
-            weights / (np.abs(weights).max() or 1.0),
-            constraints=constraints,
-            bounds=Bounds(
-                np.array([0.0] * count + [least_arena / self.largest] + [0.0] * len(kernels)),
-                np.array([1.0] * count + [np.inf] + [1.0] * len(kernels)),
-            ),
-            integrality=np.array([1] * count + [0] * (width - count)),
-            options={"mip_rel_gap": 0.0},
-        )
+        with _native_output_dropped():
+            found = milp(
+                weights / (np.abs(weights).max() or 1.0),
+                constraints=constraints,
+                bounds=Bounds(
+                    np.array([0.0] * count + [least_arena / self.largest] + [0.0] * len(kernels)),
+                    np.array([1.0] * count + [np.inf] + [1.0] * len(kernels)),
+                ),
+                integrality=np.array([1] * count + [0] * (width - count)),
+                options={"mip_rel_gap": 0.0},
+            )
         if found.x is None:
             return None
         picked = [option for option, x in zip(options, found.x[:count], strict=True) if x > 0.5]

@@ -1,8 +1,10 @@
 """The integer program against trying every schedule."""
 
+import ctypes
 from dataclasses import dataclass
 
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,3 +101,21 @@ def test_the_best_of_all_schedules_is_found(problem, objective, data):
         for name, limit in limits.items():
             assert figures_of(found.options)[name] <= limit
             assert getattr(found, name.replace(" in RAM", "_in_ram")) == figures_of(found.options)[name]
+
+
+def test_what_the_solver_prints_is_dropped(monkeypatch, capfd):
+    """It would stand in front of the JSON of a command."""
+    solve = scipy.optimize.milp
+
+    def talkative(*arguments, **options):
+        ctypes.CDLL(None).puts(b"HighsMipSolverData: some words")
+        return solve(*arguments, **options)
+
+    monkeypatch.setattr(scipy.optimize, "milp", talkative)
+    monkeypatch.setattr(integer_program, "kernel_bytes", CODE.__getitem__)
+    stretch = Stretch(0, 0, 1000.0, 16, 16, 0, ("a",))
+    print("before")
+    # Code counts once for each kernel: no path tells it, so that the solver is asked.
+    assert IntegerProgram([stretch], 1).solve({"code": 1.0}, {}) is not None
+    print("after")
+    assert capfd.readouterr().out == "before\nafter\n"
