@@ -6,6 +6,8 @@ supported; 4 does not fit or does not build; 5 flashing; 6 target silent or faul
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
 import json
 import os
@@ -190,6 +192,15 @@ With = Annotated[
     ),
 ]
 Runs = Annotated[int | None, typer.Option("--runs", help="measured inferences, for minimum and median")]
+Evaluate = Annotated[
+    int | None, typer.Option("--evaluate", help="samples for accuracy and agreement on the host")
+]
+CalibrationSamples = Annotated[
+    int | None, typer.Option("--calibration-samples", help="samples that ranges are measured on, at most")
+]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", help="of a recipe's train, over the training samples")
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show the commands that are run")]
 EstimateFor = Annotated[
     str | None,
@@ -197,6 +208,76 @@ EstimateFor = Annotated[
 ]
 Inferences = Annotated[int | None, typer.Option("--inferences", help="samples that go through the target")]
 AsFormat = Annotated[Format, typer.Option("--format", help="text for people, json for programs")]
+
+
+# The option of each setting that the command line may name; the others stand in deploy.toml.
+OPTIONS: dict[str, Any] = {
+    "model": Model,
+    "board": Board,
+    "runner": Runner,
+    "port": Port,
+    "baud": Baud,
+    "probe": Probe,
+    "place": Place,
+    "programmer": With,
+    "samples": Samples,
+    "preprocess": Preprocess,
+    "recipe": Recipe,
+    "training": Training,
+    "calibration_samples": CalibrationSamples,
+    "epochs": Epochs,
+    "input_type": InputType,
+    "output_type": OutputType,
+    "optimize": Optimize,
+    "max_ram": MaxRam,
+    "max_flash": MaxFlash,
+    "code_in_ram": RunFrom,
+    "allocate_input": AllocateInput,
+    "allocate_output": AllocateOutput,
+    "weights_region": WeightsRegion,
+    "estimate_for": EstimateFor,
+    "inferences": Inferences,
+    "timed_runs": Runs,
+    "evaluate": Evaluate,
+    "output": Output,
+}
+# Settings that go together, for `_with_settings`.
+SAMPLED = ("samples", "preprocess")
+CALIBRATED = ("training", "calibration_samples", "epochs", "input_type", "output_type", "evaluate")
+PLACED = (
+    "optimize", "max_ram", "max_flash", "code_in_ram", "allocate_input", "allocate_output", "weights_region",
+)  # fmt: skip
+BUILT = ("model", "board", *SAMPLED, "recipe", *CALIBRATED, *PLACED, "output")
+MEASURED = ("inferences", "timed_runs")
+ON_A_LINE = ("port", "baud", "probe", "place")
+ON_A_PROBE = ("board", "programmer", "probe")
+
+Command = Callable[..., int | None]
+
+
+def _with_settings(*names: str) -> Callable[[Command], Command]:
+    """A command whose first parameter, `settings`, is made of the options of these names and of --config."""
+
+    def decorate(command: Command) -> Command:
+        # `Settings` is known to the type checker only, and no option.
+        command.__annotations__.pop("settings")
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        options = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in [*((name, OPTIONS[name]) for name in names), ("config", Config)]
+        ]
+
+        @functools.wraps(command)
+        def run_command(**given: Any) -> int | None:
+            typed = {name: given.pop(name) for name in names}
+            return command(_settings(given.pop("config"), **typed), **given)
+
+        # Typer reads the options of a command from its signature.
+        own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+        run_command.__signature__ = inspect.Signature([*options, *own])  # type: ignore[attr-defined]
+        return run_command
+
+    return decorate
 
 
 def entry() -> int:
@@ -394,12 +475,9 @@ def _refuse_idle_options(settings: Settings, given: dict[str, Any]) -> None:
 
 
 @app.command()
+@_with_settings("model", "board", *SAMPLED)
 def analyze(
-    model: Model = None,
-    board: Board = None,
-    samples: Samples = None,
-    preprocess: Preprocess = None,
-    config: Config = None,
+    settings: Settings,
     rules: Annotated[bool, typer.Option("--rules", help="say how each figure is counted")] = False,
     format_: AsFormat = Format.TEXT,
 ) -> None:
@@ -409,7 +487,6 @@ def analyze(
     """
     from pipeline.deploy import analyze_model
 
-    settings = _settings(config, model=model, board=board, samples=samples, preprocess=preprocess)
     with _progress() as progress:
         analysis, forecast, classification = analyze_model(settings, progress)
     if format_ is Format.JSON:
@@ -429,24 +506,18 @@ def analyze(
 
 
 @app.command()
+@_with_settings("model", "board", *SAMPLED, *CALIBRATED)
 def quantize(
-    model: Model = None,
-    samples: Samples = None,
-    preprocess: Preprocess = None,
+    settings: Settings,
     recipe: Recipe = None,
-    input_type: InputType = None,
-    output_type: OutputType = None,
-    inspect: Annotated[
+    inspect_: Annotated[
         bool, typer.Option("--inspect", help="int8 against float layer by layer: error, range, cost")
     ] = False,
-    training: Training = None,
     cures: Annotated[
         bool,
         typer.Option("--cures", help="a table of what every recipe gains and costs; the best one is applied"),
     ] = False,
-    board: Board = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="the .tflite file to write")] = None,
-    config: Config = None,
     format_: AsFormat = Format.TEXT,
 ) -> None:
     """Turn a Keras model into a full int8 TFLite file, and say how well the two agree."""
@@ -454,22 +525,13 @@ def quantize(
     from pipeline.deploy import quantize_file
     from pipeline.report.make import finding_sections, inspection_section
 
-    settings = _settings(
-        config,
-        model=model,
-        samples=samples,
-        preprocess=preprocess,
-        recipe=recipe,
-        training=training,
-        board=board,
-        input_type=input_type,
-        output_type=output_type,
-    )
     table = None
     with _progress() as progress:
         if cures:
             table = cure_table(settings, progress)
-            settings = settings.model_copy(update={"recipe": table.best} if recipe is None else {})
+            settings = settings.model_copy(update={"recipe": table.best})
+        if recipe is not None:  # typed, it wins over the best one
+            settings = settings.model_copy(update={"recipe": recipe})
         path, quantized, inspected = quantize_file(settings, output, progress)
     if format_ is Format.JSON:
         _print_json(
@@ -502,7 +564,7 @@ def quantize(
             f"float and int8 predict the same class for {quantized.agreement.same_class:.2%} "
             f"of {quantized.agreement.samples} samples"
         )
-    if inspect:
+    if inspect_:
         _print_inspection(inspected)
     for finding in inspected.findings:
         out.print(f"[yellow]caution[/] {finding.code}: {escape(str(finding))}", soft_wrap=True)
@@ -541,38 +603,11 @@ def _print_inspection(inspected: Inspected) -> None:
 
 
 @app.command()
-def generate(
-    model: Model = None,
-    board: Board = None,
-    samples: Samples = None,
-    preprocess: Preprocess = None,
-    recipe: Recipe = None,
-    training: Training = None,
-    input_type: InputType = None,
-    output_type: OutputType = None,
-    optimize: Optimize = None,
-    max_ram: MaxRam = None,
-    max_flash: MaxFlash = None,
-    code_in_ram: RunFrom = None,
-    allocate_input: AllocateInput = None,
-    allocate_output: AllocateOutput = None,
-    weights_region: WeightsRegion = None,
-    output: Output = None,
-    config: Config = None,
-    format_: AsFormat = Format.TEXT,
-) -> None:
+@_with_settings(*BUILT)
+def generate(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
     """Write the C sources of a model for a board."""
     from pipeline.deploy import generate_sources
 
-    settings = _settings(
-        config, model=model, board=board, samples=samples, preprocess=preprocess,
-        recipe=recipe, training=training,
-        input_type=input_type, output_type=output_type,
-        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, weights_region=weights_region,
-        allocate_input=allocate_input, allocate_output=allocate_output,
-        output=output,
-    )  # fmt: skip
     with _progress() as progress:
         folder, generated = generate_sources(settings, progress)
     program, tree = generated.program, generated.tree
@@ -595,48 +630,11 @@ def generate(
 
 
 @app.command()
-def build(
-    model: Model = None,
-    board: Board = None,
-    samples: Samples = None,
-    preprocess: Preprocess = None,
-    recipe: Recipe = None,
-    training: Training = None,
-    input_type: InputType = None,
-    output_type: OutputType = None,
-    optimize: Optimize = None,
-    max_ram: MaxRam = None,
-    max_flash: MaxFlash = None,
-    code_in_ram: RunFrom = None,
-    allocate_input: AllocateInput = None,
-    allocate_output: AllocateOutput = None,
-    weights_region: WeightsRegion = None,
-    output: Output = None,
-    config: Config = None,
-    format_: AsFormat = Format.TEXT,
-) -> None:
+@_with_settings(*BUILT)
+def build(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
     """Compile and link the image for a board, and say what takes flash and RAM."""
     from pipeline.deploy import build_image
 
-    settings = _settings(
-        config,
-        model=model,
-        board=board,
-        samples=samples,
-        preprocess=preprocess,
-        recipe=recipe,
-        training=training,
-        input_type=input_type,
-        output_type=output_type,
-        optimize=optimize,
-        max_ram=max_ram,
-        max_flash=max_flash,
-        code_in_ram=code_in_ram,
-        allocate_input=allocate_input,
-        allocate_output=allocate_output,
-        weights_region=weights_region,
-        output=output,
-    )
     with _progress() as progress:
         _, firmware = build_image(settings, progress)
     figures = {
@@ -666,44 +664,11 @@ def build(
 
 
 @app.command()
-def run(
-    model: Model = None,
-    board: Board = None,
-    runner: Runner = None,
-    port: Port = None,
-    baud: Baud = None,
-    probe: Probe = None,
-    place: Place = None,
-    samples: Samples = None,
-    preprocess: Preprocess = None,
-    recipe: Recipe = None,
-    training: Training = None,
-    input_type: InputType = None,
-    output_type: OutputType = None,
-    optimize: Optimize = None,
-    max_ram: MaxRam = None,
-    max_flash: MaxFlash = None,
-    code_in_ram: RunFrom = None,
-    allocate_input: AllocateInput = None,
-    allocate_output: AllocateOutput = None,
-    weights_region: WeightsRegion = None,
-    inferences: Inferences = None,
-    output: Output = None,
-    config: Config = None,
-    format_: AsFormat = Format.TEXT,
-) -> None:
+@_with_settings(*BUILT, "runner", *ON_A_LINE, *MEASURED)
+def run(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
     """Build an image and run it: outputs, cost per layer, stack."""
     from pipeline.deploy import run_image
 
-    settings = _settings(
-        config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
-        place=place, samples=samples, preprocess=preprocess, recipe=recipe, training=training,
-        input_type=input_type, output_type=output_type,
-        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, weights_region=weights_region,
-        allocate_input=allocate_input, allocate_output=allocate_output,
-        inferences=inferences, output=output,
-    )  # fmt: skip
     with _progress() as progress:
         executed = run_image(settings, progress)
     measurement, program = executed.measurement, executed.generated.program
@@ -741,47 +706,12 @@ def run(
 
 
 @app.command()
-def deploy(
-    model: Model = None,
-    board: Board = None,
-    runner: Runner = None,
-    port: Port = None,
-    baud: Baud = None,
-    probe: Probe = None,
-    place: Place = None,
-    samples: Samples = None,
-    preprocess: Preprocess = None,
-    recipe: Recipe = None,
-    training: Training = None,
-    input_type: InputType = None,
-    output_type: OutputType = None,
-    optimize: Optimize = None,
-    max_ram: MaxRam = None,
-    max_flash: MaxFlash = None,
-    code_in_ram: RunFrom = None,
-    allocate_input: AllocateInput = None,
-    allocate_output: AllocateOutput = None,
-    weights_region: WeightsRegion = None,
-    estimate_for: EstimateFor = None,
-    inferences: Inferences = None,
-    output: Output = None,
-    config: Config = None,
-    format_: AsFormat = Format.TEXT,
-) -> int:
+@_with_settings(*BUILT, "runner", *ON_A_LINE, "estimate_for", *MEASURED)
+def deploy(settings: Settings, format_: AsFormat = Format.TEXT) -> int:
     """All of it in order: from a Keras model to a measured report."""
     from pipeline.deploy import deploy as deploy_model
     from pipeline.report import summarize
 
-    settings = _settings(
-        config, model=model, board=board, runner=runner, port=port, baud=baud, probe=probe,
-        place=place, samples=samples, preprocess=preprocess, recipe=recipe, training=training,
-        input_type=input_type, output_type=output_type,
-        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, weights_region=weights_region,
-        allocate_input=allocate_input, allocate_output=allocate_output,
-        estimate_for=estimate_for, inferences=inferences,
-        output=output,
-    )  # fmt: skip
     with _progress() as progress:
         report, files = deploy_model(settings, progress)
     if format_ is Format.JSON:
@@ -794,91 +724,42 @@ def deploy(
 
 
 @app.command()
-def flash(
-    model: Model = None,
-    board: Board = None,
-    with_: With = None,
-    probe: Probe = None,
-    place: Place = None,
-    baud: Baud = None,
-    samples: Samples = None,
-    preprocess: Preprocess = None,
-    recipe: Recipe = None,
-    training: Training = None,
-    input_type: InputType = None,
-    output_type: OutputType = None,
-    optimize: Optimize = None,
-    max_ram: MaxRam = None,
-    max_flash: MaxFlash = None,
-    code_in_ram: RunFrom = None,
-    allocate_input: AllocateInput = None,
-    allocate_output: AllocateOutput = None,
-    weights_region: WeightsRegion = None,
-    output: Output = None,
-    config: Config = None,
-    verbose: Verbose = False,
-) -> None:
+@_with_settings(*BUILT, "programmer", "probe", "place", "baud")
+def flash(settings: Settings, verbose: Verbose = False) -> None:
     """Build the image for a board and write it into the board's flash."""
     from pipeline.deploy import flash_model
 
-    settings = _settings(
-        config, model=model, board=board, programmer=with_, probe=probe, place=place, baud=baud,
-        samples=samples, preprocess=preprocess, recipe=recipe, training=training,
-        input_type=input_type, output_type=output_type,
-        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, weights_region=weights_region,
-        allocate_input=allocate_input, allocate_output=allocate_output,
-        output=output,
-    )  # fmt: skip
     with _progress() as progress:
         flashed = flash_model(settings, progress, _shown(verbose))
     _print_flashed(flashed, "holds the new image and runs it")
 
 
 @app.command()
-def erase(
-    board: Board = None,
-    with_: With = None,
-    probe: Probe = None,
-    config: Config = None,
-    verbose: Verbose = False,
-) -> None:
+@_with_settings(*ON_A_PROBE)
+def erase(settings: Settings, verbose: Verbose = False) -> None:
     """Erase the whole flash of a board."""
     from pipeline.deploy import erase_flash
 
-    settings = _settings(config, board=board, programmer=with_, probe=probe)
     _print_flashed(erase_flash(settings, _shown(verbose)), "is erased")
 
 
 @app.command()
-def reset(
-    board: Board = None,
-    with_: With = None,
-    probe: Probe = None,
-    config: Config = None,
-    verbose: Verbose = False,
-) -> None:
+@_with_settings(*ON_A_PROBE)
+def reset(settings: Settings, verbose: Verbose = False) -> None:
     """Start a board again."""
     from pipeline.deploy import start_board
 
-    settings = _settings(config, board=board, programmer=with_, probe=probe)
     _print_flashed(start_board(settings, _shown(verbose)), "was started again")
 
 
 @app.command()
-def monitor(
-    board: Board = None,
-    port: Port = None,
-    baud: Baud = None,
-    probe: Probe = None,
-    place: Place = None,
-    config: Config = None,
-) -> None:
+@_with_settings("board", *ON_A_LINE)
+def monitor(settings: Settings) -> None:
     """Show what a board says on its serial line, until Ctrl-C; lines that you type are sent to it."""
     from pipeline.deploy import console_of
     from pipeline.flash import open_line
 
-    line, rate = console_of(_settings(config, board=board, port=port, baud=baud, probe=probe, place=place))
+    line, rate = console_of(settings)
     err.print(f"{escape(str(line))} at {rate} baud; Ctrl-C ends; try name%, info% or help%", soft_wrap=True)
     with open_line(line, rate) as console:
         if sys.stdin.isatty():
@@ -901,47 +782,12 @@ def _send_lines(console: Any) -> None:
 
 
 @app.command()
-def measure(
-    model: Model = None,
-    board: Board = None,
-    port: Port = None,
-    baud: Baud = None,
-    probe: Probe = None,
-    place: Place = None,
-    with_: With = None,
-    samples: Samples = None,
-    preprocess: Preprocess = None,
-    recipe: Recipe = None,
-    training: Training = None,
-    input_type: InputType = None,
-    output_type: OutputType = None,
-    optimize: Optimize = None,
-    max_ram: MaxRam = None,
-    max_flash: MaxFlash = None,
-    code_in_ram: RunFrom = None,
-    allocate_input: AllocateInput = None,
-    allocate_output: AllocateOutput = None,
-    weights_region: WeightsRegion = None,
-    inferences: Inferences = None,
-    runs: Runs = None,
-    output: Output = None,
-    config: Config = None,
-    verbose: Verbose = False,
-    format_: AsFormat = Format.TEXT,
-) -> int:
+@_with_settings(*BUILT, "programmer", *ON_A_LINE, *MEASURED)
+def measure(settings: Settings, verbose: Verbose = False, format_: AsFormat = Format.TEXT) -> int:
     """Flash a board, unless the image runs there already, and report real cycles."""
     from pipeline.deploy import measure_model
     from pipeline.report import summarize
 
-    settings = _settings(
-        config, model=model, board=board, port=port, baud=baud, probe=probe, place=place, programmer=with_,
-        samples=samples, preprocess=preprocess, recipe=recipe, training=training,
-        input_type=input_type, output_type=output_type,
-        optimize=optimize, max_ram=max_ram, max_flash=max_flash,
-        code_in_ram=code_in_ram, weights_region=weights_region,
-        allocate_input=allocate_input, allocate_output=allocate_output,
-        inferences=inferences, timed_runs=runs, output=output,
-    )  # fmt: skip
     with _progress() as progress:
         report, files, flashed = measure_model(settings, progress, _shown(verbose))
     if format_ is Format.JSON:
@@ -1042,12 +888,8 @@ def compare(
 
 
 @app.command()
-def explore(
-    model: Model = None,
-    output: Output = None,
-    config: Config = None,
-    format_: AsFormat = Format.TEXT,
-) -> None:
+@_with_settings("model", "output")
+def explore(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
     """A model on every board for every aim: predicted time, RAM, flash and energy, before anything is built.
 
     The table, and explore.html with a picture of what is best.
@@ -1055,7 +897,6 @@ def explore(
     from pipeline.explore import HEADER, choice_words, exploration_html, explore_model
     from pipeline.files import write_file
 
-    settings = _settings(config, model=model, output=output)
     with _progress() as progress:
         explored = explore_model(settings, progress)
     page = (settings.output or Path("build") / explored.model) / "explore.html"
@@ -1091,22 +932,20 @@ def explore(
 
 
 @app.command()
+@_with_settings("model", "preprocess")
 def calibrate(
-    model: Model = None,
-    preprocess: Preprocess = None,
+    settings: Settings,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="the .npz to write; default: beside the model"),
     ] = None,
     images: Annotated[int, typer.Option("--images", help="samples to make", min=8, max=1000)] = 64,
     steps: Annotated[int, typer.Option("--steps", help="of optimization", min=1, max=10_000)] = 300,
-    config: Config = None,
     format_: AsFormat = Format.TEXT,
 ) -> None:
     """Calibration samples without data: made from the statistics that the model's batch norms hold."""
     from pipeline.deploy import synthesize_samples
 
-    settings = _settings(config, model=model, preprocess=preprocess)
     with _progress() as progress:
         path, made = synthesize_samples(settings, output, images, steps, progress)
     if format_ is Format.JSON:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import platform
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -101,6 +102,10 @@ REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
 AUTO = "auto"
 """In a recipe's place: the one that measurement prefers."""
+NO_FIGURE = {"model", "output", "port", "probe", "place", "programmer", "budget"}
+"""Settings that a report's command leaves out: where things stand on this computer, and what is allowed."""
+OPTION_OF = {"timed_runs": "runs"}
+"""Options that are not called as their setting."""
 PROFILE_FILES = ("callgrind.out.estimated", "flame.estimated.svg", "flame.estimated.folded")
 REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", *PROFILE_FILES)
 ESTIMATED_BOARD = "nucleo_l4r5zi"
@@ -1017,37 +1022,17 @@ def _preprocessing_in_words(samples: Samples) -> str:
 
 
 def command_line(settings: Settings) -> str:
-    """A command that makes the same report from the same files: every setting that is not the default."""
-    words = ["stm32-deploy deploy", model_path(settings).name, f"--board {settings.board}"]
-    if settings.runner:
-        words.append(f"--runner {settings.runner}")
-    if settings.samples:
-        words.append(f"--samples {settings.samples.name}")
-    if settings.preprocess:
-        words.append(f"--preprocess {settings.preprocess}")
-    if settings.input_type:
-        words.append(f"--input-type {settings.input_type}")
-    if settings.output_type:
-        words.append(f"--output-type {settings.output_type}")
-    if settings.estimate_for:
-        words.append(f"--estimate-for {settings.estimate_for}")
-    if settings.optimize != Settings().optimize:
-        words.append(f"--optimize {settings.optimize}")
-    if settings.max_ram is not None:
-        words.append(f"--max-ram {settings.max_ram}")
-    if settings.allocate_input != Settings().allocate_input:
-        words.append(f"--allocate-input {settings.allocate_input}")
-    if settings.allocate_output != Settings().allocate_output:
-        words.append(f"--allocate-output {settings.allocate_output}")
-    if settings.max_flash is not None:
-        words.append(f"--max-flash {settings.max_flash}")
-    if settings.weights_region is not None:
-        words.append(f"--weights-region {settings.weights_region}")
-    if settings.code_in_ram != Settings().code_in_ram:
-        words.append(f"--code-in-ram {settings.code_in_ram}")
-    if settings.inferences != Settings().inferences:
-        words.append(f"--inferences {settings.inferences}")
-    return " ".join(words)
+    """A command that makes the same report from the same files: every setting that is not the default.
+
+    Paths are cut to their names, so that the same report comes from another folder.
+    """
+    default = Settings(board="")  # which board is meant is always said
+    words = ["stm32-deploy", "deploy", model_path(settings).name]
+    for setting, value in settings:
+        if setting not in NO_FIGURE and value != getattr(default, setting):
+            option = OPTION_OF.get(setting, setting).replace("_", "-")
+            words += [f"--{option}", value.name if isinstance(value, Path) else str(value)]
+    return shlex.join(words)
 
 
 def facts(board: Board) -> BoardFacts:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline import cli, limits
+from pipeline.config import Settings
+from pipeline.deploy import command_line
 from pipeline.errors import UsageError
 from tests.conftest import ROOT
 from tests.tflite_chains import Chain, clamped_convolution
@@ -464,3 +469,54 @@ def test_inspecting_a_keras_model(run, tmp_path):
     layers = found["inspection"]["layers"]
     assert [layer["name"] for layer in layers[1:]] == ["conv", "flat", "out", "out_softmax"]
     assert sum(layer["cost"] or 0 for layer in layers) == pytest.approx(1)
+
+
+# Other than by default, each; only where things stand, and what is allowed, changes no figure.
+UNUSUAL = {
+    "model": Path("model.keras"), "board": "host", "runner": "host", "samples": Path("test images.npz"),
+    "estimate_for": "none", "optimize": "ram", "max_ram": 1000, "max_flash": 2000, "allocate_input": "rows",
+    "allocate_output": "outside", "code_in_ram": "never", "weights_region": "sram2", "input_type": "uint8",
+    "output_type": "float32", "inferences": 5, "timed_runs": 7, "evaluate": 11, "baud": 230_400,
+    "preprocess": "scale=1/255,offset=0", "recipe": "equalize+train", "calibration_samples": 13,
+    "training": Path("train.npz"), "epochs": 4,
+}  # fmt: skip
+CHANGES_NO_FIGURE = {"output", "port", "probe", "place", "programmer", "budget"}
+
+
+def test_the_command_in_a_report_gives_its_settings_again(run, monkeypatch):
+    assert {*UNUSUAL, *CHANGES_NO_FIGURE} == set(Settings.model_fields)
+    settings = Settings.model_validate(UNUSUAL)
+    usual = Settings(board="")
+    assert not [name for name in UNUSUAL if getattr(settings, name) == getattr(usual, name)]
+    elsewhere = {"port": "/dev/ttyACM0", "output": Path("out"), "programmer": "openocd"}
+    command = command_line(settings.model_copy(update=elsewhere))
+    asked = []
+
+    def deploy_nothing(asked_for, _progress):
+        asked.append(asked_for)
+        raise UsageError("enough")
+
+    monkeypatch.setattr("pipeline.deploy.deploy", deploy_nothing)
+    run(*shlex.split(command)[1:])
+    assert asked == [settings]
+
+
+def test_the_command_of_a_usual_deployment_is_short():
+    assert command_line(Settings(model=Path("here/net.keras"))) == (
+        "stm32-deploy deploy net.keras --board nucleo_l4r5zi"
+    )
+
+
+@pytest.mark.parametrize(("typed", "applied"), [((), "mse"), (("--recipe", "bias"), "bias")])
+def test_the_best_recipe_is_applied_unless_one_is_typed(run, monkeypatch, tmp_path, typed, applied):
+    (tmp_path / "deploy.toml").write_text('recipe = "equalize"\n')
+    asked = []
+
+    def quantize_nothing(settings, _output, _progress):
+        asked.append(settings.recipe)
+        raise UsageError("enough")
+
+    monkeypatch.setattr("pipeline.cures.cure_table", lambda *_: SimpleNamespace(best="mse"))
+    monkeypatch.setattr("pipeline.deploy.quantize_file", quantize_nothing)
+    run("quantize", "net.keras", "--cures", *typed)
+    assert asked == [applied]
