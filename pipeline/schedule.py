@@ -65,7 +65,7 @@ RAM_CYCLES = 2.12
 # The slowest schedule of which a report shows the memory, likewise.
 MOST_CYCLES = 4.0
 # `ram` and `flash`: weights at most so many times the smallest there are.
-SMALL_WEIGHTS = 1.035
+SMALL_WEIGHTS = 1.02
 # Limits of cycles for which a report shows what memory they take, and memory that is as good as another.
 TRADE_OFFS = 5
 AS_SMALL = 1.01

@@ -32,7 +32,6 @@
 
     .equ FRACTION, 10
     .equ ANY_SHIFT, 0x80
-    .equ FILTER_BYTES, 20
 
 /* struct lines */
     .equ PAIRS, 0
@@ -49,7 +48,8 @@
     .equ FILTERS, 44
     .equ CHANNELS, 48
     .equ CLAMPS, 52
-    .equ STORED, 56             /* r0 to r9 of the third pass */
+    .equ OUTPUT_ZERO, 56
+    .equ STORED, 60             /* r0 to r9 of the third pass */
 
 /* On the stack */
     .equ CALL, 0                /* struct lines */
@@ -57,14 +57,18 @@
     .equ DONE, 8                /* channels before it */
     .equ P, 12                  /* first pass: where the last pair went */
     .equ LEFT, 16               /* pairs to come */
-    .equ FILTER, 20             /* second pass */
-    .equ CHANNEL, 24            /* of four */
-    .equ START, 28              /* of the sum, for any shift */
+    .equ FILTER, 12             /* second pass: the first of four channels */
+    .equ CHANNEL, 16            /* of four */
+    .equ START, 20              /* of the sum, for any shift */
+    .equ ZERO, 24               /* of the output */
+    .equ ABOVE, 28              /* 127 - ceiling of each channel, a byte */
+    .equ LASTS, 32              /* weight 8 of each channel */
+    .equ EXPONENTS, 36          /* e, or the shift */
     .equ LINE_STEP, 12          /* third pass */
     .equ DOWN, 16
     .equ UP, 20
     .equ RETURN, 24
-    .equ FRAME, 36
+    .equ FRAME, 44
 
 /* --- First pass: bytes of four channels become pairs ---
  *
@@ -279,8 +283,7 @@ lay_once_2:
     .endm
 
     .macro line_2 any_shift
-    ldr    r12, [sp, #CALL]
-    ldr    lr, [r12, #LINE_BYTES]
+    ldr    lr, [r10, #LINE_BYTES]
     add    lr, lr, r0
     count_rounds \any_shift
     load_2
@@ -299,7 +302,7 @@ lay_once_2:
     bcs.w  1b
     .endm
 
-/* r0 and r1 at the channel's first position and output, r11 what the loop counts */
+/* r0 and r1 at the channel's first position and output, r10 struct lines, r11 what the loop counts */
     .macro load_line stride, to, count
     ldr    r10, [sp, #CALL]
     ldr    lr, [sp, #CHANNEL]
@@ -316,25 +319,29 @@ lay_once_2:
     and    \lanes, \lanes, r11
     .endm
 
-/* Weights of the next filter as the loops want them, times 2^e; r9 the output's zero point, r12 e. Not negative, and r1
- * the shift, where that is any. */
+/* Weights of filter r1 of four as the loops want them, times 2^e; r9 the output's zero point and what lies above the
+ * ceiling, r12 e. Not negative, and r1 the shift, where that is any. */
     .balign 4
     .thumb_func
     .type  load_filter, %function
 load_filter:
+    add    r0, sp, r1
     ldr    r12, [sp, #FILTER]
-    ldm    r12!, {r0, r7, r8, r10, r11} /* weight 8 with e and zero point, start, multiplier, weights 0 1 3 4, 6 2 7 5 */
-    str    r12, [sp, #FILTER]
+    ldr    r9, [sp, #ZERO]
+    ldrb   r2, [r0, #ABOVE]
+    ldrsb  r6, [r0, #LASTS]
+    ldrb   r0, [r0, #EXPONENTS]
+    add    r12, r12, r1, lsl #4
+    ldm    r12, {r7, r8, r10, r11}      /* start, multiplier, weights 0 1 3 4, 6 2 7 5 */
+    add    r9, r9, r2
     sxtb16 r2, r10
     sxtb16 r3, r10, ror #8
     sxtb16 r4, r11, ror #8
     sxtb16 r5, r11
-    sxtb   r6, r0
-    asrs   r9, r0, #16
-    ubfx   r12, r0, #8, #8
-    subs   r1, r12, #ANY_SHIFT
-    it     pl
+    subs   r1, r0, #ANY_SHIFT
+    ite    pl
     movpl  r12, #1
+    movmi  r12, r0
     movw   r11, #0xFFFF
     lsl    r11, r11, r12
     pkhbt  r11, r11, r11, lsl #16
@@ -351,10 +358,24 @@ load_filter:
     ldr    r1, [sp, #CALL]
     ldr    r2, [sp, #OFFSET]
     ldr    r0, [r1, #FILTERS]
-    movs   r3, #FILTER_BYTES
-    mla    r0, r2, r3, r0
+    ldr    r3, [r1, #CHANNELS]
+    ldr    r4, [r1, #CLAMPS]
+    add    r5, r2, r3, lsl #4
+    add    r5, r5, r0                   /* their last weights, and the exponents behind all of these */
+    ldr    r6, [r5]
+    ldr    r7, [r5, r3]
+    movs   r5, #0
+    cbz    r4, 1f
+    add    r4, r4, r2
+    ldr    r5, [r4]
+    ldr    r3, [r4, r3]
+    usub8  r5, r5, r3                   /* (127 - ceiling + floor + 128) - (floor + 128) */
+1:  ldr    r4, [r1, #OUTPUT_ZERO]
+    add    r0, r0, r2, lsl #4
     movs   r1, #0
     strd   r0, r1, [sp, #FILTER]
+    add    r0, sp, #ZERO
+    stm    r0, {r4-r7}
 channel_\stride:
     bl     load_filter
     bpl.w  any_shift_\stride
@@ -364,7 +385,15 @@ channel_\stride:
     add    r9, r9, r10, lsr #2
     add    r9, r9, #1 << (FRACTION - 1)
     both_lines_\stride 0
-    b      next_\stride
+next_\stride:
+    ldr    r1, [sp, #CHANNEL]
+    adds   r1, r1, #1
+    str    r1, [sp, #CHANNEL]
+    cmp    r1, #4
+    bne.w  channel_\stride
+    .endm
+
+    .macro multiply_any_shift stride
 any_shift_\stride:
     str    r7, [sp, #START]
     mov    r7, r1
@@ -373,12 +402,7 @@ any_shift_\stride:
     lsl    r9, r9, r1
     asr    r9, r9, #1
     both_lines_\stride 1
-next_\stride:
-    ldr    r0, [sp, #CHANNEL]
-    adds   r0, r0, #1
-    str    r0, [sp, #CHANNEL]
-    cmp    r0, #4
-    bne.w  channel_\stride
+    b      next_\stride
     .endm
 
     .macro both_lines_1 any_shift
@@ -513,6 +537,7 @@ four_\stride:
     blt.w  four_\stride
     add    sp, #FRAME
     pop    {r4-r11, pc}
+    multiply_any_shift \stride
     .size  depthwise_conv_2d_3x3_lines_\stride, . - depthwise_conv_2d_3x3_lines_\stride
     .endm
 

@@ -35,6 +35,7 @@ struct lines {
     const int32_t *filters;
     int32_t channels;
     const int8_t *clamps;
+    int32_t output_zero;
     struct {
         const uint32_t *line, *other_line;
         int8_t *to;
@@ -139,6 +140,7 @@ RAMCODE static void make_rows(const struct depthwise_conv_2d_3x3 *p, const struc
         .filters = p->filters,
         .channels = width,
         .clamps = p->clamps,
+        .output_zero = p->output_zero,
         .stored = {
             .line = even_words,
             .other_line = stride == 1 ? odd_words : even_words + pitch,

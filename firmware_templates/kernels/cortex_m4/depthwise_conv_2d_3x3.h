@@ -3,11 +3,9 @@
 
 #include "rows.h"
 
-/* Of one channel. */
+/* Of one channel. Behind those of all channels lie, a byte for each, what does not fill a word: weight number 8, line
+ * by line; then of all channels the exponent e, or 128 + shift to the right, with e = 1. */
 struct depthwise_conv_2d_3x3_filter {
-    int8_t last;                 /* weight of the window, number 8 line by line */
-    uint8_t exponent;            /* e; or 128 + shift to the right, with e = 1 */
-    int16_t zero;                /* output zero point + 127 - ceiling */
     int32_t start;               /* (bias - input zero point * sum of the weights), times 2^e */
     int32_t multiplier;
     int8_t weights[8];           /* numbers 0 1 3 4, 6 2 7 5 */
@@ -18,10 +16,10 @@ struct depthwise_conv_2d_3x3 {
     int32_t output_width;
     int32_t stride;              /* in both directions: 1 or 2 */
     int32_t pad_top, pad_left;
-    int32_t input_zero;
+    int32_t input_zero, output_zero;
     int32_t rows_at_once;        /* scratch is there for so many output rows */
     int32_t down;                /* 1: lines are columns of the whole map, and the windows in `filters` transposed */
-    const int32_t *filters;      /* struct depthwise_conv_2d_3x3_filter of each channel */
+    const int32_t *filters;      /* struct depthwise_conv_2d_3x3_filter of each channel, then the bytes */
     const int8_t *clamps;        /* by channel, as uint8: 127 - ceiling + floor + 128, then floor + 128 of each
                                   * channel; null where no output is clamped but to [-128, 127] */
 };
