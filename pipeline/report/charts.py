@@ -27,9 +27,6 @@ from pipeline.report.schema import (
     SymbolSize,
 )
 
-# The longest bar leaves room for the number behind it.
-LONGEST_BAR = 84.0
-LONGEST_SYMBOL_BAR = LONGEST_COST_BAR = 70.0
 # With more columns than this, a layer's name no longer fits under its own.
 NAMED_STEPS = 12
 STEP_WIDTH, NAMED_STEP_WIDTH = 36, 64
@@ -87,7 +84,7 @@ def layer_bars(layers: Sequence[Layer]) -> tuple[LayerBars, ...]:
             layer.name,
             layer.operator,
             tuple(
-                Bar(kinds[s], LONGEST_BAR * (getattr(layer, s) or 0) / top, words.share(getattr(layer, s)))
+                Bar(kinds[s], 100 * (getattr(layer, s) or 0) / top, words.share(getattr(layer, s)))
                 for s in shown
             ),
         )
@@ -107,7 +104,7 @@ def cost_bars(found: InspectionSection) -> tuple[LayerBars, ...]:
             (
                 Bar(
                     "cost",
-                    LONGEST_COST_BAR * (layer.cost or 0) / top,
+                    100 * (layer.cost or 0) / top,
                     f"{words.share(layer.cost)}; own {decibels(layer.own)}, total {decibels(layer.total)}",
                 ),
             ),
@@ -152,7 +149,7 @@ def cycle_chart(estimated: Estimated) -> CycleChart:
     top = max((layer.cycles for layer in estimated.layers), default=0) or 1
     rows = []
     for layer in estimated.layers:
-        width = LONGEST_BAR * layer.cycles / top
+        width = 100 * layer.cycles / top
         text = f"{1000 * layer.seconds:.3g} ms, {words.share(layer.share)}"
         rows.append(CycleBar(layer.index, layer.name, _cycle_kinds(layer, width), width, text))
     return CycleChart(_cycle_kinds(estimated, 100.0), tuple(rows))
@@ -257,7 +254,7 @@ def _symbol(symbol: SymbolSize, top: int, flash_bytes: int, prefix: str) -> Symb
         symbol.name.removeprefix(prefix),
         symbol.part,
         PARTS.get(symbol.part, PARTS["other"]),
-        LONGEST_SYMBOL_BAR * symbol.bytes / top,
+        100 * symbol.bytes / top,
         symbol.bytes,
         symbol.bytes / flash_bytes if flash_bytes else 0.0,
     )

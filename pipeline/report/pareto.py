@@ -127,21 +127,33 @@ class _Scale:
 
     @property
     def decimal_ticks(self) -> list[float]:
-        """1, 2 and 5 of each power of ten that is shown; where these are few, more."""
+        """1, 2 and 5 of each power of ten that is shown; where these are few, multiples of a round step."""
         decades = range(math.floor(self.low), math.ceil(self.high) + 1)
-        for factors in ((1, 2, 5), (1, 2, 3, 4, 5, 6, 8), [k / 4 for k in range(4, 40)]):
-            found = self._shown(factor * 10.0**decade for decade in decades for factor in factors)
-            if len(found) >= FEWEST_TICKS:
-                break
-        return found
+        found = self._shown(factor * 10.0**decade for decade in decades for factor in (1, 2, 5))
+        if len(found) >= FEWEST_TICKS:
+            return found
+        widest = self._span / FEWEST_TICKS
+        decade = 10.0 ** math.floor(math.log10(widest))
+        return self._multiples(max(factor * decade for factor in (1, 2, 2.5, 5) if factor * decade <= widest))
 
     @property
     def binary_ticks(self) -> list[float]:
-        """Powers of two."""
+        """Powers of two; where these are few, multiples of one."""
         bits = math.log2(10)
-        return self._shown(
+        found = self._shown(
             2.0**k for k in range(math.floor(self.low * bits), math.ceil(self.high * bits) + 1)
         )
+        if len(found) >= FEWEST_TICKS:
+            return found
+        return self._multiples(max(1.0, 2.0 ** math.floor(math.log2(self._span / FEWEST_TICKS))))
+
+    @property
+    def _span(self) -> float:
+        return 10**self.high - 10**self.low
+
+    def _multiples(self, step: float) -> list[float]:
+        first, last = math.ceil(10**self.low / step), math.floor(10**self.high / step)
+        return [k * step for k in range(first, last + 1)]
 
     def _shown(self, values: Iterable[float]) -> list[float]:
         return [value for value in values if self.low <= math.log10(value) <= self.high]

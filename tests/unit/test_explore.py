@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -159,3 +160,15 @@ def test_the_command_prints_json(explored, monkeypatch, tmp_path, capsys):
     assert len(held["choices"]) == len(explored.choices)
     assert {"seconds", "ram_bytes", "flash_bytes", "joules", "fits", "best"} <= held["choices"][0].keys()
     assert (tmp_path / "explore.html").is_file()
+
+
+@pytest.mark.parametrize("times", [(0.9e-3, 2.7e-3), (2.1, 9.9), (3.0, 3.0), (1e-4, 2.0)])
+@pytest.mark.parametrize("sizes", [(20_000, 22_000), (30_000, 30_000), (1, 1), (4096, 600_000)])
+def test_ticks_are_some_and_stand_apart(times, sizes):
+    points = [Point("a", "b", time, None, size, best=False) for time, size in zip(times, sizes, strict=True)]
+    chart = pareto_chart(points)
+    for ticks, apart in ((chart.across, 3), (chart.upwards, 12)):  # percent of the width; pixels
+        places = sorted(tick.at for tick in ticks)
+        assert len(places) >= (1 if sizes == (1, 1) else 3)
+        assert all(b - a >= apart for a, b in itertools.pairwise(places))
+        assert len({tick.text for tick in ticks}) == len(ticks)
