@@ -423,15 +423,18 @@ def rescaled(graph: RandomGraph, kind: str) -> bool:
     return graph.add(kind, [x], y, schema.QuantizeOptionsT() if kind == "QUANTIZE" else None)
 
 
-@makes("EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "TANH")
+@makes("EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "RSQRT", "TANH")
 def unary(graph: RandomGraph, kind: str) -> bool:
     dice = graph.dice
-    x = graph.pick(lambda x: kind != "EXP" or x.scale < 0.05)
+    fits = {"EXP": lambda x: x.scale < 0.05, "RSQRT": lambda x: x.zero == -128}
+    x = graph.pick(fits.get(kind, lambda x: True))
     if x is None:
         return False
     scale, zero, options = x.scale * dice.between(0.3, 2.0), None, None
     if kind == "EXP":
         scale = float(np.exp(x.scale * dice.integer(1, 128))) / 128
+    elif kind == "RSQRT":
+        scale = x.scale**-0.5 / dice.between(20.0, 300.0)
     elif kind == "GELU":
         options = schema.GeluOptionsT()
         options.approximate = dice.chance()

@@ -102,13 +102,19 @@ def _refusal(path: Path, config: Mapping[str, Any], keras: Any, error: Exception
     """Why Keras could not revive the model: its own classes first, since the user can do most there."""
     unknown = sorted(_unknown_classes(config, keras))
     if unknown:
+        in_h5 = path.suffix != ".keras"
         return ModelNotSupported(
-            f"the model uses {len(unknown)} classes that are not Keras's own",
+            f"the model uses {len(unknown)} classes that are not Keras's own{' layers' if in_h5 else ''}",
             code="E_MODEL_CUSTOM",
             where=path,
             details=unknown,
             hint="replace them by Keras layers, or export the model with model.export('folder') "
-            "and give that SavedModel folder",
+            "and give that SavedModel folder"
+            + (
+                "; operations such as x[...] or keras.ops: save with model.save('model.keras')"
+                if in_h5
+                else ""
+            ),
         )
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return damaged(

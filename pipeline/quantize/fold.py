@@ -11,6 +11,10 @@ Batch norm is a*y + c per channel, with a = gamma / sqrt(variance + epsilon) and
 
 TensorFlow Lite's converter folds the first kind only. It leaves the second as int8 MUL and ADD behind
 every convolution, and each of them rounds.
+
+A layer or group normalization is written out anew: (x - mean) times 1 / sqrt(variance + epsilon), in that
+order. The converter makes x / sqrt(variance + epsilon) - mean / sqrt(variance + epsilon) of Keras's own,
+with a NEG in float between, and rounds both terms on scales that their difference does not need.
 """
 
 from __future__ import annotations
@@ -62,18 +66,31 @@ class Fold:
         return f"batch norm {self.norm} folded into {self.into}{clamp}"
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenOut:
+    """One layer or group normalization in other operators."""
+
+    norm: str
+
+    def __str__(self) -> str:
+        return f"normalization {self.norm}: the mean is subtracted first, then the rest is scaled"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rewritten:
     """A model of the same function, in float32 throughout, its layers named so that they can be found."""
 
     live: Any
-    folds: tuple[Fold, ...]
+    folds: tuple[Fold | WrittenOut, ...]
     names: dict[str, str]
     """The rewritten model's layer names to the original's."""
 
 
 def fold_normalizations(model: FloatModel) -> Rewritten:
-    """Rebuild the Keras model with every batch norm folded that can be; a SavedModel stays as it is."""
+    """Rebuild the Keras model with every batch norm folded that can be, and layer normalizations written out.
+
+    A SavedModel stays as it is.
+    """
     if model.api == "saved_model":
         return Rewritten(model.live, (), {})
     keras = import_keras() if model.api == "keras" else import_legacy_keras()
@@ -107,13 +124,15 @@ class _Plan:
     """What becomes of each layer, by its id; layers that are not mentioned stay as they are."""
 
     def __init__(self) -> None:
-        self.folds: list[Fold] = []
+        self.folds: list[Fold | WrittenOut] = []
         self.weights: dict[int, list[np.ndarray]] = {}
         """Of the layers that something is folded into: new weights, a bias included."""
         self.clamps: dict[int, tuple[np.ndarray | None, np.ndarray | None]] = {}
         """Batch norms whose place a clamp takes, or nothing: (None, None)."""
         self.dropped: set[int] = set()
         """Activation layers whose work the clamp does."""
+        self.written_out: set[int] = set()
+        """Layer and group normalizations."""
         self.names: dict[str, str] = {}
 
 
@@ -151,6 +170,11 @@ def _plan_graph(graph: Any, prefix: str, plan: _Plan, calls: dict[int, Counter[i
         inner = functional_graph(layer)
         if inner is not None:
             _plan_graph(inner, f"{prefix}{layer.name}/", plan, calls)
+        elif type(layer).__name__ in {"LayerNormalization", "GroupNormalization"}:
+            if _is_last_axis(layer) and not getattr(layer, "rms_scaling", False):
+                if id(layer) not in plan.written_out:
+                    plan.folds.append(WrittenOut(f"{prefix}{layer.name}"))
+                plan.written_out.add(id(layer))
         elif type(layer).__name__ == "BatchNormalization":
             chain = _chain_before(node, makers, reads)
             if chain and all(sum(c[id(member)] for c in calls.values()) == 1 for member in (*chain, layer)):
@@ -278,7 +302,7 @@ def _scaled(layer: Any, a: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
 def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
     """A clone of the model, every layer in float32 and under a name that is no part of another's."""
     tensorflow = import_tensorflow()
-    clamp_class = _clamp_layer(keras, tensorflow)
+    clamp_class, normal_class = _clamp_layer(keras, tensorflow), _normal_layer(keras, tensorflow)
     pending: list[tuple[Any, list[np.ndarray]]] = []
     paths = _paths(functional_graph(model.live), "", {})
 
@@ -293,6 +317,11 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
             return clamp_class(None, None, name=name)
         if id(layer) in plan.clamps:
             return clamp_class(*plan.clamps[id(layer)], name=name)
+        if id(layer) in plan.written_out:
+            gain = np.asarray(layer.gamma, np.float32) if layer.scale else None
+            offset = np.asarray(layer.beta, np.float32) if layer.center else None
+            groups = int(getattr(layer, "groups", 0))
+            return normal_class(gain, offset, float(layer.epsilon), groups, name=name)
         config = {**unrolled(layer.get_config()), "name": name, "dtype": "float32"}
         config.pop("quantization_config", None)
         if id(layer) in plan.weights:
@@ -356,3 +385,39 @@ def _clamp_layer(keras: Any, tensorflow: Any) -> Any:
             return x
 
     return ChannelClamp
+
+
+def _normal_layer(keras: Any, tensorflow: Any) -> Any:
+    class CenteredNormalization(keras.layers.Layer):  # type: ignore[misc]
+        """(x - mean) / sqrt(variance + epsilon), times a gain, plus an offset.
+
+        Over the last axis; or over all but the batch, in so many groups of channels, one a channel for -1.
+        """
+
+        def __init__(
+            self, gain: np.ndarray | None, offset: np.ndarray | None, epsilon: float, groups: int, name: str
+        ) -> None:
+            super().__init__(name=name, dtype="float32")
+            self.gain = gain
+            self.offset = offset
+            self.epsilon = epsilon
+            self.groups = groups
+
+        def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
+            shape, y = x.shape, x
+            if self.groups:
+                groups = shape[-1] if self.groups < 0 else self.groups
+                places = math.prod(shape[1:-1])
+                y = tensorflow.reshape(x, (-1, places, groups, shape[-1] // groups))
+            centered = y - self._mean(y)
+            y = centered * tensorflow.math.rsqrt(self._mean(centered * centered) + self.epsilon)
+            y = tensorflow.reshape(y, (-1, *shape[1:])) if self.groups else y
+            y = y if self.gain is None else y * self.gain
+            return y if self.offset is None else y + self.offset
+
+        def _mean(self, x: Any) -> Any:
+            # One axis after the other: TFLite's int8 MEAN here takes neighbours only.
+            x = tensorflow.reduce_mean(x, axis=1, keepdims=True) if self.groups else x
+            return tensorflow.reduce_mean(x, axis=-1, keepdims=True)
+
+    return CenteredNormalization

@@ -427,11 +427,20 @@ class _Beside:
         return found | dict(zip(self.inputs, (values[None] for values in sample), strict=True))
 
     def run_apart(self, held: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
-        """What each float operator makes of the real values that the int8 one read."""
+        """What each float operator makes of the real values that the int8 one read.
+
+        Where that is no number, such as the inverse root of a variance that int8 rounds to 0, what the
+        int8 operator made stands in its place: no error can be told there.
+        """
         for slot, tensor in self.fed:
             self.apart.set_tensor(slot["index"], self._real(tensor, held))
         self.apart.invoke()
-        return {tensor: self.apart.get_tensor(slot["index"]) for slot, tensor in self.made}
+        found = {}
+        for slot, tensor in self.made:
+            values = self.apart.get_tensor(slot["index"])
+            finite = np.isfinite(values)
+            found[tensor] = values if finite.all() else np.where(finite, values, self._real(tensor, held))
+        return found
 
     def cost(
         self, sample: Sequence[np.ndarray], held: Mapping[int, np.ndarray], alone: Mapping[int, np.ndarray]

@@ -240,3 +240,73 @@ def two_outputs(k: Any) -> Any:
     scores = k.layers.Dense(5, activation="softmax", name="scores")(x)
     box = k.layers.Dense(4, name="box")(k.layers.Concatenate()([x, scores]))
     return k.Model(image, [scores, box])
+
+
+@architecture
+def squeeze_excite(k: Any) -> Any:
+    """MobileNetV3's own blocks: hard-swish, 5 x 5, squeeze and excitation (Howard et al. 2019)."""
+
+    def block(x: Any, filters: int, stride: int, expansion: int) -> Any:
+        y = k.layers.Conv2D(x.shape[-1] * expansion, 1, use_bias=False)(x)
+        y = k.layers.Activation("hard_swish")(k.layers.BatchNormalization()(y))
+        y = k.layers.DepthwiseConv2D(5, stride, padding="same", use_bias=False)(y)
+        y = k.layers.Activation("hard_swish")(k.layers.BatchNormalization()(y))
+        gate = k.layers.GlobalAveragePooling2D(keepdims=True)(y)
+        gate = k.layers.Conv2D(max(4, y.shape[-1] // 4), 1, activation="relu")(gate)
+        gate = k.layers.Conv2D(y.shape[-1], 1, activation="hard_sigmoid")(gate)
+        y = k.layers.Conv2D(filters, 1, use_bias=False)(k.layers.Multiply()([y, gate]))
+        y = k.layers.BatchNormalization()(y)
+        return k.layers.Add()([x, y]) if x.shape == y.shape else y
+
+    source = k.Input((48, 48, 3), name="image")
+    x = k.layers.Conv2D(16, 3, 2, padding="same", use_bias=False)(source)
+    x = k.layers.Activation("hard_swish")(k.layers.BatchNormalization()(x))
+    for filters, stride, expansion in ((16, 2, 1), (24, 2, 4), (24, 1, 4)):
+        x = block(x, filters, stride, expansion)
+    x = k.layers.Dense(32, activation="hard_swish")(k.layers.GlobalAveragePooling2D()(x))
+    return k.Model(source, k.layers.Dense(5, activation="softmax")(x))
+
+
+@architecture
+def tcn(k: Any) -> Any:
+    """A temporal convolutional network: causal and dilated, layer normalization (Bai et al. 2018)."""
+    source = k.Input((64, 4), name="readings")
+    x = k.layers.Conv1D(16, 1)(source)
+    for dilation in (1, 2, 4, 8):
+        y = k.layers.Conv1D(16, 3, padding="causal", dilation_rate=dilation, activation="relu")(x)
+        y = k.layers.LayerNormalization()(y)
+        y = k.layers.Conv1D(16, 3, padding="causal", dilation_rate=dilation)(y)
+        x = k.layers.Activation("relu")(k.layers.Add()([x, y]))
+    return k.Model(source, k.layers.Dense(3, activation="softmax")(x[:, -1, :]))
+
+
+@architecture
+def transformer(k: Any) -> Any:
+    """A transformer's encoder: attention of two heads, GELU, layer normalization (Vaswani et al. 2017)."""
+    source = k.Input((20, 12), name="readings")
+    x = k.layers.Dense(16)(source)
+    x = k.layers.LayerNormalization()(k.layers.Add()([x, k.layers.MultiHeadAttention(2, 8)(x, x)]))
+    y = k.layers.Dense(16)(k.layers.Dense(32, activation="gelu")(x))
+    x = k.layers.LayerNormalization()(k.layers.Add()([x, y]))
+    x = k.layers.GlobalAveragePooling1D()(x)
+    return k.Model(source, k.layers.Dense(4, activation="softmax")(x))
+
+
+@architecture
+def shufflenet(k: Any) -> Any:
+    """Convolutions in groups whose channels are shuffled, group normalization (Zhang et al. 2018)."""
+
+    def shuffled(x: Any, groups: int) -> Any:
+        height, width, channels = x.shape[1:]
+        x = k.layers.Reshape((height, width, groups, channels // groups))(x)
+        return k.layers.Reshape((height, width, channels))(k.layers.Permute((1, 2, 4, 3))(x))
+
+    source = k.Input((32, 32, 3), name="image")
+    x = convolved(k, source, 12, strides=2)
+    for _ in range(2):
+        y = k.layers.Conv2D(12, 1, groups=3)(x)
+        y = k.layers.Activation("relu")(k.layers.GroupNormalization(3)(y))
+        y = k.layers.DepthwiseConv2D(3, padding="same")(shuffled(y, 3))
+        x = k.layers.Activation("relu")(k.layers.Add()([x, k.layers.Conv2D(12, 1, groups=3)(y)]))
+    x = k.layers.GlobalAveragePooling2D()(x)
+    return k.Model(source, k.layers.Dense(6, activation="softmax")(x))

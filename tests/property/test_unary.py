@@ -53,6 +53,13 @@ def test_gelu(kernels: Kernels, dice: Dice) -> None:
 
 
 @given(dice=DICE)
+def test_rsqrt(kernels: Kernels, dice: Dice) -> None:
+    x = dice.factor(1e-5, 2.0)
+    scale = float(np.sqrt(1 / x)) / dice.between(20.0, 300.0)
+    check_unary(kernels, "RSQRT", None, (x, scale), (-128, dice.zero_point()))
+
+
+@given(dice=DICE)
 def test_leaky_relu(kernels: Kernels, dice: Dice) -> None:
     options = schema.LeakyReluOptionsT()
     options.alpha = dice.pick([0.0, 0.01, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, dice.between(0.0, 1.0)])

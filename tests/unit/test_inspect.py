@@ -376,3 +376,20 @@ def test_a_range_that_would_be_half_as_wide_is_spoiled(widest, spoils):
 )
 def test_channels_that_spoil_nothing(minima, maxima):
     assert find_spoiled(minima, maxima) is None
+
+
+def test_what_is_infinite_in_float_is_no_error_of_the_layer(tmp_path):
+    """The variance of a few small values is 0 in int8, and its inverse root in float is none."""
+    keras = pytest.importorskip("keras")
+    x = keras.Input((6, 8))
+    y = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
+    keras.Model(x, keras.layers.Dense(3)(keras.layers.Flatten()(y))).save(tmp_path / "net.keras")
+    values = np.random.default_rng(0).normal(size=(20, 6, 8)).astype(np.float32)
+    values[:, 0] *= 1e-4
+    samples = Samples(values, None, None, "noise", False, Preprocessing())
+    quantized = quantize_model(load_model(tmp_path / "net.keras"), samples)
+    found = inspect_quantization(quantized.tflite, quantized.float_tflite, (values,), names={})
+    roots = [layer for layer in found.layers if layer.operator == "RSQRT"]
+    assert len(roots) == 1
+    deviations = [each for layer in found.layers for each in (layer.own, layer.total) if each is not None]
+    assert np.isfinite([(each.bias, each.rms) for each in deviations]).all()
