@@ -61,6 +61,8 @@ app = typer.Typer(
 )
 # Into a file or a pipe, tables are as wide as they want to be.
 WIDE = 160
+# Words in a table are not folded to less.
+FOLDED = 12
 # Below that the table of layers leaves out columns, so that their names stay readable.
 NARROW = 132
 # Layers whose scale is spoiled; a network of depthwise convolutions has many.
@@ -583,13 +585,10 @@ def _print_inspection(inspected: Inspected) -> None:
         out.print(escape(line), soft_wrap=True)
     narrow = out.width < NARROW
     shown = [i for i, head in enumerate(held.header) if not (narrow and head in held.wide)]
-    table = Table()
-    for i in shown:
-        is_text = i < held.texts
-        table.add_column(held.header[i], justify="left" if is_text else "right", no_wrap=not is_text)
+    table = _table(*(held.header[i] for i in shown), numbers=slice(held.texts, None))
     for row in held.rows:
         table.add_row(*(escape(row[i]) for i in shown))
-    out.print(table)
+    _print_table(table)
     if len(shown) < len(held.header):
         out.print(f"[dim]in a wider terminal, or a file, also: {', '.join(held.wide)}[/]")
     for line in held.spoiled[:SPOILED_SHOWN]:
@@ -656,11 +655,10 @@ def build(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
         ("flash", firmware.flash_bytes, firmware.flash_parts),
         ("RAM", firmware.ram_bytes, firmware.ram_parts),
     ):
-        table = Table("part", "bytes", title=f"{kind}: {total:,} bytes", title_justify="left")
-        table.columns[1].justify = "right"
+        table = _table("part", "bytes", title=f"{kind}: {total:,} bytes")
         for part, size in sorted(parts.items(), key=lambda item: -item[1]):
             table.add_row(part, f"{size:,}")
-        out.print(table)
+        _print_table(table)
 
 
 @app.command()
@@ -690,9 +688,7 @@ def run(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
             }
         )
         return
-    table = Table("layer", "operator", "MACC", measurement.source.value, "per MACC")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = _table("layer", "operator", "MACC", measurement.source.value, "per MACC", numbers=slice(2, None))
     for call, cost in zip(program.calls, measurement.layers, strict=True):
         ratio = f"{cost.median / call.macs:.2f}" if call.macs else ""
         table.add_row(escape(call.name), call.operator, f"{call.macs:,}", f"{cost.median:,}", ratio)
@@ -701,7 +697,7 @@ def run(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
         "total", "", f"{program.macs:,}", f"{measurement.total.median:,}",
         f"{measurement.total.median / max(1, program.macs):.2f}",
     )  # fmt: skip
-    out.print(table)
+    _print_table(table)
     out.print(f"on {measurement.board} by {measurement.runner}; stack {measurement.stack_bytes:,} bytes")
 
 
@@ -875,13 +871,11 @@ def compare(
         )
     else:
         for title, found in (("figures", changes.figures), ("layers that changed", changes.layers)):
-            table = Table(title, "old", "new", "difference", "")
-            for column in table.columns[1:4]:
-                column.justify = "right"
+            table = _table(title, "old", "new", "difference", "verdict", numbers=slice(1, 4))
             for change in found:
                 table.add_row(*(escape(text) for text in change_words(change)))
             if found:
-                out.print(table)
+                _print_table(table)
         worse = ", ".join(change.figure for change in changes.worse)
         out.print(f"worse: {worse}" if worse else "nothing is worse")
     return 1 if changes.worse else 0
@@ -920,12 +914,10 @@ def explore(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
             }
         )
         return
-    table = Table(*HEADER)
-    for column in table.columns[2:8]:
-        column.justify = "right"
+    table = _table(*HEADER, numbers=slice(2, 8))
     for choice in explored.choices:
         table.add_row(*(escape(cell) for cell in choice_words(choice)), style="bold" if choice.best else None)
-    out.print(table)
+    _print_table(table)
     for note in explored.notes:
         out.print(f"  [dim]{escape(note)}[/]", soft_wrap=True)
     out.print(f"page: {page}", soft_wrap=True)
@@ -1015,9 +1007,7 @@ def boards(format_: AsFormat = Format.TEXT) -> None:
             ]
         )
         return
-    table = Table("board", "core", "clock", "flash", "RAM", "run by")
-    for column in table.columns[2:5]:
-        column.justify = "right"
+    table = _table("board", "core", "clock", "flash", "RAM", "run by", numbers=slice(2, 5))
     for board in known:
         table.add_row(
             board.name,
@@ -1029,7 +1019,7 @@ def boards(format_: AsFormat = Format.TEXT) -> None:
                 [*([] if board.is_simulated else [f"{simulator_for(board).name} in its place"]), *board.run]
             ),
         )
-    out.print(table)
+    _print_table(table)
 
 
 @app.command()
@@ -1040,10 +1030,10 @@ def operators(format_: AsFormat = Format.TEXT) -> None:
     if format_ is Format.JSON:
         _print_json([{"operator": name, "supported": text} for name, text in operator_table()])
         return
-    table = Table("operator", "supported")
+    table = _table("operator", "supported", numbers=slice(0))
     for name, text in operator_table():
         table.add_row(name, escape(text))
-    out.print(table)
+    _print_table(table)
 
 
 @app.command()
@@ -1056,13 +1046,13 @@ def doctor(format_: AsFormat = Format.TEXT) -> int:
     if format_ is Format.JSON:
         _print_json([asdict(tool) for tool in tools])
     else:
-        table = Table("tool", "found", "needed for", "how to get it")
+        table = _table("tool", "found", "needed for", "how to get it", numbers=slice(0))
         for tool in tools:
             found = (
                 tool.version or tool.path if tool.found else "[red]missing[/]" if tool.needed else "missing"
             )
             table.add_row(tool.name, found, tool.purpose, "" if tool.found else escape(tool.how))
-        out.print(table)
+        _print_table(table)
         if not missing:
             out.print("all that is needed is there: try `stm32-deploy deploy MODEL`")
     return 4 if missing else 0
@@ -1138,15 +1128,42 @@ def _verdict_code(held: Report) -> int:
 def _print_cures(table: CureTable) -> None:
     from pipeline.cures import HEADER, row_words, table_words
 
-    shown = Table(*HEADER)
-    for column in shown.columns[1:]:
-        column.justify = "right"
+    shown = _table(*HEADER)
     for row in table.rows:
         cells = row_words(row, table.float_accuracy)
         shown.add_row(*(escape(cell) for cell in cells), style="bold" if row.is_best else None)
     out.print(escape(table_words(table)), soft_wrap=True)
-    out.print(shown)
+    _print_table(shown)
     out.print(f'best: --recipe {table.best}, or `recipe = "{table.best}"` in deploy.toml', soft_wrap=True)
+
+
+def _table(*header: str, numbers: slice = slice(1, None), title: str | None = None) -> Table:
+    """A table of words, which a narrow terminal folds, and of `numbers`, which stay in one line."""
+    table = Table(title=title, title_justify="left")
+    for head in header:
+        table.add_column(head, overflow="fold")
+    for column in table.columns[numbers]:
+        column.justify, column.no_wrap = "right", True
+    return table
+
+
+def _print_table(table: Table) -> None:
+    """Columns for which a narrow terminal has no room are left out from the right, and named: none is cut."""
+    left_out: list[str] = []
+    while len(table.columns) > 2 and _least_width(table) > out.width:
+        left_out.insert(0, str(table.columns.pop().header))
+    out.print(table)
+    if left_out:
+        out.print(f"[dim]in a wider terminal, or a file, also: {', '.join(left_out)}[/]")
+
+
+def _least_width(table: Table) -> int:
+    """Characters of a line in which words are folded and numbers are whole; three frame each column."""
+    widths = 1
+    for column in table.columns:
+        longest = max(len(str(cell)) for cell in (column.header, *column.cells))
+        widths += 3 + (longest if column.no_wrap else min(longest, FOLDED))
+    return widths
 
 
 def _print_json(value: Any) -> None:
@@ -1210,21 +1227,28 @@ def _classification_json(found: Classification | None) -> dict[str, Any] | None:
 
 def _print_classification(found: Classification) -> None:
     """A report per class with the confusion matrix beside it: rows are the true class."""
-    table = Table("true class", "precision", "recall", "F1", "support", *map(str, range(len(found.classes))))
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _table("true class", "precision", "recall", "F1", "support", *map(str, range(len(found.classes))))
     for figures, row in zip(found.classes, found.confusion.tolist(), strict=True):
         shares = (f"{value:.3f}" for value in (figures.precision, figures.recall, figures.f1))
         table.add_row(escape(figures.name), *shares, f"{figures.support:,}", *(f"{n:,}" for n in row))
-    out.print(table)
+    _print_table(table)
     scores = f"accuracy {found.accuracy:.4f}, macro F1 {found.macro_f1:.4f}"
     out.print(f"{found.subject}, {found.samples:,} samples: {scores}")
 
 
 def _print_analysis(analysis: HostAnalysis, rules: bool) -> None:
-    table = Table("layer", "kind", "output", "MACC", "share", "parameters", "weights", "share", "activation")
-    for column in table.columns[3:]:
-        column.justify = "right"
+    table = _table(
+        "layer",
+        "kind",
+        "output",
+        "MACC",
+        "share",
+        "parameters",
+        "weights",
+        "share",
+        "activation",
+        numbers=slice(3, None),
+    )
     for layer in analysis.layers:
         table.add_row(
             escape(layer.name),
@@ -1237,7 +1261,7 @@ def _print_analysis(analysis: HostAnalysis, rules: bool) -> None:
             f"{layer.weights_share:.1%}",
             f"{layer.activation_bytes:,}",
         )
-    out.print(table)
+    _print_table(table)
     totals, fit = analysis.totals, analysis.fit
     out.print(
         f"{escape(analysis.model)} ({analysis.kind}): {totals.macc:,} MACC, "
@@ -1265,9 +1289,16 @@ def _print_forecast(found: CycleForecast) -> None:
     """Predicted cycles layer by layer, with the band of each kernel's formula."""
     from pipeline.report.words import milliseconds, share
 
-    table = Table("layer of the int8 graph", "kernel", "instructions", "cycles", "±", "ms", "share")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = _table(
+        "layer of the int8 graph",
+        "kernel",
+        "instructions",
+        "cycles",
+        "±",
+        "ms",
+        "share",
+        numbers=slice(2, None),
+    )
     for layer in found.layers:
         error = layer.worst_error_percent
         table.add_row(
@@ -1279,7 +1310,7 @@ def _print_forecast(found: CycleForecast) -> None:
             milliseconds(layer.cycles / found.clock_hz).removesuffix(" ms"),
             share(layer.cycles / found.cycles),
         )
-    out.print(table)
+    _print_table(table)
     band = ""
     if found.low_cycles is not None and found.high_cycles is not None:
         low, high = (
@@ -1297,9 +1328,7 @@ def _print_summary(held: Summary) -> None:
     """A report's verdict and its figures side by side."""
     for line in held.verdict:
         out.print(escape(line), soft_wrap=True)
-    table = Table(*held.header)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _table(*held.header)
     for row in held.rows:
         table.add_row(*(escape(cell) for cell in row))
-    out.print(table)
+    _print_table(table)

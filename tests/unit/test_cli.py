@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import signal
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from rich.console import Console
 
 from pipeline import cli, limits
 from pipeline.config import Settings
@@ -520,3 +522,24 @@ def test_the_best_recipe_is_applied_unless_one_is_typed(run, monkeypatch, tmp_pa
     monkeypatch.setattr("pipeline.deploy.quantize_file", quantize_nothing)
     run("quantize", "net.keras", "--cures", *typed)
     assert asked == [applied]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_a_narrow_terminal_cuts_no_cell(monkeypatch, width):
+    shown = io.StringIO()
+    monkeypatch.setattr(cli, "out", Console(file=shown, width=width))
+    words, numbers = (
+        ("block_13_depthwise", "cortex_m4/depthwise_conv_2d"),
+        ("12,345,678", "9,876,543", "0.1 %"),
+    )
+    table = cli._table("layer", "kernel", "instructions", "cycles", "share", numbers=slice(2, None))
+    table.add_row(*words, *numbers)
+    cli._print_table(table)
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    columns = ["".join(cells) for cells in zip(*rows, strict=True)]
+    assert columns == [*words, *numbers][: len(columns)]
+    left_out = ["layer", "kernel", "instructions", "cycles", "share"][len(columns) :]
+    assert lines[-1].endswith(", ".join(left_out)) if left_out else lines[-1].startswith("└")
+    assert len(columns) == {40: 2, 60: 4, 80: 5, 160: 5}[width]
