@@ -227,34 +227,34 @@ def _concatenation(layer: _Layer) -> dict[str, float]:
     }
 
 
-def _moved(count: int, size: int) -> dict[str, float]:
-    """So many memcpy of so many bytes, as in a padding."""
+def _moved(count: int, size: int, *places: int) -> dict[str, float]:
+    """So many memcpy of so many bytes, as in a padding; `places` are distances between where they begin."""
+    odd = any(place % 4 for place in (size, *places))
+    short = odd and size < 8
     return {
-        "copied_blocks": count * (size // 16),
-        "copied_words": count * (size % 16 // 4),
-        "copied_bytes": count * (size % 4),
+        "copied_blocks": 0 if short else count * (size // 16),
+        "copied_words": 0 if short else count * (size % 16 // 4),
+        "copied_bytes": count * (size if short else size % 4),
+        "odd_words": count * (size // 4) if odd and not short else 0,
     }
 
 
 def _strided_copy(layer: _Layer) -> dict[str, float]:
     p = layer.op.parameters(layer.inputs, layer.output)
     *outer, run = p["counts"].tolist()
+    *steps, step = p["steps"].tolist()
     runs = math.prod(outer)
     # After each run the loops around it go on: the next one, and those that begin anew.
     turns = sum(math.prod(outer[:depth]) for depth in range(1, len(outer) + 1))
-    if p["steps"][-1] == 1:
-        return {"runs": runs, "turns": turns, **_moved(runs, run)}
+    if step == 1:
+        return {"runs": runs, "turns": turns, **_moved(runs, run, p["start"], *steps)}
     return {"strided_runs": runs, "turns": turns, "picked_bytes": runs * run}
 
 
 def _select(layer: _Layer) -> dict[str, float]:
     p = layer.op.parameters(layer.inputs, layer.output)
-    pixels = p["height"] * p["width"]
-    moved = (
-        {"picked_bytes": pixels * p["channels"]}
-        if p["sources"] is not None
-        else _moved(pixels, p["channels"])
-    )
+    pixels, channels = p["height"] * p["width"], p["channels"]
+    moved = _moved(pixels, channels) if p["sources"] is None else {"picked_bytes": pixels * channels}
     return {"rows": p["height"], "pixels": pixels, **moved}
 
 
