@@ -118,7 +118,10 @@ Samples = Annotated[
 ]
 Preprocess = Annotated[
     str | None,
-    typer.Option("--preprocess", help="what the model's input is of a file's values: scale=1/255,offset=0"),
+    typer.Option(
+        "--preprocess",
+        help="what the model's input is of a file's values: scale=1/255,offset=0; of several: a: ...; b: ...",
+    ),
 ]
 Recipe = Annotated[
     str | None,

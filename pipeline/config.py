@@ -103,7 +103,8 @@ class Settings(BaseModel):
         default=None, description="the program that flashes; default: the first that is installed"
     )
     preprocess: str | None = Field(
-        default=None, description="scale=1/255,offset=0,channels=rgb: file values to input"
+        default=None,
+        description="scale=1/255,offset=0,channels=rgb: file values to input; of several: a: ...; b: ...",
     )
     recipe: str = Field(
         default="minmax",

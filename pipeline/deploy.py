@@ -42,7 +42,7 @@ from pipeline.load import (
     Preprocessing,
     Samples,
     TfliteModel,
-    declare_preprocessing,
+    declare_preprocessings,
     load_model,
     load_samples,
     offline_samples,
@@ -261,9 +261,12 @@ def analyze_model(
     model = load_model(model_path(settings))
     samples = None
     if settings.samples is not None:
-        preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
         samples = load_samples(
-            model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES, progress=progress
+            model,
+            settings.samples,
+            declared=_declared(model, settings),
+            limit=MOST_SAMPLES,
+            progress=progress,
         )
     labelled = samples is not None and samples.labels is not None
     if isinstance(model, TfliteModel):
@@ -331,8 +334,7 @@ def synthesize_samples(
             where=path,
             hint="give the Keras model that it was made of",
         )
-    preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
-    made = synthesize(model, preprocessing, images=images, steps=steps, progress=progress)
+    made = synthesize(model, _declared(model, settings), images=images, steps=steps, progress=progress)
     names = ["x"] if len(model.inputs) == 1 else [spec.name for spec in model.inputs]
     origin = f"offline set: {images} samples made from the network's batch-norm statistics"
     content = io.BytesIO()
@@ -468,14 +470,14 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     recipe = asked_recipe(settings)
     progress("load", 0, 1)
     model = load_model(model_path(settings))
-    preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
+    declared = _declared(model, settings)
     if isinstance(model, TfliteModel):
         # What cannot be carried is said before anything else is asked for.
         _refuse_recipe(settings, model)
         _refuse_border(settings, model)
         read_tflite(model.content, model.name)
         try:
-            samples = load_samples(model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES)
+            samples = load_samples(model, settings.samples, declared=declared, limit=MOST_SAMPLES)
         except UsageError as error:
             if settings.samples is not None or error.code != "E_SAMPLES_MISSING":
                 raise
@@ -522,16 +524,19 @@ def inspect_loaded(loaded: Loaded, progress: Progress) -> Inspected:
     )
 
 
+def _declared(model: FloatModel | TfliteModel, settings: Settings) -> dict[str, Preprocessing]:
+    """What the user says of each input's preprocessing, by the input's name."""
+    return declare_preprocessings(settings.preprocess or "", [spec.name for spec in model.inputs])
+
+
 def samples_of(model: FloatModel, settings: Settings, progress: Progress) -> Samples:
     """The samples of a float model; where training data are named, they calibrate and train it."""
-    preprocessing = declare_preprocessing(settings.preprocess) if settings.preprocess else None
-    samples = load_samples(
-        model, settings.samples, preprocessing=preprocessing, limit=MOST_SAMPLES, progress=progress
-    )
+    declared = _declared(model, settings)
+    samples = load_samples(model, settings.samples, declared=declared, limit=MOST_SAMPLES, progress=progress)
     if settings.training is None:
         return samples
     training = load_samples(
-        model, settings.training, preprocessing=preprocessing, limit=MOST_TRAINING, progress=progress
+        model, settings.training, declared=declared, limit=MOST_TRAINING, progress=progress
     )
     origin = f"{samples.origin}, calibrated with {training.origin}"
     return replace(samples, origin=origin, calibration=training.x, training=training.x)

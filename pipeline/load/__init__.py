@@ -5,7 +5,7 @@ from pipeline.load.models import load_model
 from pipeline.load.samples import (
     Preprocessing,
     Samples,
-    declare_preprocessing,
+    declare_preprocessings,
     load_samples,
     offline_samples,
     random_samples,
@@ -18,7 +18,7 @@ __all__ = [
     "Samples",
     "TensorSpec",
     "TfliteModel",
-    "declare_preprocessing",
+    "declare_preprocessings",
     "load_model",
     "load_samples",
     "offline_samples",

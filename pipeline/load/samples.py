@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -148,18 +149,44 @@ def declare_preprocessing(text: str) -> Preprocessing:
     return found
 
 
+def declare_preprocessings(text: str, inputs: Sequence[str]) -> dict[str, Preprocessing]:
+    """A formula for each input that is named: `image: scale=1/255; motion: scale=1/16`.
+
+    Of a model with one input the name may be left out. Raises UsageError E_PREPROCESSING.
+    """
+    found: dict[str, Preprocessing] = {}
+    for part in (part.strip() for part in text.split(";") if part.strip()):
+        # A formula has no colon, the name of an input in a .tflite file may.
+        name, _, formula = (piece.strip() for piece in part.rpartition(":"))
+        if not name and len(inputs) == 1:
+            name = inputs[0]
+        near = nearest(name, inputs)
+        if name not in inputs or name in found:
+            what = f"for {name!r}{' twice' if name in found else ''}" if name else "without an input's name"
+            raise UsageError(
+                f"the preprocessing {text!r} has a formula {what}",
+                code="E_PREPROCESSING",
+                hint=(f"did you mean {near}? " if near and name not in found else "")
+                + "name each input once, as in "
+                + "; ".join(f"{each}: scale=1/255" for each in inputs),
+            )
+        found[name] = declare_preprocessing(formula)
+    return found
+
+
 def load_samples(
     model: FloatModel | TfliteModel,
     source: Path | str | None = None,
     *,
-    preprocessing: Preprocessing | None = None,
+    declared: Mapping[str, Preprocessing] = MappingProxyType({}),
     limit: int | None = None,
     download: bool = True,
     progress: Progress | None = None,
 ) -> Samples:
     """Find samples for a model: the user's, else CIFAR-10 for a model of that name, else the offline set.
 
-    A model with several inputs takes a .npz with an array for each, under its name.
+    A model with several inputs takes a .npz with an array for each, under its name. `declared` are the
+    inputs, by name, whose preprocessing is known.
 
     `source` is a .npz or .npy file, a cifar-10-batches-py folder, a folder of class folders of
     images, or a folder of images. `<model>_samples.npz` beside the model is the offline set. At
@@ -169,7 +196,7 @@ def load_samples(
     Raises UsageError E_SAMPLES_MISSING, E_SAMPLES_FORMAT, E_SAMPLES_DAMAGED, E_SAMPLES_SHAPE,
     E_SAMPLES_DTYPE, E_SAMPLES_NAN, E_SAMPLES_RANGE or E_SAMPLES_LABELS.
     """
-    raw = _find(model, source, preprocessing, limit, download, progress)
+    raw = _find(model, source, declared, limit, download, progress)
     for array in arrays_of(raw.x):
         if array.dtype.kind not in "fiub":
             raise UsageError(
@@ -179,16 +206,17 @@ def load_samples(
             )
     chosen = {
         spec.name: replace(
-            preprocessing or _default_preprocessing(model, spec, array, raw.where), of_bytes=_are_bytes(array)
+            declared.get(spec.name) or _default_preprocessing(model, spec, array, raw.where),
+            of_bytes=_are_bytes(array),
         )
         for spec, array in zip(model.inputs, arrays_of(raw.x), strict=True)
     }
-    x = _checked_inputs(model, raw.x, raw.where, chosen, preprocessing is not None)
+    x = _checked_inputs(model, raw.x, raw.where, chosen, declared)
     keep = spread(len(x), limit) if limit is not None else slice(None)
     calibration = None
     if raw.calibration is not None:
         pool = raw.calibration[spread(len(raw.calibration), CALIBRATION_SAMPLES)]
-        calibration = _checked_inputs(model, pool, raw.where, chosen, preprocessing is not None)
+        calibration = _checked_inputs(model, pool, raw.where, chosen, declared)
     labels, origin = None, raw.origin
     first = chosen[model.inputs[0].name]
     if raw.labels is not None and len(model.outputs) > 1:
@@ -197,7 +225,7 @@ def load_samples(
         origin = f"{raw.origin}; its labels left out, since a single output names no class"
     elif raw.labels is not None:
         labels = _checked_labels(model, raw.labels, len(x), raw.where)
-    if isinstance(model, FloatModel) and preprocessing is None and isinstance(x, np.ndarray):
+    if isinstance(model, FloatModel) and not declared and isinstance(x, np.ndarray):
         refuse_implausible(model, x[spread(len(x), 64)], first.scale, raw.where)
     return Samples(
         x=x[keep],
@@ -237,13 +265,13 @@ def random_samples(model: TfliteModel, count: int = 16, seed: int = 0) -> Sample
 def _find(
     model: FloatModel | TfliteModel,
     source: Path | str | None,
-    preprocessing: Preprocessing | None,
+    declared: Mapping[str, Preprocessing],
     limit: int | None,
     download: bool,
     progress: Progress | None,
 ) -> Raw:
     if source is not None:
-        resize = preprocessing is not None and preprocessing.resize
+        resize = any(each.resize for each in declared.values())
         return read_source(Path(source), model.inputs, resize=resize, limit=limit, progress=progress)
     if model.name.startswith("cifar10") and [spec.shape for spec in model.inputs] == [(32, 32, 3)]:
         found = find_cifar10(download=download, progress=progress)
@@ -331,7 +359,7 @@ def _checked_inputs(
     raw: Values,
     where: str,
     preprocessings: Mapping[str, Preprocessing],
-    declared: bool,
+    declared: Mapping[str, Preprocessing],
 ) -> Values:
     """Each input checked, and as many samples of each."""
     several = len(model.inputs) > 1
@@ -342,7 +370,7 @@ def _checked_inputs(
             array,
             f"{where}: {spec.name}" if several else where,
             preprocessings[spec.name],
-            declared,
+            spec.name in declared,
         )
         for spec, array in zip(model.inputs, arrays_of(raw), strict=True)
     )

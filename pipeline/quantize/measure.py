@@ -26,7 +26,7 @@ class Fidelity:
     """10 log10 of the float outputs' mean square by that of their difference to the int8 ones, both taken
     before a last softmax, sigmoid or tanh, that would hide what it squashes; of several outputs the worst."""
     same_class: float
-    """Share of samples for which both predict the same class, by the first output."""
+    """Share of samples for which both predict the same class; of several outputs, that of each."""
     accuracy: float | None
     """Of the file, where the samples have labels."""
 
@@ -54,11 +54,11 @@ class FloatRun:
         samples in the same time tell more about accuracy.
         """
         real = _run(tflite, self.samples)
-        found = _classes(real[0])
+        same = [_classes(a) == _classes(b) for a, b in zip(self.outputs, real, strict=True)]
         return Fidelity(
             sqnr_db=min(sqnr_db(*pair) for pair in zip(self.outputs, real, strict=True)),
-            same_class=float((found == _classes(self.outputs[0])).mean()),
-            accuracy=self._accuracy(found),
+            same_class=float(np.logical_and.reduce(same).mean()),
+            accuracy=self._accuracy(_classes(real[0])),
         )
 
 

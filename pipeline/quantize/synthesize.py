@@ -13,8 +13,9 @@ Quantization Framework", CVPR 2020 (distilled data, section 3.1); labels and tot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Synthesized:
 
 def synthesize(
     model: FloatModel,
-    preprocessing: Preprocessing | None = None,
+    declared: Mapping[str, Preprocessing] = MappingProxyType({}),
     *,
     images: int = IMAGES,
     steps: int = STEPS,
@@ -62,9 +63,9 @@ def synthesize(
 ) -> Synthesized:
     """Make samples for a Keras model with batch norm; the last bits depend on the machine.
 
-    An input with three or four channels is taken for an image of bytes that `preprocessing` (by default a
+    An input with three or four channels is taken for an image of bytes that its preprocessing (by default a
     division by 255, unless the model scales by itself) turns into the model's numbers, and so is any input
-    where a preprocessing is declared. Other inputs start as standard normal noise and have no bounds.
+    of which one is `declared`. Other inputs start as standard normal noise and have no bounds.
 
     Raises ModelNotSupported E_NO_STATISTICS where there is no trained batch norm, and UsageError
     E_SAMPLES_RANGE where the model was trained on numbers of another scale.
@@ -90,7 +91,9 @@ def synthesize(
     seen: list[tuple[_Statistics, Any]] = []
     for norm in norms:
         _record(norm, seen)
-    borders = [_Border.of(model, index, preprocessing) for index in range(len(model.inputs))]
+    borders = [
+        _Border.of(model, index, declared.get(model.inputs[index].name)) for index in range(len(model.inputs))
+    ]
     rng = np.random.default_rng(SEED)
     x = [tensorflow.Variable(border.noise(rng, images)) for border in borders]
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
@@ -130,7 +133,7 @@ def synthesize(
             if progress:
                 progress("making samples", number + 1, steps)
         after = float(run()[0])
-    if preprocessing is None and len(borders) == 1:
+    if not declared and len(borders) == 1:
         # Of the wrong scale no samples come near the statistics.
         found = np.asarray(borders[0].scaled(x[0]), np.float32)
         refuse_implausible(model, found, borders[0].preprocessing.scale, str(model.path))

@@ -47,10 +47,10 @@ def accuracies(shared: Path) -> dict[str, float]:
     """
     float_model = load_model(path_of(shared, RESNET[0]))
     assert isinstance(float_model, FloatModel)
-    raw = Preprocessing()
+    raw = {spec.name: Preprocessing() for spec in float_model.inputs}
     data = shared / "data" / "cifar10"
-    test = load_samples(float_model, data / "test.npz", preprocessing=raw)
-    training = load_samples(float_model, data / "train.npz", preprocessing=raw, limit=200)
+    test = load_samples(float_model, data / "test.npz", declared=raw)
+    training = load_samples(float_model, data / "train.npz", declared=raw, limit=200)
     quantized = quantize_model(float_model, training)
     given = path_of(shared, RESNET[1]).read_bytes()
     return {

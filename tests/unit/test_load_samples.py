@@ -20,7 +20,7 @@ from pipeline.load import (
     TensorSpec,
     TfliteModel,
     cifar10,
-    declare_preprocessing,
+    declare_preprocessings,
     load_samples,
     random_samples,
 )
@@ -156,7 +156,9 @@ def test_images_of_another_size(tmp_path):
     assert error.code == "E_SAMPLES_SHAPE"
     assert "16 x 16" in error.problem
     assert "resize=yes" in error.hint
-    scaled = load_samples(float_model(), tmp_path, preprocessing=Preprocessing(scale=1 / 255, resize=True))
+    scaled = load_samples(
+        float_model(), tmp_path, declared={"input": Preprocessing(scale=1 / 255, resize=True)}
+    )
     assert scaled.x.shape == (2, 8, 8, 3)
 
 
@@ -384,7 +386,8 @@ def test_one_hot_labels(tmp_path):
     ],
 )
 def test_declared_preprocessing(text, expected):
-    assert declare_preprocessing(text) == expected
+    assert declare_preprocessings(text, ["input"]) == ({"input": expected} if text else {})
+    assert declare_preprocessings(f"input: {text}", ["input", "other"]) == {"input": expected}
 
 
 @pytest.mark.parametrize(
@@ -392,8 +395,35 @@ def test_declared_preprocessing(text, expected):
 )
 def test_preprocessing_that_cannot_be_read(text):
     with pytest.raises(UsageError) as caught:
-        declare_preprocessing(text)
+        declare_preprocessings(text, ["input"])
     assert caught.value.code == "E_PREPROCESSING"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("scale=1/255", "name each input once, as in image: scale=1/255; motion: scale=1/255"),
+        ("imag: scale=1/255", "did you mean image?"),
+        ("image: scale=1; image: scale=2", "name each input once"),
+    ],
+)
+def test_of_several_inputs_a_formula_says_whose_it_is(text, hint):
+    with pytest.raises(UsageError) as caught:
+        declare_preprocessings(text, ["image", "motion"])
+    assert caught.value.code == "E_PREPROCESSING"
+    assert hint in caught.value.hint
+
+
+def test_each_input_has_its_own_preprocessing(tmp_path):
+    layer = FloatLayer("a", "Dense", ("image", "motion"), ((4,), (3,)), (2,), {}, 0)
+    inputs = TensorSpec("image", (4,)), TensorSpec("motion", (3,))
+    model = replace(float_model(), inputs=inputs, layers=(layer,))
+    path = npz(tmp_path, image=images(6, (4,)), motion=RNG.normal(size=(6, 3)).astype(np.float32))
+    declared = declare_preprocessings("motion: scale=1/16,offset=1", ["image", "motion"])
+    found = load_samples(model, path, declared=declared)
+    with np.load(path) as raw:
+        np.testing.assert_allclose(found.x.arrays["image"], raw["image"] / 255, rtol=1e-6)
+        np.testing.assert_allclose(found.x.arrays["motion"], raw["motion"] / 16 + 1, rtol=1e-6)
 
 
 def test_preprocessing_is_applied_in_order():
@@ -405,8 +435,8 @@ def test_preprocessing_is_applied_in_order():
 
 def test_declared_bytes_in_floats_are_taken(tmp_path):
     path = npz(tmp_path, x=images().astype(np.float32))
-    assert load_samples(float_model(), path, preprocessing=Preprocessing(scale=1 / 255)).x.max() <= 1
-    assert load_samples(float_model(), path, preprocessing=Preprocessing()).x.max() > 200
+    assert load_samples(float_model(), path, declared={"input": Preprocessing(scale=1 / 255)}).x.max() <= 1
+    assert load_samples(float_model(), path, declared={"input": Preprocessing()}).x.max() > 200
 
 
 def test_a_model_that_rescales_takes_bytes(tmp_path):
@@ -460,7 +490,8 @@ def test_images_scaled_unlike_the_training_are_noticed(shared):
     assert error.code == "E_SAMPLES_RANGE"
     assert "255 times" in error.hint
     assert error.hint.endswith("scale=1")
-    assert len(load_samples(model, data, limit=64, preprocessing=Preprocessing())) == 64
+    raw = {spec.name: Preprocessing() for spec in model.inputs}
+    assert len(load_samples(model, data, limit=64, declared=raw)) == 64
 
 
 @pytest.mark.parametrize(
@@ -478,7 +509,7 @@ def test_images_scaled_unlike_the_training_are_noticed(shared):
 def test_whether_samples_are_bytes_is_known(tmp_path, raw, of_bytes):
     np.save(tmp_path / "x.npy", raw.reshape(2, 4, 4, 1))
     samples = load_samples(
-        float_model((4, 4, 1)), tmp_path / "x.npy", preprocessing=Preprocessing(scale=1 / 255)
+        float_model((4, 4, 1)), tmp_path / "x.npy", declared={"input": Preprocessing(scale=1 / 255)}
     )
     assert samples.preprocessing == Preprocessing(scale=1 / 255, of_bytes=of_bytes)
 

@@ -348,7 +348,8 @@ def test_a_saved_model_converts_too(case, tmp_path):
 def test_resnet8_of_keras_2(shared):
     model = load_model(shared / "models" / "mlperf_tiny" / "pretrainedResnet.h5")
     data = shared / "data" / "cifar10" / "test.npz"
-    samples = load_samples(model, data, preprocessing=Preprocessing(), limit=200)
+    raw = {spec.name: Preprocessing() for spec in model.inputs}
+    samples = load_samples(model, data, declared=raw, limit=200)
     found = quantize_model(model, samples)
     names, _ = operators(found.tflite)
     assert (names.count("CONV_2D"), names.count("ADD")) == (9, 3)
