@@ -726,7 +726,7 @@ def deploy(settings: Settings, format_: AsFormat = Format.TEXT) -> int:
 @_with_settings(*BUILT, "programmer", "probe", "place", "baud")
 def flash(settings: Settings, verbose: Verbose = False) -> None:
     """Build the image for a board and write it into the board's flash."""
-    from pipeline.deploy import flash_model
+    from pipeline.desk import flash_model
 
     with _progress() as progress:
         flashed = flash_model(settings, progress, _shown(verbose))
@@ -737,7 +737,7 @@ def flash(settings: Settings, verbose: Verbose = False) -> None:
 @_with_settings(*ON_A_PROBE)
 def erase(settings: Settings, verbose: Verbose = False) -> None:
     """Erase the whole flash of a board."""
-    from pipeline.deploy import erase_flash
+    from pipeline.desk import erase_flash
 
     _print_flashed(erase_flash(settings, _shown(verbose)), "is erased")
 
@@ -746,7 +746,7 @@ def erase(settings: Settings, verbose: Verbose = False) -> None:
 @_with_settings(*ON_A_PROBE)
 def reset(settings: Settings, verbose: Verbose = False) -> None:
     """Start a board again."""
-    from pipeline.deploy import start_board
+    from pipeline.desk import start_board
 
     _print_flashed(start_board(settings, _shown(verbose)), "was started again")
 
@@ -755,7 +755,7 @@ def reset(settings: Settings, verbose: Verbose = False) -> None:
 @_with_settings("board", *ON_A_LINE)
 def monitor(settings: Settings) -> None:
     """Show what a board says on its serial line, until Ctrl-C; lines that you type are sent to it."""
-    from pipeline.deploy import console_of
+    from pipeline.desk import console_of
     from pipeline.flash import open_line
 
     line, rate = console_of(settings)
@@ -784,7 +784,7 @@ def _send_lines(console: Any) -> None:
 @_with_settings(*BUILT, "programmer", *ON_A_LINE, *MEASURED)
 def measure(settings: Settings, verbose: Verbose = False, format_: AsFormat = Format.TEXT) -> int:
     """Flash a board, unless the image runs there already, and report real cycles."""
-    from pipeline.deploy import measure_model
+    from pipeline.desk import measure_model
     from pipeline.report import summarize
 
     with _progress() as progress:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.config import Settings
-from pipeline.deploy import generate, model_path, predict, samples_of, the_board
+from pipeline.demand import predict
+from pipeline.deploy import generate, model_path, samples_of, the_board
 from pipeline.errors import UsageError
 from pipeline.load import FloatModel, Samples, TfliteModel, load_model
 from pipeline.progress import Progress
@@ -128,7 +129,7 @@ def _row(tried: Cured, prepared: Prepared, settings: Settings, *, is_best: bool)
     name = prepared.model.name
     generated = generate(QuantizedModel(name, tried.tflite, None, None, ""), board, settings)
     timing = timing_model(board) if can_estimate(board) else None
-    predicted = predict(generated, board, timing, settings.optimize)
+    predicted = predict(generated.program, generated.schedule, board, timing, settings.optimize)
     return CureRow(
         recipe=str(tried.recipe),
         calibration_samples=min(tried.recipe.samples, len(prepared.x)),

@@ -15,28 +15,16 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
-from pipeline.boards import HARDWARE_RUNNERS, Board, at_baud, boards_that_fit, load_board, simulator_for
-from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, kernel_level, write_tree
-from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
+from pipeline.boards import HARDWARE_RUNNERS, Board, at_baud, load_board, simulator_for
+from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, write_tree
+from pipeline.compare import BoardFacts, OutputComparison, compare_outputs
 from pipeline.config import Settings
-from pipeline.errors import BuildFailed, DoesNotFit, FlashFailed, ModelNotSupported, TargetFailed, UsageError
+from pipeline.demand import predict, refuse_what_cannot_fit
+from pipeline.errors import BuildFailed, DoesNotFit, ModelNotSupported, TargetFailed, UsageError
 from pipeline.files import writable_folder, write_file
-from pipeline.flash import (
-    Flashed,
-    Line,
-    Probe,
-    Programmer,
-    Show,
-    choose_probe,
-    erase_board,
-    find_line,
-    find_programmer,
-    flash_board,
-    reset_board,
-)
 from pipeline.forecast import CycleForecast, forecast_cycles
 from pipeline.graph import Graph
-from pipeline.kernels import libraries_of, predicted_code_bytes
+from pipeline.kernels import libraries_of
 from pipeline.load import (
     FloatModel,
     Preprocessing,
@@ -48,7 +36,7 @@ from pipeline.load import (
     offline_samples,
     random_samples,
 )
-from pipeline.lower import Program, lower_program, place_bytes, with_all_weights_in_ram
+from pipeline.lower import Program, lower_program, with_all_weights_in_ram
 from pipeline.measure import Measurement, measure
 from pipeline.metrics import Classification, classify
 from pipeline.passes import Applied, apply_passes
@@ -83,7 +71,6 @@ from pipeline.report.budget import budget_words
 from pipeline.report.changes import junit_xml
 from pipeline.report.flame import flame_svg, folded
 from pipeline.runners import RUNNERS, Runner, Stimulus
-from pipeline.runners.serial import Serial
 from pipeline.runners.unicorn import Unicorn
 from pipeline.schedule import Choices, Machine, Schedule, Scheduler, TradeOff, machine_of, schedule_layers
 from pipeline.sketch import sketch_graph
@@ -110,8 +97,6 @@ PROFILE_FILES = ("callgrind.out.estimated", "flame.estimated.svg", "flame.estima
 REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", *PROFILE_FILES)
 ESTIMATED_BOARD = "nucleo_l4r5zi"
 """Whose cycles are estimated where the board asked for says nothing of its own."""
-# Of the image besides arena, input copy and stack: command buffer, counters, C library (measured).
-HARNESS_RAM_BYTES = 512
 # Of a larger set as many are kept, evenly spaced: what memory holds and a test set has.
 MOST_SAMPLES = 10_000
 # Of training data; fine-tuning needs few, and as float32 they fill memory.
@@ -184,7 +169,7 @@ def deploy(
     loaded = load_quantized(settings, progress)
     inspected = inspect_loaded(loaded, progress)
     generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
-    prediction = predict(generated, board, model, settings.optimize)
+    prediction = predict(generated.program, generated.schedule, board, model, settings.optimize)
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
     for old in REPORT_FILES:
@@ -361,77 +346,10 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     check_tools(board)
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
-    prediction = predict(generated, board, None, settings.optimize)
+    prediction = predict(generated.program, generated.schedule, board, None, settings.optimize)
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
     return _build(generated, board, folder, settings, progress)
-
-
-def flash_model(settings: Settings, progress: Progress, show: Show | None = None) -> Flashed:
-    """Build the image of a model and write it into the board's flash. FlashFailed E_FLASH_REMOTE, ..."""
-    board = the_board(settings)
-    programmer, probe = _reach(settings, board)
-    _, firmware = build_image(settings, progress)
-    progress("flash", 0, 1)
-    flashed = flash_board(board, firmware, programmer, probe, show)
-    progress("flash", 1, 1)
-    return flashed
-
-
-def erase_flash(settings: Settings, show: Show | None = None) -> Flashed:
-    """Erase the board's flash."""
-    board = the_board(settings)
-    return erase_board(board, *_reach(settings, board), show)
-
-
-def start_board(settings: Settings, show: Show | None = None) -> Flashed:
-    """Start what the board's flash holds."""
-    board = the_board(settings)
-    return reset_board(board, *_reach(settings, board), show)
-
-
-def measure_model(
-    settings: Settings, progress: Progress, show: Show | None = None
-) -> tuple[Report, tuple[Path, ...], Flashed | None]:
-    """Flash a model's image onto a board, unless it runs there already, and measure it.
-
-    Over a port of another machine nothing can be flashed: the image has to run there already, else
-    FlashFailed E_FLASH_REMOTE.
-    """
-    settings = settings.model_copy(update={"runner": Serial.name})
-    board = the_board(settings)
-    if not settings.place and "://" not in (settings.port or ""):
-        find_programmer(board, settings.programmer)
-    runner = Serial(port=settings.port, probe=settings.probe, place=settings.place)
-    line = runner.line(board)
-    if not line.is_remote:
-        # The ST-LINK that was found stays the one, also where a second one is plugged in meanwhile.
-        found = line.probe.serial if line.probe else settings.probe
-        settings = settings.model_copy(update={"probe": found})
-        _reach(settings, board)
-    flashed: list[Flashed] = []
-
-    def flash_unless_it_runs(board: Board, firmware: Firmware) -> None:
-        running = runner.running_digest(board)
-        if running == firmware.digest:
-            return
-        if line.is_remote:
-            if running is not None:
-                raise _flashed_elsewhere(settings, board, f"another image runs there, {running}")
-            return  # silence is the measurement's to explain
-        progress("flash", 0, 1)
-        flashed.append(flash_board(board, firmware, *_reach(settings, board), show))
-        progress("flash", 1, 1)
-        runner.wait_for(firmware, board)
-
-    report, files = deploy(settings, progress, flash_unless_it_runs)
-    return report, files, flashed[0] if flashed else None
-
-
-def console_of(settings: Settings) -> tuple[Line, int]:
-    """The serial line of the board, and its baud rate."""
-    board = the_board(settings)
-    return find_line(board, settings.port, settings.probe, settings.place), board.console.baud
 
 
 def run_image(settings: Settings, progress: Progress, loaded: Loaded | None = None) -> Executed:
@@ -681,105 +599,12 @@ def the_board(settings: Settings) -> Board:
     return at_baud(board, settings.baud) if settings.baud is not None else board
 
 
-def _flashed_elsewhere(settings: Settings, board: Board, why: str) -> FlashFailed:
-    """The refusal to write a flash that is behind a serial line of another machine."""
-    model = settings.model.name if settings.model else "MODEL"
-    hint = f"where it is plugged in, from the same sources: stm32-deploy flash {model} --board {board.name}"
-    if settings.place:
-        folder = settings.output or REPORT_FOLDER / Path(model).stem / board.name
-        elf = folder / board.name / "firmware.elf"
-        hint += (
-            f"; or stm32-deploy build {model} --board {board.name}, then labgrid-client -p {settings.place} "
-            f"-c ENVIRONMENT.yaml bootstrap {elf}, with an OpenOCDDriver in that file"
-        )
-    where = f"the labgrid place {settings.place!r}" if settings.place else settings.port
-    return FlashFailed(
-        f"the board behind {where} cannot be flashed from here: {why}", code="E_FLASH_REMOTE", hint=hint
-    )
-
-
-def _reach(settings: Settings, board: Board) -> tuple[Programmer, Probe]:
-    """What flashes, and through which ST-LINK: both are looked for before anything long is done."""
-    if settings.place:
-        raise _flashed_elsewhere(settings, board, "a place lends its serial port alone")
-    programmer = find_programmer(board, settings.programmer)
-    return programmer, choose_probe(board, settings.probe)
-
-
 def check_tools(*boards: Board, runner: Runner | None = None) -> None:
     """Refuse before the long work what could only fail after it."""
     for board in boards:
         find_toolchain(board)
     if runner is not None:
         runner.check()
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """What the image of a program is expected to take."""
-
-    weights_bytes: int
-    code_bytes: int
-    ram_bytes: int
-
-    @property
-    def flash_bytes(self) -> int:
-        return self.weights_bytes + self.code_bytes
-
-
-def sizes_of(program: Program, board: Board, optimize: str) -> Sizes:
-    """Expected sizes, from the plan and the kernels' own figures; flash holds constants in RAM as well."""
-    kernels = {f"{layer.library}/{layer.kernel}" for layer in program.layers}
-    levels = {kernel: kernel_level(kernel, optimize) for kernel in kernels}
-    input_bytes = sum(place_bytes(place) for place in program.inputs)
-    return Sizes(
-        weights_bytes=sum(constant.data.nbytes for constant in program.constants),
-        code_bytes=predicted_code_bytes(levels, len(program.layers), board.is_stm32),
-        ram_bytes=program.arena_bytes
-        + program.weights_in_ram_bytes
-        + input_bytes
-        + board.stack_bytes
-        + HARNESS_RAM_BYTES,
-    )
-
-
-def predict(generated: Generated, board: Board, model: TimingModel | None, optimize: str) -> Prediction:
-    """What the image is expected to need, from the plan and the kernels' own figures.
-
-    Cycles are predicted for `model`'s board, where that has the image's core and a single figure is given.
-    """
-    program = generated.program
-    forecast = None
-    if model is not None and model.cpu == board.cpu and not model.is_bracket:
-        forecast = forecast_cycles(generated.schedule, model, optimize)
-    sizes = sizes_of(program, board, optimize)
-    instructions = tuple(layer.predicted_instructions for layer in program.layers)
-    if forecast:
-        instructions = tuple(layer.instructions for layer in forecast.layers)
-    return Prediction(
-        weights_bytes=sizes.weights_bytes,
-        code_bytes=sizes.code_bytes,
-        flash_bytes=sizes.flash_bytes,
-        arena_bytes=program.arena_bytes,
-        ram_bytes=sizes.ram_bytes,
-        instructions=sum(instructions),
-        layer_instructions=instructions,
-        one_macc_per_cycle_seconds=program.macs / board.hclk_hz,
-        board=board.name,
-        clock_hz=board.hclk_hz,
-        cycles=forecast,
-        basis={
-            "weights_bytes": "all constants of the graph",
-            "code_bytes": "sizes of the kernels in use on Cortex-M4, a table kept in pipeline/kernels",
-            "flash_bytes": "weights and code",
-            "arena_bytes": "the memory plan",
-            "ram_bytes": "arena, weights in RAM, the harness's copy of the input, "
-            f"{board.stack_bytes} bytes of stack, {HARNESS_RAM_BYTES} of harness and C library",
-            "instructions": "cost formulas of the kernels, fitted on Cortex-M4 instruction counts",
-            "layer_instructions": "cost formulas of the kernels, fitted on Cortex-M4 instruction counts",
-            "one_macc_per_cycle_seconds": "a convention: one multiply-accumulate a clock cycle",
-        },
-    )
 
 
 def choices_of(generated: Generated, settings: Settings) -> Choices:
@@ -793,35 +618,6 @@ def choices_of(generated: Generated, settings: Settings) -> Choices:
         weights_bytes=sum(c.weights_bytes for step in generated.schedule.steps for c in step.candidates),
     )
     return Choices(settings.optimize, chosen, generated.scheduler.trade_offs())
-
-
-def refuse_what_cannot_fit(
-    prediction: Prediction, board: Board, program: Program, weights_region: str | None = None
-) -> None:
-    """Raise DoesNotFit before the compiler runs, where the prediction already says so."""
-    apart = program.weights_in_ram_bytes if weights_region not in {None, "ram"} else 0
-    ram_bytes = prediction.ram_bytes - apart
-    demands = [
-        ("flash", prediction.flash_bytes, board.flash_bytes),
-        ("RAM", ram_bytes, board.ram_bytes),
-    ]
-    if weights_region and apart:
-        demands.append((weights_region, apart, board.region(weights_region).length_bytes))
-    for kind, needed, available in demands:
-        if needed <= available:
-            continue
-        fitting = boards_that_fit(prediction.flash_bytes, ram_bytes, board)
-        if kind != "RAM":
-            largest = sorted(((call.weights_bytes, call.name) for call in program.calls), reverse=True)
-        else:
-            largest = sorted(((place_bytes(p), p.tensor) for p in program.tensors.values()), reverse=True)
-        raise DoesNotFit(
-            f"the model needs {needed:,} bytes of {kind}, {board.name} has {available:,}: "
-            f"{needed - available:,} over",
-            where=program.name,
-            details=[f"{name}: {size:,} bytes" for size, name in largest[:5]],
-            hint=f"boards that would fit: {', '.join(fitting) or 'none known'}; or make the model smaller",
-        )
 
 
 def _build(

@@ -9,7 +9,8 @@ from typing import get_args
 
 from pipeline.boards import Board, list_boards
 from pipeline.config import Settings
-from pipeline.deploy import model_path, sizes_of
+from pipeline.demand import sizes_of
+from pipeline.deploy import model_path
 from pipeline.errors import ModelNotSupported
 from pipeline.forecast import CycleForecast, forecast_cycles
 from pipeline.graph import Graph

@@ -14,7 +14,7 @@ ROOMS = (
     "errors progress files registry limits tensors arithmetic chips boards targets operators graph load "
     "metrics quantize read_tflite reference analyze sketch passes kernels stream integer_program schedule "
     "plan lower border render build flash virtual runners timing forecast measure compare report config "
-    "deploy explore cures calibrate bench cli"
+    "demand deploy desk explore cures calibrate bench cli"
 ).split()
 # The package's own door, and the set-up, which runs before anything is installed and imports nothing.
 STANDALONE = {"__init__", "__main__", "bootstrap"}

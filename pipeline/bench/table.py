@@ -8,12 +8,12 @@ from pathlib import Path
 from pipeline.boards import load_board
 from pipeline.compare import Prediction
 from pipeline.config import Settings
+from pipeline.demand import predict
 from pipeline.deploy import (
     Executed,
     choose_runner,
     estimate_run,
     load_quantized,
-    predict,
     run_image,
 )
 from pipeline.errors import CheckFailed, UsageError
@@ -124,7 +124,7 @@ def _bench(path: Path, samples: Path | None, aim: Aim, progress: Progress) -> Be
     model = timing_model(load_board(BOARD))
     assert settings.output is not None
     estimate, _ = estimate_run(executed, runner, model, settings.output, progress)
-    prediction = predict(executed.generated, executed.board, model, aim)
+    prediction = predict(executed.generated.program, executed.generated.schedule, executed.board, model, aim)
     return _row(path.stem, aim, executed, estimate, prediction, loaded.quantized.tflite)
 
 

@@ -14,7 +14,8 @@ from ai_edge_litert import schema_py_generated as schema
 from pipeline import cli
 from pipeline.boards import list_boards, load_board
 from pipeline.config import Settings
-from pipeline.deploy import build_image, deploy, generate_sources, predict, quantize_file
+from pipeline.demand import predict
+from pipeline.deploy import build_image, deploy, generate_sources, quantize_file
 from pipeline.errors import DoesNotFit, TargetFailed
 from pipeline.render import DIGEST_FILE, SourceTree
 from tests.property.cases import Dice
@@ -338,7 +339,9 @@ def test_code_besides_weights(shared, tmp_path, name, optimize, kibibytes):
     )
     generated, firmware = build_image(settings, quiet)
     assert firmware.code_bytes <= kibibytes * 1024
-    predicted = predict(generated, load_board(settings.board), None, optimize).code_bytes
+    predicted = predict(
+        generated.program, generated.schedule, load_board(settings.board), None, optimize
+    ).code_bytes
     assert predicted == pytest.approx(firmware.code_bytes, rel=0.1)
 
 
