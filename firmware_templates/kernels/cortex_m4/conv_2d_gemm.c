@@ -1,7 +1,7 @@
 /* CONV_2D as a product of matrices: what lies beneath the windows of four outputs (im2col), times all weights.
  *
  * Blocks of four outputs go along the rows, and from a row to the next; where the rows that are asked for end in the
- * middle of a block, its last output is made more than once. With fused pooling, the outputs of a block are those of
+ * middle of a block, its last output is made more than once; where no more than two are left, only two are. With fused pooling, the outputs of a block are those of
  * one pooling window (the last of them repeated, larger windows in several blocks), whose maximum is kept.
  *
  * Beneath a window lie runs of contiguous bytes, `kernel_width * channels` long, or `channels` where columns are
@@ -28,6 +28,7 @@ struct conv_2d_gemm_block {
     uint32_t above, ceiling; /* 127 - ceiling, ceiling + 1; a byte for each channel of the pair, twice */
     int8_t *y[PIXELS];
     conv_2d_gemm_rescaling *store;
+    conv_2d_gemm_products *multiply; /* not copied */
 };
 
 /* Where the steps of one pixel go, and the bytes that no whole word is left for; and how many of a run there are.
@@ -180,12 +181,11 @@ RAMCODE static __attribute__((noinline)) bool lay_four(const struct conv_2d_gemm
 }
 
 /* Channels [first, end) of a block, from the weights of the first on. */
-RAMCODE static void multiply(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block, int32_t first,
-                             int32_t end, const int8_t *weights)
+RAMCODE static void multiply(struct conv_2d_gemm_block *block, int32_t first, int32_t end, const int8_t *weights)
 {
     block->channel = first;
     block->channel_end = end;
-    p->multiply(block, weights);
+    block->multiply(block, weights);
 }
 
 /* `above` is 127 less the ceiling, in each byte. */
@@ -205,7 +205,7 @@ RAMCODE static void multiply_single(const struct conv_2d_gemm *p, struct conv_2d
         pairs[pixel][0] = *y[pixel];
         block->y[pixel] = pairs[pixel];
     }
-    multiply(p, block, 0, 2, p->weights);
+    multiply(block, 0, 2, p->weights);
     for (int32_t pixel = PIXELS; pixel-- > 0;) /* the first last: pooling makes no other, and all go there */
         *y[pixel] = pairs[pixel][0];
 }
@@ -226,7 +226,7 @@ RAMCODE static void multiply_all(const struct conv_2d_gemm *p, struct conv_2d_ge
         if (p->ceilings)
             set_ceiling(block, (uint32_t)(127 - p->ceilings[first]) * 0x00010001u
                                    + (uint32_t)(127 - p->ceilings[first + 1]) * 0x01000100u);
-        multiply(p, block, first, done < even ? done + step : channels, weights);
+        multiply(block, first, done < even ? done + step : channels, weights);
     }
 }
 
@@ -256,6 +256,15 @@ RAMCODE void conv_2d_gemm_pooled_rows(const struct conv_2d_gemm_windows *w, cons
     }
 }
 
+/* How many outputs of a block are made, of those that are left: the others are the last one again. */
+static inline int32_t choose_products(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block, int32_t left)
+{
+    bool two = left <= 2 && p->multiply_two;
+
+    block->multiply = two ? p->multiply_two : p->multiply;
+    return two ? 2 : PIXELS;
+}
+
 RAMCODE void conv_2d_gemm_rows(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
                                struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
 {
@@ -264,10 +273,11 @@ RAMCODE void conv_2d_gemm_rows(const struct conv_2d_gemm_windows *w, const struc
     int8_t *to = row_of(y, row);
 
     while (left > 0) {
+        int32_t made = choose_products(p, block, left);
         bool laid = column + PIXELS <= w->width && lay_four(w, row, column, words);
 
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
-            if (!laid)
+            if (!laid && pixel < made)
                 lay(w, row, column, words + pixel);
             block->y[pixel] = to;
             if (--left > 0 && ++column < w->width) {
@@ -356,6 +366,7 @@ RAMCODE void conv_2d_gemm_widened_rows(const struct conv_2d_gemm_windows *w, con
         const uint8_t *from[PIXELS];
         int32_t last = column + PIXELS > p->output_width && row + 1 < first + count ? row + 1 : row;
 
+        choose_products(p, block, left);
         widen_rows(w, &rows, last * p->stride_y + p->kernel_height);
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
             from[pixel] = line + column * step;
@@ -406,5 +417,6 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
     block.start = 2 * (p->output_zero + 128) + 1;
     set_ceiling(&block, (uint32_t)(127 - p->ceiling) * 0x01010101u);
     block.store = p->store;
+    block.multiply = p->multiply;
     p->way(&w, y, &block, words, first, count);
 }

@@ -11,9 +11,9 @@ typedef void conv_2d_gemm_way(const struct conv_2d_gemm_windows *w, const struct
                               struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count);
 conv_2d_gemm_way conv_2d_gemm_rows, conv_2d_gemm_widened_rows, conv_2d_gemm_pooled_rows;
 
-/* The products of a block with all weights, by their format. */
+/* The products of a block with all weights, by their format; of its first two pixels alone. */
 typedef void conv_2d_gemm_products(const struct conv_2d_gemm_block *block, const void *weights);
-conv_2d_gemm_products conv_2d_gemm_int8, conv_2d_gemm_int16;
+conv_2d_gemm_products conv_2d_gemm_int8, conv_2d_gemm_int16, conv_2d_gemm_int8_two, conv_2d_gemm_int16_two;
 
 /* What becomes of their sums: results of both signs; of none below the output's zero point, perhaps with weights and
  * starts scaled so that all shifts are the same; and the largest of several. */
@@ -35,6 +35,7 @@ struct conv_2d_gemm {
     int32_t pair_bytes; /* of the weights of two channels */
     conv_2d_gemm_way *way;
     conv_2d_gemm_products *multiply;
+    conv_2d_gemm_products *multiply_two; /* null where calls always end with a full block */
     conv_2d_gemm_rescaling *store;
     const void *weights; /* records as in conv_2d_gemm.S */
     const int8_t *ceilings;

@@ -105,6 +105,12 @@ def _bytes_aside(p: Parameters, work: Work) -> int:
     return max(2 * work.steps, PIXELS * 4 * math.ceil(runs * (run_bytes % 4) / 4))
 
 
+def _may_end_with_few(p: Parameters) -> bool:
+    """Whether calls for some number of rows end with a block that has fewer than its four outputs."""
+    pooled = integer(p, "pool_height") * integer(p, "pool_width") > 1
+    return not pooled and integer(p, "output_width") % PIXELS > 0
+
+
 def half_up(p: Parameters, channels: Channels) -> bool:
     """Whether no result below the zero point shows, so that its rounding does not matter."""
     return bool((channels.floor >= integer(p, "output_zero")).all())
@@ -124,6 +130,7 @@ def _parameters(
         "pair_bytes": form.pair_bytes(work.steps),
         "way": f"conv_2d_gemm_{work.way}",
         "multiply": f"conv_2d_gemm_{form.loop}",
+        "multiply_two": f"conv_2d_gemm_{form.loop}_two" if _may_end_with_few(p) else None,
         "store": f"conv_2d_gemm_{STORES[work.store_of(form)]}",
         "weights": records(p, weights, order, channels, form),
         "ceilings": None if uniform else ceiling.astype(np.int8),

@@ -13,8 +13,8 @@ from pipeline.kernels.base import Cost
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import integer
 
-PIXELS = 4
-"""Outputs of one block."""
+PIXELS, FEW_PIXELS = 4, 2
+"""Outputs of one block, and of one at the end of a call that has no more left."""
 WIDENED_ROWS = 4
 """Output rows of a call that share the rows widened for them."""
 SIDES = (("height", "y"), ("width", "x"))
@@ -39,7 +39,7 @@ class Format(Enum):
         return 8 + weights * steps + 8 + (12 if self is Format.SCALED else 4)
 
 
-UNROLLED = {"int8": 8, "int16": 16}
+UNROLLED = {"int8": 8, "int16": 16, "int8_two": 8, "int16_two": 8}
 """Steps of one round of the loops."""
 
 # Instructions, and cycles where memory answers at once, of each thing that is counted: fitted on layers that
@@ -64,7 +64,9 @@ COSTS: Mapping[str, tuple[float, float]] = {
     "padding_words": (2.927, 5.014),
     "rounds": (3.187, 6.278),
     "steps_int16": (11.01, 16.97),
+    "steps_int16_two": (8.0, 9.0),
     "steps_int8": (14.0, 16.9),
+    "steps_int8_two": (9.0, 10.0),
     "stored": (80.03, 99.35),
     "stored_half_up": (71.04, 88.36),
     "stored_largest": (65.95, 60.57),
@@ -87,7 +89,9 @@ class Work:
 
     calls: tuple[int, ...]
     blocks: int
-    """Of four outputs, those that are made twice or for nothing among them."""
+    """Of four outputs, those that are made twice among them; or of two."""
+    twos: int
+    """Of these, those of two."""
     pairs: int
     """Of output channels."""
     steps: int
@@ -112,12 +116,13 @@ class Work:
 
     def features(self, form: Format) -> dict[str, float]:
         """How often each thing of COSTS is done."""
-        multiplied = self.blocks * self.pairs
+        loops = {form.loop: self.blocks - self.twos, f"{form.loop}_two": self.twos}
+        rounds = {loop: math.ceil((self.steps - 1) / unrolled) for loop, unrolled in UNROLLED.items()}
         return {
             **self.counts,
-            self.store_of(form): multiplied,
-            f"steps_{form.loop}": multiplied * self.steps,
-            "rounds": multiplied * math.ceil((self.steps - 1) / UNROLLED[form.loop]),
+            self.store_of(form): self.blocks * self.pairs,
+            **{f"steps_{loop}": blocks * self.pairs * self.steps for loop, blocks in loops.items()},
+            "rounds": sum(blocks * self.pairs * rounds[loop] for loop, blocks in loops.items()),
         }
 
     def cost(self, form: Format) -> Cost:
@@ -196,7 +201,8 @@ def count_work(p: Parameters, height: int, half_up: bool, rows: int, widened: bo
         "odd_blocks": len(places) * (channels % 2),
         **(_widened_counts(p, calls, len(places)) if widened else beneath.counts(places)),
     }
-    return Work(calls, len(places), pairs, steps, counts, store, widened)
+    twos = sum(len(place) < PIXELS for place in places)
+    return Work(calls, len(places), twos, pairs, steps, counts, store, widened)
 
 
 def _widened_counts(p: Parameters, calls: Sequence[int], blocks: int) -> dict[str, float]:
@@ -229,12 +235,16 @@ Place = tuple[int, int]
 
 
 def _blocks(calls: Sequence[int], width: int) -> Iterator[list[Place]]:
-    """The outputs of each block, row and column: along the rows of a call, the last one repeated."""
+    """The outputs of each block, row and column: along the rows of a call, the last one repeated.
+
+    No more than two that are left make a block of two.
+    """
     first = 0
     for rows in calls:
         last = rows * width - 1
         for start in range(0, rows * width, PIXELS):
-            outputs = (min(start + k, last) for k in range(PIXELS))
+            made = PIXELS if last - start >= FEW_PIXELS else FEW_PIXELS
+            outputs = (min(start + k, last) for k in range(made))
             yield [(first + i // width, i % width) for i in outputs]
         first += rows
 
