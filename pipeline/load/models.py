@@ -50,7 +50,7 @@ def load_model(path: Path | str) -> FloatModel | TfliteModel:
 
 def _missing(path: Path) -> UsageError:
     folder = path.parent
-    names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    names = sorted(p.name for p in folder.iterdir() if _may_be_model(p)) if folder.is_dir() else []
     near = nearest(path.name, names)
     return UsageError(
         "there is no such model file" if folder.is_dir() else f"there is no folder {folder}",
@@ -58,6 +58,10 @@ def _missing(path: Path) -> UsageError:
         where=path,
         hint=f"did you mean {folder / near}?" if near else "give the path of a .keras, .h5 or .tflite file",
     )
+
+
+def _may_be_model(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES or (path / "saved_model.pb").is_file()
 
 
 def _unknown_format(path: Path) -> UsageError:

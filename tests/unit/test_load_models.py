@@ -43,6 +43,14 @@ def test_identifier(text, expected):
     assert identifier(text) == expected
 
 
+def test_a_missing_file_names_no_neighbour_that_is_no_model(tmp_path):
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "net.txt").write_text("")
+    assert "did you mean" not in refusal(tmp_path / "net").hint
+    (tmp_path / "nets" / "saved_model.pb").write_bytes(b"")
+    assert f"did you mean {tmp_path / 'nets'}?" in refusal(tmp_path / "net").hint
+
+
 def test_a_missing_file_names_the_nearest(tmp_path):
     (tmp_path / "cifar10.keras").write_bytes(b"x")
     error = refusal(tmp_path / "cifar1O.keras")
