@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
     from elftools.elf.sections import SymbolTableSection
 
-# Stage, steps done, steps in all.
 STAGE = "build"
 
 LEAST_GCC = (10, 0)

@@ -891,12 +891,13 @@ def explore(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
 
     The table, and explore.html with a picture of what is best.
     """
+    from pipeline.deploy import REPORT_FOLDER
     from pipeline.explore import HEADER, choice_words, exploration_html, explore_model
     from pipeline.files import write_file
 
     with _progress() as progress:
         explored = explore_model(settings, progress)
-    page = (settings.output or Path("build") / explored.model) / "explore.html"
+    page = (settings.output or REPORT_FOLDER / explored.model) / "explore.html"
     write_file(page, exploration_html(explored).encode())
     if format_ is Format.JSON:
         _print_json(

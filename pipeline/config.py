@@ -14,6 +14,8 @@ from pipeline.registry import nearest
 from pipeline.schedule import Aim
 
 DEFAULT_FILE = Path("deploy.toml")
+OPTION_NAMES = {"timed_runs": "runs", "programmer": "with"}
+"""Of settings whose option is not called as they are."""
 CodeInRam = Literal["auto", "never"]
 Allocation = Literal["arena", "outside"]
 InputAllocation = Literal["arena", "outside", "rows"]
@@ -121,6 +123,11 @@ class Settings(BaseModel):
     budget: Budget = Field(default_factory=Budget, description="limits of flash, RAM, time and accuracy")
 
 
+def option_of(setting: str) -> str:
+    """What a setting is called on the command line, such as `--max-ram`."""
+    return "--" + OPTION_NAMES.get(setting, setting).replace("_", "-")
+
+
 def read_settings(file: Path | None, options: dict[str, Any]) -> Settings:
     """The settings of a file (or of ./deploy.toml, where there is one) with the given options put over them.
 
@@ -132,7 +139,7 @@ def read_settings(file: Path | None, options: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate({**held, **given})
     except ValidationError as error:
-        raise _explain(error, path, held, given) from error
+        raise _explain(error, path, given) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -158,14 +165,13 @@ def _read(path: Path) -> dict[str, Any]:
     return held
 
 
-def _explain(
-    error: ValidationError, path: Path | None, held: dict[str, Any], given: dict[str, Any]
-) -> UsageError:
+def _explain(error: ValidationError, path: Path | None, given: dict[str, Any]) -> UsageError:
     """The first mistake, named as a person would name it."""
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
     head = str(first["loc"][0])
-    where = path if head in held and head not in given else "command line"
+    typed = head in given
+    where = "command line" if typed else path
     if first["type"] == "extra_forbidden":
         fields = Budget.model_fields if first["loc"][0] == "budget" else Settings.model_fields
         meant = nearest(str(first["loc"][-1]), fields)
@@ -176,7 +182,7 @@ def _explain(
             hint=f"known keys: {', '.join(fields)}",
         )
     return UsageError(
-        f"`{key}` is {first['input']!r}: {first['msg']}",
+        f"`{option_of(head) if typed else key}` is {first['input']!r}: {first['msg']}",
         code="E_CONFIG_VALUE",
         where=where,
         hint="see `stm32-deploy deploy --help`",

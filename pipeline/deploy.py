@@ -18,7 +18,7 @@ from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
 from pipeline.boards import HARDWARE_RUNNERS, Board, at_baud, load_board, simulator_for
 from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, write_tree
 from pipeline.compare import BoardFacts, OutputComparison, compare_outputs
-from pipeline.config import Settings
+from pipeline.config import Settings, option_of
 from pipeline.demand import predict, refuse_what_cannot_fit
 from pipeline.errors import BuildFailed, DoesNotFit, ModelNotSupported, TargetFailed, UsageError
 from pipeline.files import writable_folder, write_file
@@ -91,8 +91,6 @@ AUTO = "auto"
 """In a recipe's place: the one that measurement prefers."""
 NO_FIGURE = {"model", "output", "port", "probe", "place", "programmer", "budget"}
 """Settings that a report's command leaves out: where things stand on this computer, and what is allowed."""
-OPTION_OF = {"timed_runs": "runs"}
-"""Options that are not called as their setting."""
 PROFILE_FILES = ("callgrind.out.estimated", "flame.estimated.svg", "flame.estimated.folded")
 REPORT_FILES = ("report.html", "report.md", "report.json", "budget.xml", *PROFILE_FILES)
 ESTIMATED_BOARD = "nucleo_l4r5zi"
@@ -831,8 +829,7 @@ def command_line(settings: Settings) -> str:
     words = ["stm32-deploy", "deploy", model_path(settings).name]
     for setting, value in settings:
         if setting not in NO_FIGURE and value != getattr(default, setting):
-            option = OPTION_OF.get(setting, setting).replace("_", "-")
-            words += [f"--{option}", value.name if isinstance(value, Path) else str(value)]
+            words += [option_of(setting), value.name if isinstance(value, Path) else str(value)]
     return shlex.join(words)
 
 

@@ -503,6 +503,12 @@ def test_the_command_in_a_report_gives_its_settings_again(run, monkeypatch):
     assert asked == [settings]
 
 
+@pytest.mark.parametrize(("option", "value"), [("--runs", "0"), ("--max-ram", "-1"), ("--baud", "300")])
+def test_a_typed_value_is_refused_under_its_option(run, option, value):
+    code, _, err = run("measure", "net.keras", option, value)
+    assert (code, f"command line: `{option}` is {value}:" in err) == (2, True), err
+
+
 def test_the_command_of_a_usual_deployment_is_short():
     assert command_line(Settings(model=Path("here/net.keras"))) == (
         "stm32-deploy deploy net.keras --board nucleo_l4r5zi"
