@@ -343,6 +343,9 @@ def test_code_besides_weights(shared, tmp_path, name, optimize, kibibytes):
         generated.program, generated.schedule, load_board(settings.board), None, optimize
     ).code_bytes
     assert predicted == pytest.approx(firmware.code_bytes, rel=0.1)
+    # A routine without .size is in no table, nor in what its kernel is known to take.
+    named = sum(symbol.bytes for symbol in firmware.symbols if symbol.part == "code in RAM")
+    assert named == pytest.approx(firmware.ram_parts["code in RAM"], rel=0.03)
 
 
 def test_what_an_aim_may_cost_of_another(shared, tmp_path):
