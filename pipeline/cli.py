@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -709,17 +709,10 @@ def run(settings: Settings, format_: AsFormat = Format.TEXT) -> None:
 def deploy(settings: Settings, format_: AsFormat = Format.TEXT) -> int:
     """All of it in order: from a Keras model to a measured report."""
     from pipeline.deploy import deploy as deploy_model
-    from pipeline.report import summarize
 
     with _progress() as progress:
         report, files = deploy_model(settings, progress)
-    if format_ is Format.JSON:
-        _print_json(json.loads(report.model_dump_json()))
-    else:
-        _print_summary(summarize(report))
-        for file in files:
-            out.print(f"report: {file}", soft_wrap=True)
-    return _verdict_code(report)
+    return _print_report(report, files, format_)
 
 
 @app.command()
@@ -785,19 +778,12 @@ def _send_lines(console: Any) -> None:
 def measure(settings: Settings, verbose: Verbose = False, format_: AsFormat = Format.TEXT) -> int:
     """Flash a board, unless the image runs there already, and report real cycles."""
     from pipeline.desk import measure_model
-    from pipeline.report import summarize
 
     with _progress() as progress:
         report, files, flashed = measure_model(settings, progress, _shown(verbose))
-    if format_ is Format.JSON:
-        _print_json(json.loads(report.model_dump_json()))
-        return _verdict_code(report)
-    if flashed is not None:
+    if flashed is not None and format_ is Format.TEXT:
         _print_flashed(flashed, "holds the new image and runs it")
-    _print_summary(summarize(report))
-    for file in files:
-        out.print(f"report: {file}", soft_wrap=True)
-    return _verdict_code(report)
+    return _print_report(report, files, format_)
 
 
 def _shown(verbose: bool) -> Callable[[str], None] | None:
@@ -817,18 +803,12 @@ def report(
     format_: AsFormat = Format.TEXT,
 ) -> int:
     """Write report.html and report.md again from a report.json, and print its summary."""
-    from pipeline.report import read_report, summarize, write_report
+    from pipeline.report import read_report, write_report
 
     file = path / "report.json" if path.is_dir() else path
     held = read_report(file)
     files = write_report(held, file.parent)
-    if format_ is Format.JSON:
-        _print_json(json.loads(held.model_dump_json()))
-    else:
-        _print_summary(summarize(held))
-        for written in files:
-            out.print(f"report: {written}", soft_wrap=True)
-    return _verdict_code(held)
+    return _print_report(held, files, format_)
 
 
 @app.command()
@@ -1124,8 +1104,16 @@ def version() -> None:
     out.print(__version__)
 
 
-def _verdict_code(held: Report) -> int:
-    """1 where a check failed: outputs differ, the image does not fit."""
+def _print_report(held: Report, files: Sequence[Path], format_: Format) -> int:
+    """The exit code: 1 where a check failed, such as outputs that differ or an image that does not fit."""
+    from pipeline.report import summarize
+
+    if format_ is Format.JSON:
+        _print_json(held.model_dump(mode="json"))
+    else:
+        _print_summary(summarize(held))
+        for file in files:
+            out.print(f"report: {file}", soft_wrap=True)
     return 1 if held.verdict.level == "red" else 0
 
 
