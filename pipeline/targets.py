@@ -61,7 +61,7 @@ def plan_layout(
 
     Where that memory is a part of `ram` under a second address, the linker is given what lies before it,
     as much of it as the data leave for code, and what lies behind it, as regions of their own. Code and data
-    share its bus only where there is no other way; data that leave no room for code have all RAM in one
+    share its bus only where code would have too little room; data that leave none have all RAM in one
     piece. Constants in RAM lie beside the arena, or in `weights_region`, one of `weights_regions`.
     """
     data = board.data_region.name
@@ -93,22 +93,26 @@ def plan_layout(
     if split == start:  # all data before the code
         front, rest, _ = cut(start, start, end)
         return Layout((*others, front, rest), data, arena, weights, code.name)
+    # By bytes that are left for code.
+    found: list[tuple[int, Layout]] = []
     # Stack and data before the code, the large part behind it and perhaps into its memory.
     to = min(end, (whole.length_bytes - large) // SPLIT_BYTES * SPLIT_BYTES)
-    if needed.data <= start and start + LEAST_CODE_BYTES <= to:
-        front, rest, behind = cut(start, start, to)
-        weights = behind.name if weights == whole.name else weights
-        return Layout((*others, front, rest, behind), data, behind.name, weights, code.name)
-    if split + LEAST_CODE_BYTES <= end:  # all data before the code, and into its memory
-        front, rest, _ = cut(split, split, end)
-        return Layout((*others, front, rest), data, arena, weights, code.name)
+    if needed.data <= start:
+        front, rest, behind = cut(start, start, max(start, to))
+        far = behind.name if weights == whole.name else weights
+        found.append((to - start, Layout((*others, front, rest, behind), data, behind.name, far, code.name)))
+    # All data before the code, and into its memory.
+    front, rest, _ = cut(min(split, end), min(split, end), end)
+    found.append((end - split, Layout((*others, front, rest), data, arena, weights, code.name)))
     # The arena with the data before it, the constants behind it.
     split = end - MOST_CODE_BYTES
     front, rest, behind = cut(split, split, end)
     apart = weights == whole.name and needed.weights <= behind.length_bytes
     if apart and needed.data + needed.arena <= split:
-        return Layout((*others, front, rest, behind), data, arena, behind.name, code.name)
-    return Layout(own, data, arena, weights, None)
+        far_layout = Layout((*others, front, rest, behind), data, arena, behind.name, code.name)
+        found.append((MOST_CODE_BYTES, far_layout))
+    room, layout = max(found, key=lambda each: min(each[0], MOST_CODE_BYTES))
+    return layout if room >= LEAST_CODE_BYTES else Layout(own, data, arena, weights, None)
 
 
 def largest_piece(board: Board) -> int:

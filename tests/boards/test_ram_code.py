@@ -218,6 +218,23 @@ def test_the_layout_of_the_fast_memory_of_an_m7():
     assert plan_layout(board, large, code_in_ram=False).code is None
 
 
+@pytest.mark.parametrize("weights_kib", range(280, 384, 8))
+def test_code_in_the_middle_of_ram_has_room_where_there_is_a_way(weights_kib):
+    """Between an arena and constants, too, where both behind it would leave it a few kilobytes."""
+    board = load_board("nucleo_l4r5zi")
+    needed = RamNeeded(data=6 * KIB, arena=75 * KIB, weights=weights_kib * KIB)
+    layout = plan_layout(board, needed)
+    lengths = {region.name: region.length_bytes for region in layout.regions}
+    assert layout.code is not None
+    assert lengths[layout.code] >= 20 * KIB
+    claimed = dict.fromkeys(lengths, 0)
+    for name, count in (
+        (layout.data, needed.data), (layout.arena, needed.arena), (layout.weights, needed.weights),
+    ):  # fmt: skip
+        claimed[name] += count
+    assert all(count <= lengths[name] for name, count in claimed.items())
+
+
 @pytest.mark.simulator
 @pytest.mark.parametrize("name", ["nucleo_l4r5zi", "qemu_mps2_an386"])
 def test_the_timing_model_fetches_code_in_ram_without_waiting(name, tmp_path):
