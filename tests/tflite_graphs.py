@@ -423,16 +423,22 @@ def rescaled(graph: RandomGraph, kind: str) -> bool:
     return graph.add(kind, [x], y, schema.QuantizeOptionsT() if kind == "QUANTIZE" else None)
 
 
-@makes("EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "RSQRT", "TANH")
+@makes("EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RSQRT", "TANH")
 def unary(graph: RandomGraph, kind: str) -> bool:
     dice = graph.dice
-    fits = {"EXP": lambda x: x.scale < 0.05, "RSQRT": lambda x: x.zero == -128}
-    x = graph.pick(fits.get(kind, lambda x: True))
+    x = graph.pick(lambda x: kind != "EXP" or x.scale < 0.05)
     if x is None:
         return False
+    if kind in {"LOG", "RSQRT"} and x.zero != -128:
+        # Of nothing negative.
+        source, x = x, graph.new(x.shape, x.scale, -128)
+        if not graph.add("QUANTIZE", [source], x, schema.QuantizeOptionsT()):
+            return False
     scale, zero, options = x.scale * dice.between(0.3, 2.0), None, None
     if kind == "EXP":
         scale = float(np.exp(x.scale * dice.integer(1, 128))) / 128
+    elif kind == "LOG":
+        scale = float(np.abs(np.log([x.scale, 255 * x.scale])).max()) / dice.between(50.0, 300.0)
     elif kind == "RSQRT":
         scale = x.scale**-0.5 / dice.between(20.0, 300.0)
     elif kind == "GELU":

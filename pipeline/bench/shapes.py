@@ -218,7 +218,8 @@ TRANSPOSED_CONVOLUTIONS = (
 # steps, values, units
 SEQUENCES = (
     (16, 6, 8), (12, 3, 16), (8, 24, 12), (20, 4, 6), (5, 40, 32), (10, 16, 24), (4, 64, 48), (32, 2, 4),
-    (6, 8, 64), (3, 100, 20), (24, 12, 10), (1, 30, 16),
+    (6, 8, 64), (3, 100, 20), (24, 12, 10), (1, 30, 16), (1, 12, 40),
+    (2, 50, 8), (2, 8, 24),
 )  # fmt: skip
 # axes of one operand, and how many columns the other has
 PRODUCTS = (
@@ -226,8 +227,11 @@ PRODUCTS = (
     ((3, 7, 5), 9),
     ((1, 48), 48), ((4, 25, 6), 25), ((8, 100), 3),
 )  # fmt: skip
-# of a map: the permutation of its axes, or the slice's begin, size and step
-TRANSPOSED = ((0, 2, 1, 3), (0, 3, 1, 2), (0, 2, 3, 1))
+# the permutation of a map's axes, and the first and the end of those of MAPS that it is tried on
+TRANSPOSED = (
+    ((0, 2, 1, 3), 0, 4), ((0, 3, 1, 2), 0, 4), ((0, 2, 3, 1), 0, 4), ((0, 1, 3, 2), 6, 13),
+)  # fmt: skip
+# of a map: the slice's begin, size and step
 SLICES = (
     ((32, 32, 16), (0, 0, 0, 4), (1, 32, 32, 8), (1, 1, 1, 1)),
     ((1, 1, 96), (0, 0, 0, 32), (1, 1, 1, 32), (1, 1, 1, 1)),
@@ -406,8 +410,8 @@ def _others(rng: np.random.Generator) -> Iterator[Layer]:
 
 def _moving() -> Iterator[Layer]:
     """What only picks elements: transposed, sliced, repeated; and the index of the largest."""
-    for permutation in TRANSPOSED:
-        for size in MAPS[:4]:
+    for permutation, first, end in TRANSPOSED:
+        for size in MAPS[first:end]:
             op = Transpose(permutation)
             axes = Tensor("axes", (4,), "int32", None, np.array(permutation, np.int32))
             inputs = [_map("x", size), axes]

@@ -27,6 +27,8 @@ LARGER_CACHES = {"flash_read_over_8k": 8 << 10, "flash_read_over_16k": 16 << 10}
 WAY_BYTES = 4096
 # A depthwise kernel reads as many cache lines at once as it has taps; so many fit beside its other constants.
 DATA_CACHE_LINES = 7
+# Of bytes that are picked one by one; longer ones run through a loop that gcc unrolls.
+LONGEST_SHORT_RUN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,8 @@ def _strided_copy(layer: _Layer) -> dict[str, float]:
     turns = sum(math.prod(outer[:depth]) for depth in range(1, len(outer) + 1))
     if step == 1:
         return {"runs": runs, "turns": turns, **_moved(runs, run, p["start"], *steps)}
-    return {"strided_runs": runs, "turns": turns, "picked_bytes": runs * run}
+    long = "long_" if run > LONGEST_SHORT_RUN else ""
+    return {f"{long}strided_runs": runs, "turns": turns, f"{long}picked_bytes": runs * run}
 
 
 def _select(layer: _Layer) -> dict[str, float]:
@@ -271,8 +274,11 @@ def _batch_matmul(layer: _Layer) -> dict[str, float]:
     p = layer.op.parameters(layer.inputs, layer.output)
     macs = layer.output.elements * p["depth"]
     constant = layer.x.is_constant or layer.weights.is_constant
+    # Where both run along their rows, compilers have a loop of its own for them.
+    along = p["a_depth"] == p["b_depth"] == 1
     return {
-        "macs": macs,
+        "macs_along": macs if along else 0,
+        "macs_across": 0 if along else macs,
         "results": layer.output.elements,
         "rows": layer.output.elements // p["columns"],
         "flash_constants": macs if constant else 0,

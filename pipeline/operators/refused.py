@@ -7,6 +7,11 @@ from collections.abc import Mapping
 REFUSED: Mapping[str, str] = {
     "ELU": "TFLite's reference kernels have none, so that nothing could vouch for its integers; "
     "train with relu, leaky_relu, gelu or swish",
+    **dict.fromkeys(
+        ("GREATER", "SELECT", "SELECT_V2"),
+        "SELU and other functions in pieces are made of it; train with relu, leaky_relu, gelu or swish",
+    ),
+    "NEG": "TFLite has no int8 form of it; subtract in place of adding what is negated",
     "SUM": "TFLite's reference kernel reads its int8 input as uint8 and gives wrong sums; use a mean",
     "WHILE": "a loop is a graph of its own; "
     "give the Keras model, whose recurrent layers are unrolled here, or convert it with unroll=True",

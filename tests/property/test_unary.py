@@ -44,6 +44,14 @@ def test_exp(kernels: Kernels, dice: Dice) -> None:
 
 
 @given(dice=DICE)
+def test_log(kernels: Kernels, dice: Dice) -> None:
+    x = dice.factor(1e-5, 2.0)
+    ends = abs(np.log(x)), abs(np.log(255 * x))
+    scale = float(max(ends)) / dice.between(50.0, 300.0)
+    check_unary(kernels, "LOG", None, (x, scale), (-128, dice.zero_point()))
+
+
+@given(dice=DICE)
 def test_gelu(kernels: Kernels, dice: Dice) -> None:
     options = schema.GeluOptionsT()
     options.approximate = dice.chance()

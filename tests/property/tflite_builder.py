@@ -40,7 +40,21 @@ VERSIONS = {
     ),
     "SHAPE": 1,
     **dict.fromkeys(
-        ("RELU", "RELU6", "PAD", "PADV2", "LOGISTIC", "TANH", "LEAKY_RELU", "EXP", "GELU", "SUM", "RSQRT"), 2
+        (
+            "RELU",
+            "RELU6",
+            "PAD",
+            "PADV2",
+            "LOGISTIC",
+            "TANH",
+            "LEAKY_RELU",
+            "EXP",
+            "GELU",
+            "SUM",
+            "RSQRT",
+            "LOG",
+        ),
+        2,
     ),
     **dict.fromkeys(("ARG_MAX", "ARG_MIN", "SPACE_TO_DEPTH"), 2),
 }

@@ -1,0 +1,38 @@
+"""LOG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.arithmetic import INT8_MIN
+from pipeline.operators.checks import present
+from pipeline.operators.unary import Unary, through_float
+from pipeline.tensors import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Log(Unary):
+    """y = ln(x); of 0 the smallest integer"""
+
+    tflite_name: ClassVar[str] = "LOG"
+    supported: ClassVar[str] = "int8; a zero point of -128, so that no input is negative"
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = super(Log, self).problems(inputs, output)
+        x = inputs[0]
+        if not found and present(x).zero_point != INT8_MIN:
+            found.append(f"its input may be negative (zero point {present(x).zero_point}, expected -128)")
+        return found
+
+    def results(self, x: Tensor, output: Tensor) -> np.ndarray:
+        return through_float(x, output, _logarithm)
+
+
+def _logarithm(x: np.ndarray) -> np.ndarray:
+    """float32, of 0 far below what an int8 stands for."""
+    found: np.ndarray = np.log(x, out=np.full_like(x, -1e30), where=x > 0)
+    return found
