@@ -50,7 +50,8 @@ __attribute__((section(".ramcode.twice"), noinline)) static uint8_t same(uint8_t
 static uint8_t (*volatile through)(uint8_t) = same;
 
 __attribute__((section(".ramcode"))) void small_add(""",
-).replace("(uint8_t)(from[i] + small_one[i])", "through(small_plus(from[i], small_one[i]))")
+).replace("(uint8_t)(to[i] + small_one[i])", "through(small_plus(to[i], small_one[i]))")
+assert "through(small_plus" in KERNEL
 PLUS = """#include <stdint.h>
 uint8_t small_plus(uint8_t a, uint8_t b);
 uint8_t small_plus(uint8_t a, uint8_t b) { return (uint8_t)(a + b); }
