@@ -14,6 +14,10 @@
  *   int32  multipliers of both
  *   uint8  right shifts of both less one, floors of both plus 128
  *
+ * where all channels have one floor, nothing in place of the last word, and behind all records
+ *
+ *   uint8  right shifts less one, of each channel
+ *
  * where weights are scaled, a power of two in them and the start (see gemm_macros.h), in place of the last word
  *
  *   int32  addends of both
@@ -32,13 +36,14 @@
     .equ X_END, 4
     .equ CHANNEL, 8             /* of the pair, as an offset from the pointers of the pixels */
     .equ CHANNEL_END, 12
-    .equ START, 16              /* 2 * (output zero point + 128) + 1 */
-    .equ ABOVE, 20              /* 127 - ceiling, and in the next word ceiling + 1, by bytes */
+    .equ START, 16              /* 2 * (output zero point + 128) + 1; less the floor + 128 where there is only one */
+    .equ ABOVE, 20              /* 127 - ceiling, and in the next word ceiling + 1, by bytes; likewise */
     .equ Y, 28                  /* where the four pixels go */
     .equ STORE, 44              /* one of the routines below */
-    .equ ENTRY, 48              /* into the loop, for the steps that do not fill a round */
-    .equ NEXT, 52               /* of the format: what comes after a pair */
-    .equ FRAME, 56
+    .equ SHIFTS, 48             /* of all channels, where there is only one floor */
+    .equ ENTRY, 52              /* into the loop, for the steps that do not fill a round */
+    .equ NEXT, 56               /* of the format: what comes after a pair */
+    .equ FRAME, 60
 
 /* 17 cycles */
     .macro load_int8
@@ -100,6 +105,7 @@
     ldr    r3, [r1], #4
     mov    r4, r2
     mov    r5, r3
+    ldr    r9, [sp, #X_END]
     step_two \load
     .endm
 
@@ -115,10 +121,10 @@
     routine conv_2d_gemm_\format
     push   {r4-r11, lr}
     sub    sp, #FRAME
-    ldr    lr, [r0, #STORE]
     ldm    r0, {r2-r12}                 /* X to the last of Y */
     stm    sp, {r2-r12}
-    str    lr, [sp, #STORE]
+    ldrd   r4, r5, [r0, #STORE]
+    strd   r4, r5, [sp, #STORE]
     adr    r12, next_\format + 1
     str    r12, [sp, #NEXT]
     adr    r12, end_\format + 1
@@ -154,8 +160,12 @@ rounds_\format:
     .if    rounds_\format - loop_\format - \unrolled * \step_bytes
     .error "a step of \format has another size"
     .endif
+    .ifb   \two
     ldr    r12, [sp, #X_END]
     cmp    r0, r12
+    .else
+    cmp    r0, r9
+    .endif
     bne.w  loop_\format
 end_\format:
     .ifnb  \two
@@ -171,7 +181,7 @@ done_\format:
     gemm   int8, load_int8, 8, 56
     gemm   int16, load_int16, 16, STEP_INT16_BYTES
     gemm   int8_two, load_two_int8, 8, 36, _two
-    gemm   int16_two, load_two_int16, 8, 32, _two
+    gemm   int16_two, load_two_int16, 4, 32, _two
 
 /* r0 START, r10 and r11 the multipliers, r12 shifts and floors */
     .macro load_record_end
@@ -199,6 +209,34 @@ done_\format:
 
     store_four conv_2d_gemm_store_half_up, 0
     store_four conv_2d_gemm_store, 1
+
+    .macro store_four_one_floor name, signed
+    routine \name
+    ldr    lr, [sp, #START]
+    ldr    r0, [sp, #SHIFTS]
+    ldr    r12, [sp, #CHANNEL]
+    ldr    r10, [r1], #4
+    ldr    r11, [r1], #4
+    ldrh   r12, [r0, r12]
+    requantize_above \signed, r10, r2, r4, r6, r8
+    ldr    lr, [sp, #START]
+    lsrs   r12, r12, #8
+    requantize_above \signed, r11, r3, r5, r7, r9
+    pack_pairs
+    ldr    r10, [sp, #ABOVE]
+    ldr    r12, [sp, #ABOVE + 4]
+    ldr    lr, [sp, #CHANNEL]
+    ldr    r3, [sp, #Y]
+    ldr    r4, [sp, #Y + 4]
+    ldr    r5, [sp, #Y + 8]
+    ldr    r7, [sp, #Y + 12]
+    store_clamped
+    ldr    pc, [sp, #NEXT]
+    .size  \name, . - \name
+    .endm
+
+    store_four_one_floor conv_2d_gemm_store_half_up_one_floor, 0
+    store_four_one_floor conv_2d_gemm_store_one_floor, 1
 
     routine conv_2d_gemm_store_scaled
     ldr    r10, [r1], #4

@@ -24,10 +24,11 @@
 struct conv_2d_gemm_block {
     const uint32_t *x, *x_end;
     int32_t channel, channel_end;
-    int32_t start;           /* 2 * (output zero point + 128) + 1 */
-    uint32_t above, ceiling; /* 127 - ceiling, ceiling + 1; a byte for each channel of the pair, twice */
+    int32_t start;           /* 2 * (output zero point - floor) + 1 */
+    uint32_t above, ceiling; /* 127 - ceiling + floor + 128, ceiling + 1; a byte for each channel of the pair, twice */
     int8_t *y[PIXELS];
     conv_2d_gemm_rescaling *store;
+    const uint8_t *shifts;   /* behind all records */
     conv_2d_gemm_products *multiply; /* not copied */
 };
 
@@ -189,9 +190,9 @@ RAMCODE static void multiply(struct conv_2d_gemm_block *block, int32_t first, in
 }
 
 /* `above` is 127 less the ceiling, in each byte. */
-static inline void set_ceiling(struct conv_2d_gemm_block *block, uint32_t above)
+static inline void set_ceiling(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block, uint32_t above)
 {
-    block->above = above;
+    block->above = above + (uint32_t)(p->floor + 128) * 0x01010101u;
     block->ceiling = usub8(0x80808080u, above);
 }
 
@@ -224,8 +225,8 @@ RAMCODE static void multiply_all(const struct conv_2d_gemm *p, struct conv_2d_ge
         int32_t first = done < even ? done : channels - 2;
 
         if (p->ceilings)
-            set_ceiling(block, (uint32_t)(127 - p->ceilings[first]) * 0x00010001u
-                                   + (uint32_t)(127 - p->ceilings[first + 1]) * 0x01000100u);
+            set_ceiling(p, block, (uint32_t)(127 - p->ceilings[first]) * 0x00010001u
+                                      + (uint32_t)(127 - p->ceilings[first + 1]) * 0x01000100u);
         multiply(block, first, done < even ? done + step : channels, weights);
     }
 }
@@ -414,8 +415,9 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
     w.last_left = p->input_width - w.columns + w.width - p->output_width;
     block.x = words;
     block.x_end = words_end;
-    block.start = 2 * (p->output_zero + 128) + 1;
-    set_ceiling(&block, (uint32_t)(127 - p->ceiling) * 0x01010101u);
+    block.start = 2 * (p->output_zero - p->floor) + 1;
+    block.shifts = (const uint8_t *)p->weights + (p->output_channels + 1) / 2 * p->pair_bytes;
+    set_ceiling(p, &block, (uint32_t)(127 - p->ceiling) * 0x01010101u);
     block.store = p->store;
     block.multiply = p->multiply;
     p->way(&w, y, &block, words, first, count);

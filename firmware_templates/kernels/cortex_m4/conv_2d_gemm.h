@@ -16,10 +16,10 @@ typedef void conv_2d_gemm_products(const struct conv_2d_gemm_block *block, const
 conv_2d_gemm_products conv_2d_gemm_int8, conv_2d_gemm_int16, conv_2d_gemm_int8_two, conv_2d_gemm_int16_two;
 
 /* What becomes of their sums: results of both signs; of none below the output's zero point, perhaps with weights and
- * starts scaled so that all shifts are the same; and the largest of several. */
+ * starts scaled so that all shifts are the same; and the largest of several. With one floor records are shorter. */
 typedef void conv_2d_gemm_rescaling(void);
-conv_2d_gemm_rescaling conv_2d_gemm_store, conv_2d_gemm_store_half_up, conv_2d_gemm_store_scaled,
-    conv_2d_gemm_store_largest;
+conv_2d_gemm_rescaling conv_2d_gemm_store, conv_2d_gemm_store_half_up, conv_2d_gemm_store_one_floor,
+    conv_2d_gemm_store_half_up_one_floor, conv_2d_gemm_store_scaled, conv_2d_gemm_store_largest;
 
 struct conv_2d_gemm {
     int32_t input_height, input_width, input_channels;
@@ -30,6 +30,7 @@ struct conv_2d_gemm {
     int32_t pad_top, pad_left;
     int32_t pool_height, pool_width; /* maximum of so many outputs; 1 and 1: none */
     int32_t input_zero, output_zero;
+    int32_t floor;   /* of all channels, or -128: floors are in the records */
     int32_t ceiling; /* of all channels, where `ceilings` is null */
     int32_t steps;   /* of two taps, in a window */
     int32_t pair_bytes; /* of the weights of two channels */

@@ -56,6 +56,11 @@
     .macro requantize signed, multiplier, sums:vararg
     uxtb   lr, r12, ror #16             /* floor + 128 */
     sub    lr, r0, lr, lsl #1
+    requantize_above \signed, \multiplier, \sums
+    .endm
+
+/* In: lr 2 * (zero point - floor) + 1. */
+    .macro requantize_above signed, multiplier, sums:vararg
     lsl    lr, lr, r12                  /* by its lowest byte, s - 1 */
     .irp   sum, \sums
     .if    \signed
@@ -121,6 +126,11 @@
  * pixels go, r11 and r12 the words at ABOVE, lr the channel. */
     .macro store_pairs
     add    r10, r10, r11
+    store_clamped
+    .endm
+
+/* r10: floor + 128 and 127 - ceiling, already added. */
+    .macro store_clamped
     uqadd8 r2, r2, r10
     uqadd8 r6, r6, r10
     uadd8  r2, r2, r12

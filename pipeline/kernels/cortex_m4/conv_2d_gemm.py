@@ -34,6 +34,8 @@ GEOMETRY = (
 STORES = {
     "stored": "store",
     "stored_half_up": "store_half_up",
+    "stored_one_floor": "store_one_floor",
+    "stored_half_up_one_floor": "store_half_up_one_floor",
     "stored_scaled": "store_scaled",
     "stored_largest": "store_largest",
 }
@@ -67,7 +69,8 @@ class Conv2DGemm(Kernel):
             for rows in rows_of_calls(p, output.shape[1], widened)
         ]
         for rows, widened in ways:
-            work = count_work(p, output.shape[1], half_up(p, channels), rows, widened)
+            one_floor = bool((channels.floor == channels.floor[0]).all())
+            work = count_work(p, output.shape[1], half_up(p, channels), one_floor, rows, widened)
             forms = Format.INT8, Format.SCALED if scaling_of(p, weights, channels) else Format.INT16
             narrow, wide = (_candidate(p, weights, channels, work, form) for form in forms)
             found += (narrow, _in_ram(narrow), _in_ram(wide))
@@ -79,7 +82,7 @@ def _in_ram(candidate: Candidate) -> Candidate:
 
 
 def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format) -> Candidate:
-    record_bytes = work.pairs * form.pair_bytes(work.steps)
+    record_bytes = work.record_bytes(form)
     return Candidate(
         library="cortex_m4",
         kernel=Conv2DGemm.name,
@@ -120,19 +123,21 @@ def _parameters(
     p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format
 ) -> Parameters:
     """The fields of `struct conv_2d_gemm`, in its order."""
+    shifts_behind = work.one_floor and form is not Format.SCALED
     ceiling = channels.ceiling
     uniform = bool((ceiling == ceiling[0]).all())
     order = row_order(p) if work.widened else tap_order(p)
     return {
         **{name: p[name] for name in GEOMETRY},
+        "floor": int(channels.floor[0]) if shifts_behind else -128,
         "ceiling": int(ceiling[0]) if uniform else 0,
         "steps": work.steps,
-        "pair_bytes": form.pair_bytes(work.steps),
+        "pair_bytes": form.pair_bytes(work.steps, work.one_floor),
         "way": f"conv_2d_gemm_{work.way}",
         "multiply": f"conv_2d_gemm_{form.loop}",
         "multiply_two": f"conv_2d_gemm_{form.loop}_two" if _may_end_with_few(p) else None,
         "store": f"conv_2d_gemm_{STORES[work.store_of(form)]}",
-        "weights": records(p, weights, order, channels, form),
+        "weights": records(p, weights, order, channels, form, shifts_behind),
         "ceilings": None if uniform else ceiling.astype(np.int8),
     }
 
@@ -161,7 +166,12 @@ def row_order(p: Parameters) -> np.ndarray:
 
 
 def records(
-    p: Parameters, weights: np.ndarray, order: np.ndarray, channels: Channels, form: Format
+    p: Parameters,
+    weights: np.ndarray,
+    order: np.ndarray,
+    channels: Channels,
+    form: Format,
+    shifts_behind: bool,
 ) -> np.ndarray:
     """The records of all pairs of channels, as conv_2d_gemm.S reads them, in words.
 
@@ -172,7 +182,8 @@ def records(
     if count % 2:
         pairs = np.vstack([pairs, [max(count - 2, 0), count - 1]])
     start = channels.start
-    end = [(channels.shift - 1)[pairs].astype(np.uint8), (channels.floor + 128)[pairs].astype(np.uint8)]
+    shifts = (channels.shift - 1).astype(np.uint8)
+    end = [shifts[pairs], (channels.floor + 128)[pairs].astype(np.uint8)]
     scaling = scaling_of(p, weights, channels)
     if form is Format.SCALED and scaling:
         weights, start = weights * scaling.factor[:, np.newaxis], start * scaling.factor
@@ -183,9 +194,17 @@ def records(
         if form is Format.INT8
         else lanes.transpose(0, 2, 1, 3).astype(np.int16)
     )
-    fields = (start[pairs].astype(np.uint32), steps, channels.multiplier[pairs].astype(np.uint32), *end)
-    as_bytes = [np.ascontiguousarray(field).reshape(len(pairs), -1).view(np.uint8) for field in fields]
-    return np.hstack(as_bytes).reshape(-1).view(np.int32)
+    fields = (start[pairs].astype(np.uint32), steps, channels.multiplier[pairs].astype(np.uint32))
+    as_bytes = [
+        np.ascontiguousarray(field).reshape(len(pairs), -1).view(np.uint8)
+        for field in (*fields, *(() if shifts_behind else end))
+    ]
+    found = np.hstack(as_bytes).reshape(-1)
+    if shifts_behind:
+        # Two at a time are read, of an only channel too.
+        behind = np.resize(shifts, max(count, 2))
+        found = np.concatenate([found, np.pad(behind, (0, -len(behind) % 4))])
+    return found.view(np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

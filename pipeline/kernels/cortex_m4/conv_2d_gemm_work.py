@@ -32,14 +32,14 @@ class Format(Enum):
     def loop(self) -> str:
         return "int8" if self is Format.INT8 else "int16"
 
-    def pair_bytes(self, steps: int) -> int:
+    def pair_bytes(self, steps: int, one_floor: bool) -> int:
         """Size of a record: starting values, weights, multipliers, then shifts and floors, or addends and
-        floors."""
+        floors; with one floor for all, and shifts elsewhere, nothing."""
         weights = 4 if self is Format.INT8 else 8
-        return 8 + weights * steps + 8 + (12 if self is Format.SCALED else 4)
+        return 8 + weights * steps + 8 + (12 if self is Format.SCALED else 0 if one_floor else 4)
 
 
-UNROLLED = {"int8": 8, "int16": 16, "int8_two": 8, "int16_two": 8}
+UNROLLED = {"int8": 8, "int16": 16, "int8_two": 8, "int16_two": 4}
 """Steps of one round of the loops."""
 
 # Instructions, and cycles where memory answers at once, of each thing that is counted: fitted on layers that
@@ -69,7 +69,9 @@ COSTS: Mapping[str, tuple[float, float]] = {
     "steps_int8_two": (9.0, 10.0),
     "stored": (80.03, 99.35),
     "stored_half_up": (71.04, 88.36),
+    "stored_half_up_one_floor": (68.04, 86.0),
     "stored_largest": (65.95, 60.57),
+    "stored_one_floor": (76.03, 96.0),
     "stored_scaled": (56.04, 73.36),
     "widened_bytes": (7.661, 10.33),
     "widened_rows": (59.45, 123.2),
@@ -109,6 +111,16 @@ class Work:
         if self.store == "stored_largest":
             return "pooled_rows"
         return "widened_rows" if self.widened else "rows"
+
+    @property
+    def one_floor(self) -> bool:
+        """Whether records need no floors, so that shifts lie behind them all; unless weights are scaled."""
+        return self.store.endswith("_one_floor")
+
+    def record_bytes(self, form: Format) -> int:
+        """Of all records, and of shifts behind them."""
+        shifts = math.ceil(self.pairs / 2) * 4 * (self.one_floor and form is not Format.SCALED)
+        return self.pairs * form.pair_bytes(self.steps, self.one_floor) + shifts
 
     def store_of(self, form: Format) -> str:
         """What the stores of sums are counted as."""
@@ -182,7 +194,9 @@ class WidenedRows:
         return cls(integer(p, "kernel_height") + integer(p, "stride_y"), math.ceil(values / 2) * 4)
 
 
-def count_work(p: Parameters, height: int, half_up: bool, rows: int, widened: bool) -> Work:
+def count_work(
+    p: Parameters, height: int, half_up: bool, one_floor: bool, rows: int, widened: bool
+) -> Work:
     """Of a layer with so many output rows, in calls of `rows`."""
     runs, run_bytes = runs_of(p)
     channels, width = integer(p, "output_channels"), integer(p, "output_width")
@@ -194,7 +208,7 @@ def count_work(p: Parameters, height: int, half_up: bool, rows: int, widened: bo
     calls = (rows,) * (height // rows) + (height % rows,) * (height % rows > 0)
     beneath = Beneath.of(p, height * pool[0], width * pool[1])
     places = list(_pooled_blocks(height, width, pool) if pooled else _blocks(calls, width))
-    store = "stored_largest" if pooled else "stored_half_up" if half_up else "stored"
+    store = "stored_largest" if pooled else "stored" + "_half_up" * half_up + "_one_floor" * one_floor
     counts = {
         "calls": len(calls),
         "blocks": len(places),
