@@ -36,9 +36,9 @@ static inline int32_t pair_words(const struct winograd_algorithm *f, const struc
 /* Of 3 x 3 taps, the sum of channels 4n and 4n + 1, which go to low lanes. */
 static RAMCODE void sum_low_lanes(const int8_t *w, int32_t channels, int32_t taps[9])
 {
-    for (int32_t tap = 0; tap < 9; tap++)
-        taps[tap] = 0;
-    for (; channels > 0; channels -= 4)
+    for (int32_t tap = 0; tap < 9; tap++, w += 4)
+        taps[tap] = w[0] + w[1];
+    for (channels -= 4; channels > 0; channels -= 4)
         for (int32_t tap = 0; tap < 9; tap++, w += 4)
             taps[tap] += w[0] + w[1];
 }
@@ -213,7 +213,7 @@ RAMCODE void winograd_rows(const struct winograd_algorithm *algorithm, const str
     /* The sums, or before there are any: pixels, room for the transform (two words for each), a pixel of padding. Then
      * V and rows of each block, rows with a null behind each tile and one in the end, then U of a pair of channels where
      * it is made or copied. */
-    /* Of what is read again and again copies in RAM: flash is slow. */
+    /* Of what is read again and again copies in RAM: flash is slow. (Of up to 64 bytes they take no memcpy.) */
     const struct winograd_algorithm own_algorithm = *algorithm, *f = &own_algorithm;
     const struct winograd_layer own_layer = *layer, *p = &own_layer;
     int32_t positions = positions_of(f), rows_words = TILES * (f->tile + 1) + 1;

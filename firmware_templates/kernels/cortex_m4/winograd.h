@@ -26,7 +26,7 @@ typedef void winograd_output(const int32_t *m, const int32_t *rescaling, int8_t 
 
 #define WINOGRAD_FIELDS                                                                                         \
     int32_t input_height, input_width, input_channels;                                                          \
-    int32_t output_height, output_width, output_channels; /* after pooling */                                   \
+    int32_t output_width, output_channels; /* after pooling */                                                  \
     int32_t pad_top, pad_left;                                                                                  \
     int32_t pool; /* 2: the maximum of 2 x 2 outputs; 1: none */                                                \
     int32_t input_zero;                                                                                         \

@@ -20,9 +20,7 @@ TILES = 4
 """Tiles in a block."""
 STEPS_UNROLLED = 16
 """Products of one round of the kernels' inner loop."""
-GEOMETRY = (
-    "input_height input_width input_channels output_height output_width output_channels pad_top pad_left"
-).split()
+GEOMETRY = ("input_height input_width input_channels output_width output_channels pad_top pad_left").split()
 """The first fields of the struct, which CONV_2D's parameters have under the same names."""
 INT32 = np.iinfo(np.int32)
 INT16 = np.iinfo(np.int16)
