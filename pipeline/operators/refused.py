@@ -13,6 +13,8 @@ REFUSED: Mapping[str, str] = {
     ),
     "NEG": "TFLite has no int8 form of it; subtract in place of adding what is negated",
     "SUM": "TFLite's reference kernel reads its int8 input as uint8 and gives wrong sums; use a mean",
+    "TILE": "TFLite registers no reference kernel for its int8 form, so that nothing could vouch for its "
+    "integers; repeat pixels by UpSampling1D or UpSampling2D, other things by a concatenation",
     "WHILE": "a loop is a graph of its own; "
     "give the Keras model, whose recurrent layers are unrolled here, or convert it with unroll=True",
 }

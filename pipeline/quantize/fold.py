@@ -15,6 +15,8 @@ every convolution, and each of them rounds.
 A layer or group normalization is written out anew: (x - mean) times 1 / sqrt(variance + epsilon), in that
 order. The converter makes x / sqrt(variance + epsilon) - mean / sqrt(variance + epsilon) of Keras's own,
 with a NEG in float between, and rounds both terms on scales that their difference does not need.
+
+Keras 3 repeats pixels by a TILE. An upsampling to the nearest neighbor is written as what it is.
 """
 
 from __future__ import annotations
@@ -303,6 +305,7 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
     """A clone of the model, every layer in float32 and under a name that is no part of another's."""
     tensorflow = import_tensorflow()
     clamp_class, normal_class = _clamp_layer(keras, tensorflow), _normal_layer(keras, tensorflow)
+    nearest_class = _nearest_layer(keras, tensorflow)
     pending: list[tuple[Any, list[np.ndarray]]] = []
     paths = _paths(functional_graph(model.live), "", {})
 
@@ -322,6 +325,8 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
             offset = np.asarray(layer.beta, np.float32) if layer.center else None
             groups = int(getattr(layer, "groups", 0))
             return normal_class(gain, offset, float(layer.epsilon), groups, name=name)
+        if _repeats_pixels(layer):
+            return nearest_class(layer.size, name=name)
         config = {**unrolled(layer.get_config()), "name": name, "dtype": "float32"}
         config.pop("quantization_config", None)
         if id(layer) in plan.weights:
@@ -340,6 +345,13 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
         if weights:
             copy.set_weights(weights)
     return live
+
+
+def _repeats_pixels(layer: Any) -> bool:
+    kind = type(layer).__name__
+    nearest = getattr(layer, "interpolation", "nearest") == "nearest"
+    last = getattr(layer, "data_format", "channels_last") == "channels_last"
+    return kind == "UpSampling1D" or (kind == "UpSampling2D" and nearest and last)
 
 
 def unrolled(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -421,3 +433,21 @@ def _normal_layer(keras: Any, tensorflow: Any) -> Any:
             return tensorflow.reduce_mean(x, axis=-1, keepdims=True)
 
     return CenteredNormalization
+
+
+def _nearest_layer(keras: Any, tensorflow: Any) -> Any:
+    class NearestNeighbor(keras.layers.Layer):  # type: ignore[misc]
+        """Each step of a sequence, or pixel of a map, as often as the size says along each axis."""
+
+        def __init__(self, size: Any, name: str) -> None:
+            super().__init__(name=name, dtype="float32")
+            self.size = (int(size), 1) if isinstance(size, int) else tuple(int(each) for each in size)
+
+        def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
+            flat = len(x.shape) == 3
+            x = x[:, :, None] if flat else x
+            size = [length * count for length, count in zip(x.shape[1:3], self.size, strict=True)]
+            y = tensorflow.image.resize(x, size, "nearest")
+            return y[:, :, 0] if flat else y
+
+    return NearestNeighbor

@@ -146,7 +146,16 @@ def normalized(k, x):
     return k.layers.LayerNormalization(center=False)(x), 4
 
 
-NETS = (plain, textbook, separate, residual, elsewhere, shared, nested, normalized)
+def repeated(k, x):
+    """Upsampling of maps, by one factor and by two, and of a sequence; what is interpolated stays."""
+    x = k.layers.UpSampling2D(2)(k.layers.Conv2D(3, 3)(x))
+    x = k.layers.UpSampling2D((1, 3))(k.layers.Conv2D(2, 3)(x))
+    x = k.layers.UpSampling2D(2, interpolation="bilinear")(x)
+    x = k.layers.Reshape((-1, 6))(x)
+    return k.layers.Flatten()(k.layers.UpSampling1D(2)(x)), 0
+
+
+NETS = (plain, textbook, separate, residual, elsewhere, shared, nested, normalized, repeated)
 
 
 def saved_model(k, net, folder: Path, suffix: str) -> tuple[Path, int]:

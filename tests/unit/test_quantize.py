@@ -320,6 +320,17 @@ def test_a_model_with_another_way_around_what_is_dead_is_none(tmp_path):
     assert widths["silent"] == pytest.approx(1e-5)
 
 
+def test_repeated_pixels_are_no_tile(tmp_path):
+    """TFLite's reference kernels have none for int8, and Keras 3 makes one of UpSampling2D."""
+    keras = pytest.importorskip("keras")
+    x = keras.Input((4, 5, 2))
+    y = keras.layers.Conv2D(3, 1)(keras.layers.UpSampling2D((2, 3))(x))
+    keras.Model(x, y).save(tmp_path / "net.keras")
+    samples = samples_of(np.random.default_rng(0).uniform(-1, 1, (20, 4, 5, 2)))
+    found = quantize_model(load_model(tmp_path / "net.keras"), samples)
+    assert operators(found.tflite)[0] == ["RESIZE_NEAREST_NEIGHBOR", "CONV_2D"]
+
+
 def test_samples_of_another_shape(case):
     model, samples = case
     with pytest.raises(UsageError) as caught:

@@ -194,9 +194,7 @@ class WidenedRows:
         return cls(integer(p, "kernel_height") + integer(p, "stride_y"), math.ceil(values / 2) * 4)
 
 
-def count_work(
-    p: Parameters, height: int, half_up: bool, one_floor: bool, rows: int, widened: bool
-) -> Work:
+def count_work(p: Parameters, height: int, half_up: bool, one_floor: bool, rows: int, widened: bool) -> Work:
     """Of a layer with so many output rows, in calls of `rows`."""
     runs, run_bytes = runs_of(p)
     channels, width = integer(p, "output_channels"), integer(p, "output_width")
