@@ -177,12 +177,11 @@ def _observe(
         profiles = profile_bare(firmware, board, models, ((0,),), folder / "timing")
         own |= {model: profile.layers[0] for model, profile in zip(models, profiles, strict=True)}
     core = own[alike[board.name]]
-    code = _code_bytes(firmware, candidate)
     return Observation(
         name=f"{graph.name}, {candidate.variant}",
         features=candidate.work,
-        code_bytes=code.pop(candidate.kernel),
-        shared_code=code,
+        routines=_code_bytes(firmware, candidate, own=True),
+        shared_code=_code_bytes(firmware, candidate, own=False),
         core={name: getattr(core, name) for name in CORE_FIGURES},
         layer=graph.name,
         stalls={
@@ -196,13 +195,14 @@ def _settings(model: TimingModel) -> TimingModel:
     return replace(model, board="", title="", evidence="", clock_hz=0, fetch_ram=model.fetch_ram[:1])
 
 
-def _code_bytes(firmware: Firmware, candidate: Candidate) -> Counter[str]:
-    """Of the image's one kernel, by the name of the files; some it may share with other kernels."""
+def _code_bytes(firmware: Firmware, candidate: Candidate, *, own: bool) -> Counter[str]:
+    """Of the image's one kernel: by routine, of its own files; or by file, of those that kernels share."""
     folder = f"kernels/{candidate.library}/"
     found: Counter[str] = Counter()
     for symbol in firmware.symbols:
-        if symbol.source.startswith(folder):
-            found[PurePosixPath(symbol.source).stem] += symbol.bytes
+        file = PurePosixPath(symbol.source).stem
+        if symbol.source.startswith(folder) and (file == candidate.kernel) == own:
+            found[symbol.name if own else file] += symbol.bytes
     return found
 
 

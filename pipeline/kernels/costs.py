@@ -55,7 +55,8 @@ class Formula:
     shapes: int
     """Layers that it was fitted on."""
     code_bytes: int
-    """Flash of the kernel with its constants, apart from those of a layer, and from what it shares."""
+    """Flash of the kernel with its constants, apart from those of a layer, and from what it shares. Layers
+    want some routines each: it is halfway between what one layer takes at most and what all take together."""
     features: tuple[str, ...]
     """What those layers were counted by; of a layer with others it says nothing."""
     core: Mapping[str, Coefficients]
@@ -96,7 +97,8 @@ class Observation:
 
     name: str
     features: Features
-    code_bytes: int
+    routines: Mapping[str, int]
+    """Flash of what the layer takes of the kernel, by the routine's name."""
     core: Mapping[str, float]
     """By figure, of CORE_FIGURES."""
     stalls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -182,16 +184,23 @@ def fit_formula(observations: Sequence[Observation]) -> Formula:
         )
     return Formula(
         shapes=len(layers),
-        code_bytes=max(one.code_bytes for one in observations),
-        shared_code={
-            name: max(one.shared_code.get(name, 0) for one in observations)
-            for name in sorted({name for one in observations for name in one.shared_code})
-        },
+        code_bytes=(
+            max(sum(one.routines.values()) for one in observations)
+            + sum(_largest([one.routines for one in observations]).values())
+        )
+        // 2,
+        shared_code=_largest([one.shared_code for one in observations]),
         features=tuple(sorted({name for one in observations for name, n in one.features.items() if n})),
         core={name: coefficients[name] for name in CORE_FIGURES},
         bands={name: band((name,), [one.core[name] for one in observations]) for name in CORE_FIGURES},
         boards=boards,
     )
+
+
+def _largest(sizes: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Each name's largest size."""
+    names = sorted({name for one in sizes for name in one})
+    return {name: max(one.get(name, 0) for one in sizes) for name in names}
 
 
 def _fit(observations: Sequence[Observation]) -> dict[str, Coefficients]:

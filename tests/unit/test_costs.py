@@ -35,7 +35,7 @@ def observations(rng, count=12, noise=0.0):
         cycles = sum(TRUE[name] * features[name] for name in TRUE) * (1 + noise * rng.normal())
         stalls = {"fetch_stall_cycles": 5 * features["results"], "data_stall_cycles": 0.75 * features["macs"]}
         core = {"instructions": cycles / 1.5, "zero_wait_cycles": cycles}
-        found.append(Observation(f"layer {number}", features, 300 + number, core, {BOARD: stalls}))
+        found.append(Observation(f"layer {number}", features, {"loop": 300 + number}, core, {BOARD: stalls}))
     return found
 
 
@@ -97,6 +97,14 @@ def test_the_file_holds_what_was_fitted(rng):
     )
     assert forecast("portable/conv_2d", features, "another_board", table=held) is None
     assert forecast("portable/mul", features, BOARD, table=held) is None
+
+
+def test_code_is_halfway_between_that_of_one_layer_and_of_all(rng):
+    """Two layers that take a routine each besides the loop."""
+    seen = observations(rng)
+    seen[0] = replace(seen[0], routines={"loop": 300, "first": 100})
+    seen[1] = replace(seen[1], routines={"loop": 300, "second": 60})
+    assert fit_formula(seen).code_bytes == (400 + 311 + 100 + 60) // 2
 
 
 def test_what_kernels_share_is_kept_apart_from_their_own(rng):
