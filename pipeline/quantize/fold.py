@@ -12,9 +12,9 @@ Batch norm is a*y + c per channel, with a = gamma / sqrt(variance + epsilon) and
 TensorFlow Lite's converter folds the first kind only. It leaves the second as int8 MUL and ADD behind
 every convolution, and each of them rounds.
 
-A layer or group normalization is written out anew: (x - mean) times 1 / sqrt(variance + epsilon), in that
-order. The converter makes x / sqrt(variance + epsilon) - mean / sqrt(variance + epsilon) of Keras's own,
-with a NEG in float between, and rounds both terms on scales that their difference does not need.
+A layer, group or RMS normalization is written out anew: (x - mean) times 1 / sqrt(variance + epsilon), in
+that order. The converter makes x / sqrt(variance + epsilon) - mean / sqrt(variance + epsilon) of Keras's
+own, with a NEG in float between, and rounds both terms on scales that their difference does not need.
 
 Keras 3 repeats pixels by a TILE. An upsampling to the nearest neighbor is written as what it is.
 """
@@ -70,12 +70,12 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class WrittenOut:
-    """One layer or group normalization in other operators."""
+    """One layer, group or RMS normalization in other operators."""
 
     norm: str
 
     def __str__(self) -> str:
-        return f"normalization {self.norm}: the mean is subtracted first, then the rest is scaled"
+        return f"normalization {self.norm} written out in operators that int8 has"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +134,7 @@ class _Plan:
         self.dropped: set[int] = set()
         """Activation layers whose work the clamp does."""
         self.written_out: set[int] = set()
-        """Layer and group normalizations."""
+        """Layer, group and RMS normalizations."""
         self.names: dict[str, str] = {}
 
 
@@ -172,7 +172,7 @@ def _plan_graph(graph: Any, prefix: str, plan: _Plan, calls: dict[int, Counter[i
         inner = functional_graph(layer)
         if inner is not None:
             _plan_graph(inner, f"{prefix}{layer.name}/", plan, calls)
-        elif type(layer).__name__ in {"LayerNormalization", "GroupNormalization"}:
+        elif type(layer).__name__ in {"LayerNormalization", "GroupNormalization", "RMSNormalization"}:
             if _is_last_axis(layer) and not getattr(layer, "rms_scaling", False):
                 if id(layer) not in plan.written_out:
                     plan.folds.append(WrittenOut(f"{prefix}{layer.name}"))
@@ -321,10 +321,7 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
         if id(layer) in plan.clamps:
             return clamp_class(*plan.clamps[id(layer)], name=name)
         if id(layer) in plan.written_out:
-            gain = np.asarray(layer.gamma, np.float32) if layer.scale else None
-            offset = np.asarray(layer.beta, np.float32) if layer.center else None
-            groups = int(getattr(layer, "groups", 0))
-            return normal_class(gain, offset, float(layer.epsilon), groups, name=name)
+            return normal_class(*_normalization_of(layer), name=name)
         if _repeats_pixels(layer):
             return nearest_class(layer.size, name=name)
         config = {**unrolled(layer.get_config()), "name": name, "dtype": "float32"}
@@ -345,6 +342,16 @@ def _rebuild(model: FloatModel, keras: Any, plan: _Plan) -> Any:
         if weights:
             copy.set_weights(weights)
     return live
+
+
+def _normalization_of(layer: Any) -> tuple[np.ndarray | None, np.ndarray | None, float, int, bool]:
+    """Gain, offset, epsilon, groups (0: the last axis), and whether a mean is subtracted."""
+    epsilon = float(layer.epsilon)
+    if type(layer).__name__ == "RMSNormalization":
+        return np.asarray(layer.scale, np.float32), None, epsilon, 0, False
+    gain = np.asarray(layer.gamma, np.float32) if layer.scale else None
+    offset = np.asarray(layer.beta, np.float32) if layer.center else None
+    return gain, offset, epsilon, int(getattr(layer, "groups", 0)), True
 
 
 def _repeats_pixels(layer: Any) -> bool:
@@ -401,19 +408,26 @@ def _clamp_layer(keras: Any, tensorflow: Any) -> Any:
 
 def _normal_layer(keras: Any, tensorflow: Any) -> Any:
     class CenteredNormalization(keras.layers.Layer):  # type: ignore[misc]
-        """(x - mean) / sqrt(variance + epsilon), times a gain, plus an offset.
+        """(x - mean) / sqrt(variance + epsilon), times a gain, plus an offset; or the same without a mean.
 
         Over the last axis; or over all but the batch, in so many groups of channels, one a channel for -1.
         """
 
         def __init__(
-            self, gain: np.ndarray | None, offset: np.ndarray | None, epsilon: float, groups: int, name: str
+            self,
+            gain: np.ndarray | None,
+            offset: np.ndarray | None,
+            epsilon: float,
+            groups: int,
+            centered: bool,
+            name: str,
         ) -> None:
             super().__init__(name=name, dtype="float32")
             self.gain = gain
             self.offset = offset
             self.epsilon = epsilon
             self.groups = groups
+            self.centered = centered
 
         def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
             shape, y = x.shape, x
@@ -421,7 +435,7 @@ def _normal_layer(keras: Any, tensorflow: Any) -> Any:
                 groups = shape[-1] if self.groups < 0 else self.groups
                 places = math.prod(shape[1:-1])
                 y = tensorflow.reshape(x, (-1, places, groups, shape[-1] // groups))
-            centered = y - self._mean(y)
+            centered = y - self._mean(y) if self.centered else y
             y = centered * tensorflow.math.rsqrt(self._mean(centered * centered) + self.epsilon)
             y = tensorflow.reshape(y, (-1, *shape[1:])) if self.groups else y
             y = y if self.gain is None else y * self.gain

@@ -142,8 +142,10 @@ def normalized(k, x):
     x = k.layers.GroupNormalization(3, scale=False)(x)
     x = k.layers.Conv2D(4, 3)(x)
     x = k.layers.GroupNormalization(-1)(x)
-    x = k.layers.Flatten()(x)
-    return k.layers.LayerNormalization(center=False)(x), 4
+    x = k.layers.LayerNormalization(center=False)(k.layers.Flatten()(x))
+    if not hasattr(k.layers, "RMSNormalization"):  # Keras 2
+        return x, 4
+    return k.layers.RMSNormalization()(x), 5
 
 
 def repeated(k, x):
