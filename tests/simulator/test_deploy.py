@@ -348,6 +348,33 @@ def test_code_besides_weights(shared, tmp_path, name, optimize, kibibytes):
     assert named == pytest.approx(firmware.ram_parts["code in RAM"], rel=0.03)
 
 
+def parameter_bytes(path):
+    """Weights and biases as the file has them, and for each scale a multiplier of four bytes and a shift."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes()))
+    graph, total = model.subgraphs[0], 0
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        if max(code.builtinCode, code.deprecatedBuiltinCode) in (
+            schema.BuiltinOperator.CONV_2D,
+            schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+            schema.BuiltinOperator.FULLY_CONNECTED,
+        ):
+            weights, bias = (graph.tensors[index] for index in operator.inputs[1:3])
+            total += sum(len(model.buffers[each.buffer].data) for each in (weights, bias))
+            total += 5 * len(weights.quantization.scale)
+    return total
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("optimize", ["ram", "flash"])
+def test_weights_take_no_more_than_the_parameters(shared, tmp_path, name, optimize):
+    """Tables of other layers, such as softmax's, among them."""
+    path = trained(shared, name)
+    settings = Settings(model=path, board="nucleo_l4r5zi", output=tmp_path / "out", optimize=optimize)
+    _, firmware = build_image(settings, quiet)
+    assert parameter_bytes(path) <= firmware.weights_bytes <= 1.02 * parameter_bytes(path)
+
+
 def test_what_an_aim_may_cost_of_another(shared, tmp_path):
     """Predicted cycles, and the planned arena, of ResNet8 for NUCLEO-L4R5ZI."""
     cycles, arena = {}, {}
