@@ -57,7 +57,9 @@ class Prediction:
     flash_bytes: int
     arena_bytes: int
     ram_bytes: int
-    """Arena, static data and the reserved stack."""
+    """Arena, static data, code in RAM and the reserved stack."""
+    code_in_ram_bytes: int
+    """Of it, code, which stays in flash where there is no room for it."""
     instructions: int | None
     """Of one inference; None where no kernel has a cost formula."""
     layer_instructions: tuple[int, ...]

@@ -129,7 +129,9 @@ def _row(tried: Cured, prepared: Prepared, settings: Settings, *, is_best: bool)
     name = prepared.model.name
     generated = generate(QuantizedModel(name, tried.tflite, None, None, ""), board, settings)
     timing = timing_model(board) if can_estimate(board) else None
-    predicted = predict(generated.program, generated.schedule, board, timing, settings.optimize)
+    predicted = predict(
+        generated.program, generated.schedule, board, timing, settings.optimize, settings.code_in_ram
+    )
     return CureRow(
         recipe=str(tried.recipe),
         calibration_samples=min(tried.recipe.samples, len(prepared.x)),

@@ -19,7 +19,7 @@ from pipeline.boards import HARDWARE_RUNNERS, Board, at_baud, load_board, simula
 from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, write_tree
 from pipeline.compare import BoardFacts, OutputComparison, compare_outputs
 from pipeline.config import Settings, option_of
-from pipeline.demand import predict, refuse_what_cannot_fit
+from pipeline.demand import predict, refuse_what_cannot_fit, runs_from_ram
 from pipeline.errors import BuildFailed, DoesNotFit, ModelNotSupported, TargetFailed, UsageError
 from pipeline.files import writable_folder, write_file
 from pipeline.forecast import CycleForecast, forecast_cycles
@@ -167,7 +167,9 @@ def deploy(
     loaded = load_quantized(settings, progress)
     inspected = inspect_loaded(loaded, progress)
     generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
-    prediction = predict(generated.program, generated.schedule, board, model, settings.optimize)
+    prediction = predict(
+        generated.program, generated.schedule, board, model, settings.optimize, settings.code_in_ram
+    )
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
     for old in REPORT_FILES:
@@ -344,7 +346,9 @@ def build_image(settings: Settings, progress: Progress) -> tuple[Generated, Firm
     check_tools(board)
     loaded = load_quantized(settings, progress)
     generated = generate(loaded.quantized, board, settings, loaded.samples.each_preprocessing)
-    prediction = predict(generated.program, generated.schedule, board, None, settings.optimize)
+    prediction = predict(
+        generated.program, generated.schedule, board, None, settings.optimize, settings.code_in_ram
+    )
     refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
     folder = output_folder(settings, loaded.name)
     return _build(generated, board, folder, settings, progress)
@@ -512,8 +516,7 @@ def generate(
     program = lower_program(schedule, plan_schedule(schedule))
     if settings.weights_region is not None:
         program = with_all_weights_in_ram(program)
-    # Code in RAM wins little where the smallest scratch is wanted (its loops fit a cache), and is RAM itself.
-    code_in_ram = settings.code_in_ram == "auto" and settings.optimize != "ram"
+    code_in_ram = runs_from_ram(board, settings.optimize, settings.code_in_ram)
     tree = _render(program, board, settings, preprocessings, code_in_ram=code_in_ram)
     return Generated(graph, applied, scheduler, schedule, program, preprocessings, tree)
 

@@ -152,7 +152,10 @@ def _choices(graph: Graph, boards: Sequence[Board], progress: Progress) -> Itera
 
 def _choice(board: Board, aim: Aim, schedule: Schedule, program: Program) -> Choice:
     sizes = sizes_of(program, board, aim)
-    fits = sizes.flash_bytes <= board.flash_bytes and sizes.ram_bytes <= board.ram_bytes
+    fits = (
+        sizes.flash_bytes <= board.flash_bytes
+        and sizes.ram_bytes - sizes.code_in_ram_bytes <= board.ram_bytes
+    )
     # Where nothing fits, the schedule is the smallest, whatever its time: nobody would run it.
     model = timing_model(board) if fits and can_estimate(board) else None
     cycles, low, high = _cycles(forecast_cycles(schedule, model, aim), model) if model else (None, None, None)

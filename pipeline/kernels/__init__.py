@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.boards import Board
 from pipeline.kernels import cortex_m4, portable
 from pipeline.kernels.base import Candidate, Cost, Kernel, array_bytes
-from pipeline.kernels.portable import kernel_bytes, predicted_code_bytes
+from pipeline.kernels.portable import kernel_bytes, predicted_code_bytes, predicted_ram_code_bytes
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
 
@@ -47,4 +47,5 @@ __all__ = [
     "kernel_bytes",
     "libraries_of",
     "predicted_code_bytes",
+    "predicted_ram_code_bytes",
 ]

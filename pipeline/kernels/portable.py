@@ -72,13 +72,20 @@ def _code_of(kernel: str, level: str) -> Mapping[str, int]:
 
 
 def predicted_code_bytes(levels: Mapping[str, str], calls: int, stm32: bool) -> int:
-    """Flash besides weights of an image with these kernels, `<library>/<kernel>`, each compiled at a level.
+    """Flash besides weights of an image with kernels, `<library>/<kernel>`, each compiled at a level."""
+    return BASE_BYTES + STM32_BYTES * stm32 + _kernels_bytes(levels) + BYTES_PER_CALL * calls
 
-    What several kernels share is there once.
-    """
+
+def predicted_ram_code_bytes(levels: Mapping[str, str]) -> int:
+    """Of the code of these kernels, what asks to run from RAM: nearly all of it but for plain C."""
+    portable = f"{Portable.name}/"
+    return _kernels_bytes({k: level for k, level in levels.items() if not k.startswith(portable)})
+
+
+def _kernels_bytes(levels: Mapping[str, str]) -> int:
+    """Code of kernels, each compiled at a level. What several share is there once."""
     code: dict[str, int] = {}
     for kernel, level in levels.items():
         for name, count in _code_of(kernel, level).items():
             code[name] = max(count, code.get(name, 0))
-    own = sum(code.values())
-    return BASE_BYTES + STM32_BYTES * stm32 + own + BYTES_PER_CALL * calls
+    return sum(code.values())

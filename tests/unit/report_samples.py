@@ -146,6 +146,7 @@ PREDICTION = Prediction(
     flash_bytes=25_000,
     arena_bytes=ARENA_BYTES,
     ram_bytes=6_400,
+    code_in_ram_bytes=0,
     instructions=521_000,
     layer_instructions=tuple(c.predicted_instructions for c in PROGRAM.calls),
     one_macc_per_cycle_seconds=141_348 / 120e6,
