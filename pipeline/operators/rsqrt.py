@@ -40,9 +40,8 @@ class Rsqrt(Unary):
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
         found = super(Rsqrt, self).problems(inputs, output)
-        x = inputs[0]
-        if not found and present(x).zero_point != INT8_MIN:
-            found.append(f"its input may be negative (zero point {present(x).zero_point}, expected -128)")
+        if not found and (zero := present(inputs[0]).zero_point) != INT8_MIN:
+            found.append(f"its input may be negative (zero point {zero}, expected -128)")
         return found
 
     def results(self, x: Tensor, output: Tensor) -> np.ndarray:

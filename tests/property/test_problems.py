@@ -26,6 +26,7 @@ from pipeline.operators.fully_connected import FullyConnected
 from pipeline.operators.gelu import Gelu
 from pipeline.operators.hard_swish import HardSwish
 from pipeline.operators.leaky_relu import LeakyRelu
+from pipeline.operators.log import Log
 from pipeline.operators.logistic import Logistic
 from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.operators.maximum import Maximum
@@ -44,6 +45,7 @@ from pipeline.operators.relu_n1_to_1 import ReluN1To1
 from pipeline.operators.reshape import Reshape
 from pipeline.operators.resize_bilinear import ResizeBilinear
 from pipeline.operators.resize_nearest_neighbor import ResizeNearestNeighbor
+from pipeline.operators.rsqrt import Rsqrt
 from pipeline.operators.slice import Slice, StridedSlice
 from pipeline.operators.softmax import Softmax
 from pipeline.operators.split import Split, SplitV, Unpack
@@ -70,6 +72,7 @@ def weights(*shape: int, scale: tuple[float, ...] = (0.1,), zero: int = 0, axis:
 
 
 X = tensor("x", 1, 8, 8, 4)
+POSITIVE = tensor("x", 1, 8, 8, 4, q=Quantization((0.1,), (-128,)))
 Y = tensor("y", 1, 8, 8, 6)
 W = weights(6, 1, 1, 4)
 BIAS = tensor("b", 6, dtype="int32", data=True, q=None)
@@ -107,6 +110,8 @@ GOOD: list[tuple[Operator, list[Tensor | None], Tensor]] = [
     (Logistic(), [X], tensor("y", 1, 8, 8, 4, q=Quantization((1 / 256,), (-128,)))),
     (Tanh(), [X], X),
     (Exp(), [X], X),
+    (Log(), [POSITIVE], X),
+    (Rsqrt(), [POSITIVE], X),
     (Gelu(), [X], X),
     (HardSwish(), [X], X),
     (LeakyRelu(0.1), [X], X),
@@ -224,6 +229,8 @@ BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
     bad(Prelu, "larger than its input", tensor("x", 1, 4), X, output=X),
     bad(Prelu, "too small", output=tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,)))),
     bad(Logistic, "expected 1/256 and -128", output=X),
+    bad(Log, "may be negative", X),
+    bad(Rsqrt, "may be negative", X),
     bad(Tanh, "has the shape", output=tensor("y", 1, 4)),
     bad(HardSwish, "too small", output=tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,)))),
     bad(LeakyRelu, "not negative", alpha=-0.5),

@@ -518,7 +518,7 @@ def test_an_operator_that_cannot_be_trained_is_named(tmp_path):
     with pytest.raises(ModelNotSupported) as caught:
         apply_recipe(replace(prepared, training=samples.x), Recipe(epochs=1))
     assert caught.value.code == "E_TRAIN_OPERATOR"
-    assert caught.value.details == ("TILE",)
+    assert caught.value.details == ("RESIZE_NEAREST_NEIGHBOR",)
 
 
 # --- the table ---------------------------------------------------------------------------------------

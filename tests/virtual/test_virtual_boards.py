@@ -137,7 +137,7 @@ MISTAKES = {
     "wrong function": ((HEADER, "BOARD_UART_FUNCTION  8u", "BOARD_UART_FUNCTION  7u"), "E_VIRTUAL_PIN",
                        "PG7 is not the TX of LPUART1: its alternate function is AF7, expected AF8"),
     "wrong mode": ((HAL, "2u * pin, 3u, 2u", "2u * pin, 3u, 1u"), "E_VIRTUAL_PIN", "its mode is output"),
-    "wrong baud": ((UART, "256ull * clock_hz", "264ull * clock_hz"), "E_VIRTUAL_BAUD", "at 115200"),
+    "wrong baud": ((UART, "BOARD_BAUD * 256u", "BOARD_BAUD * 264u"), "E_VIRTUAL_BAUD", "at 115200"),
     "baud of another clock": ((HAL, "core_hz / stm32_family.uart.bus_divider", "4000000u"), "E_VIRTUAL_BAUD",
                               "its clock is 120 MHz"),
     "UART without clock": ((UART, "*stm32_family.uart.enable |=", "(void)"),
