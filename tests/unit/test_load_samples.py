@@ -257,6 +257,7 @@ def test_without_data_the_offline_set_serves(offline):
 def test_a_network_that_never_answers_costs_seconds(offline, monkeypatch):
     def silent(request, timeout):
         time.sleep(60)
+        raise TimeoutError
 
     monkeypatch.setattr(cifar10.urllib.request, "urlopen", silent)
     monkeypatch.setattr(cifar10, "CONNECT_TIMEOUT_S", 0.3)
