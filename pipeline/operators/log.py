@@ -8,9 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.arithmetic import INT8_MIN
 from pipeline.operators.checks import present
-from pipeline.operators.unary import Unary, through_float
+from pipeline.operators.unary import NOT_NEGATIVE, Unary, negative, through_float
 from pipeline.tensors import Tensor
 
 
@@ -19,13 +18,10 @@ class Log(Unary):
     """y = ln(x); of 0 the smallest integer"""
 
     tflite_name: ClassVar[str] = "LOG"
-    supported: ClassVar[str] = "int8; a zero point of -128, so that no input is negative"
+    supported: ClassVar[str] = NOT_NEGATIVE
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
-        found = super(Log, self).problems(inputs, output)
-        if not found and (zero := present(inputs[0]).zero_point) != INT8_MIN:
-            found.append(f"its input may be negative (zero point {zero}, expected -128)")
-        return found
+        return super(Log, self).problems(inputs, output) or negative(present(inputs[0]))
 
     def results(self, x: Tensor, output: Tensor) -> np.ndarray:
         return through_float(x, output, _logarithm)

@@ -10,14 +10,13 @@ import numpy as np
 
 from pipeline.arithmetic import (
     INT8_MAX,
-    INT8_MIN,
     divide_by_power_of_two,
     doubling_high_product,
     quantize_multiplier,
     rescale,
 )
 from pipeline.operators.checks import present
-from pipeline.operators.unary import EVERY_INT8, Unary
+from pipeline.operators.unary import EVERY_INT8, NOT_NEGATIVE, Unary, negative
 from pipeline.tensors import Tensor
 
 SHIFT = 20
@@ -36,13 +35,10 @@ class Rsqrt(Unary):
     """y = 1 / sqrt(x); of 0 the largest integer (elementwise.cc, RsqrtEvalQuantized)"""
 
     tflite_name: ClassVar[str] = "RSQRT"
-    supported: ClassVar[str] = "int8; a zero point of -128, so that no input is negative"
+    supported: ClassVar[str] = NOT_NEGATIVE
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
-        found = super(Rsqrt, self).problems(inputs, output)
-        if not found and (zero := present(inputs[0]).zero_point) != INT8_MIN:
-            found.append(f"its input may be negative (zero point {zero}, expected -128)")
-        return found
+        return super(Rsqrt, self).problems(inputs, output) or negative(present(inputs[0]))
 
     def results(self, x: Tensor, output: Tensor) -> np.ndarray:
         factor = np.sqrt(np.float32(x.scale)) * np.float32(output.scale)

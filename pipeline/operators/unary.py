@@ -16,6 +16,8 @@ from pipeline.operators.rescaling import same_shape
 from pipeline.tensors import Tensor
 
 EVERY_INT8 = np.arange(INT8_MIN, INT8_MAX + 1)
+NOT_NEGATIVE = "int8; a zero point of -128, so that no input is negative"
+"""What roots and logarithms say of the types that they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,13 @@ class Unary(Operator):
         tables = array(p, "table")
         found: np.ndarray = tables[np.arange(len(tables)), arrays[0].astype(np.int64) - INT8_MIN]
         return found.reshape(arrays[0].shape)
+
+
+def negative(x: Tensor) -> list[str]:
+    """A root or a logarithm has no result where its input may be negative."""
+    if x.zero_point == INT8_MIN:
+        return []
+    return [f"its input may be negative (zero point {x.zero_point}, expected -128)"]
 
 
 def through_float(x: Tensor, output: Tensor, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

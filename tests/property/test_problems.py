@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 
 from pipeline.operators import BY_TFLITE_NAME, OPERATORS, Operator
+from pipeline.operators.abs import Abs
 from pipeline.operators.add import Add
 from pipeline.operators.arg_max import ArgMax, ArgMin
 from pipeline.operators.average_pool_2d import AveragePool2D
@@ -109,6 +110,7 @@ GOOD: list[tuple[Operator, list[Tensor | None], Tensor]] = [
     (Prelu(), [X, tensor("a", 4, data=True)], X),
     (Logistic(), [X], tensor("y", 1, 8, 8, 4, q=Quantization((1 / 256,), (-128,)))),
     (Tanh(), [X], X),
+    (Abs(), [X], X),
     (Exp(), [X], X),
     (Log(), [POSITIVE], X),
     (Rsqrt(), [POSITIVE], X),

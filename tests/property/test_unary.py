@@ -77,6 +77,13 @@ def test_leaky_relu(kernels: Kernels, dice: Dice) -> None:
 
 
 @given(dice=DICE)
+def test_abs(kernels: Kernels, dice: Dice) -> None:
+    x = dice.factor(1e-3, 2.0)
+    scales = x, x * dice.pick([1.0, 0.5, 2.0, 3.0, dice.between(0.2, 2.0)])
+    check_unary(kernels, "ABS", None, scales, (dice.zero_point(), dice.zero_point()))
+
+
+@given(dice=DICE)
 def test_hard_swish(kernels: Kernels, dice: Dice) -> None:
     x = dice.factor(1e-3, 20.0)
     scales = x, x * dice.pick([1.0, 0.5, 0.01, 3.0, dice.between(0.2, 2.0)])
