@@ -92,8 +92,8 @@ class Exploration:
 NOTES: tuple[str, ...] = (
     "Time: cycles predicted by the kernels' cost formulas at the board's clock, code in flash or RAM as the "
     "image would have it. Of a Cortex-M7 bounds are given: half the instructions, and one after the other.",
-    "RAM: arena, weights that are kept in RAM, the harness's copy of the input, stack and harness. Flash: "
-    "weights, kernels, harness and startup.",
+    "RAM: arena, weights and code that are kept in RAM, the harness's copy of the input, stack and harness. "
+    "Flash: weights, kernels, harness and startup.",
     "Energy: predicted time at the typical current per MHz that the data sheet gives for the running chip; "
     "reckoned, not measured, and left out where no such figure is known.",
     "A choice that does not fit has no time: its sizes are those of the smallest that there is.",
