@@ -277,7 +277,7 @@ def _with_settings(*names: str) -> Callable[[Command], Command]:
             typed = {name: given.pop(name) for name in names}
             return command(_settings(given.pop("config"), **typed), **given)
 
-        # Typer reads the options of a command from its signature.
+        # Typer reads the options of a command from its signature, which mypy knows of no function.
         own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
         run_command.__signature__ = inspect.Signature([*options, *own])  # type: ignore[attr-defined]
         return run_command

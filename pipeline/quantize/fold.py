@@ -388,6 +388,7 @@ def _paths(graph: Any, prefix: str, found: dict[int, str]) -> dict[int, str]:
 
 
 def _clamp_layer(keras: Any, tensorflow: Any) -> Any:
+    # Keras is imported when it is needed, so that to mypy its base class is Any.
     class ChannelClamp(keras.layers.Layer):  # type: ignore[misc]
         """max(x, lower), then min(x, upper), by channel; either may be absent."""
 
@@ -407,6 +408,7 @@ def _clamp_layer(keras: Any, tensorflow: Any) -> Any:
 
 
 def _normal_layer(keras: Any, tensorflow: Any) -> Any:
+    # Keras is imported when it is needed, so that to mypy its base class is Any.
     class CenteredNormalization(keras.layers.Layer):  # type: ignore[misc]
         """(x - mean) / sqrt(variance + epsilon), times a gain, plus an offset; or the same without a mean.
 
@@ -450,6 +452,7 @@ def _normal_layer(keras: Any, tensorflow: Any) -> Any:
 
 
 def _nearest_layer(keras: Any, tensorflow: Any) -> Any:
+    # Keras is imported when it is needed, so that to mypy its base class is Any.
     class NearestNeighbor(keras.layers.Layer):  # type: ignore[misc]
         """Each step of a sequence, or pixel of a map, as often as the size says along each axis."""
 

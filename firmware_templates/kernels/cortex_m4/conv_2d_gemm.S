@@ -191,17 +191,22 @@ done_\format:
     ldr    r12, [r1], #4
     .endm
 
+    /* lr: the channel; r3, r4, r5, r7: where four outputs go. */
+    .macro load_places
+    ldr    lr, [sp, #CHANNEL]
+    ldr    r3, [sp, #Y]
+    ldr    r4, [sp, #Y + 4]
+    ldr    r5, [sp, #Y + 8]
+    ldr    r7, [sp, #Y + 12]
+    .endm
+
     .macro store_four name, signed
     routine \name
     load_record_end
     requantize_pairs \signed
     ldr    r11, [sp, #ABOVE]
     ldr    r12, [sp, #ABOVE + 4]
-    ldr    lr, [sp, #CHANNEL]
-    ldr    r3, [sp, #Y]
-    ldr    r4, [sp, #Y + 4]
-    ldr    r5, [sp, #Y + 8]
-    ldr    r7, [sp, #Y + 12]
+    load_places
     store_pairs
     ldr    pc, [sp, #NEXT]
     .size  \name, . - \name
@@ -225,11 +230,7 @@ done_\format:
     pack_pairs
     ldr    r10, [sp, #ABOVE]
     ldr    r12, [sp, #ABOVE + 4]
-    ldr    lr, [sp, #CHANNEL]
-    ldr    r3, [sp, #Y]
-    ldr    r4, [sp, #Y + 4]
-    ldr    r5, [sp, #Y + 8]
-    ldr    r7, [sp, #Y + 12]
+    load_places
     store_clamped
     ldr    pc, [sp, #NEXT]
     .size  \name, . - \name
@@ -247,11 +248,7 @@ done_\format:
     ldr    r10, [r1], #4
     ldr    r11, [sp, #ABOVE]
     ldr    r12, [sp, #ABOVE + 4]
-    ldr    lr, [sp, #CHANNEL]
-    ldr    r3, [sp, #Y]
-    ldr    r4, [sp, #Y + 4]
-    ldr    r5, [sp, #Y + 8]
-    ldr    r7, [sp, #Y + 12]
+    load_places
     store_pairs
     ldr    pc, [sp, #NEXT]
     .size  conv_2d_gemm_store_scaled, . - conv_2d_gemm_store_scaled
