@@ -423,7 +423,7 @@ def rescaled(graph: RandomGraph, kind: str) -> bool:
     return graph.add(kind, [x], y, schema.QuantizeOptionsT() if kind == "QUANTIZE" else None)
 
 
-@makes("EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RSQRT", "TANH")
+@makes("ABS", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RSQRT", "TANH")
 def unary(graph: RandomGraph, kind: str) -> bool:
     dice = graph.dice
     x = graph.pick(lambda x: kind != "EXP" or x.scale < 0.05)
@@ -740,7 +740,9 @@ IMAGE_KINDS = (
     "MAX_POOL_2D AVERAGE_POOL_2D CONCATENATION HARD_SWISH"
 ).split()
 """What a network for images is mostly made of."""
-LIKELY = {"CONV_2D": 8, "DEPTHWISE_CONV_2D": 5, "ADD": 3, "FULLY_CONNECTED": 2, "CONCATENATION": 2, "MUL": 2}
+LIKELY = {"CONV_2D": 8, "DEPTHWISE_CONV_2D": 5, "ADD": 3, "EXPAND_DIMS": 3} | dict.fromkeys(
+    ("FULLY_CONNECTED", "CONCATENATION", "MUL"), 2
+)
 """How often an operator is tried against the others."""
 
 
