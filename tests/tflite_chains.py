@@ -10,6 +10,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tests.property.tflite_builder import TYPES, VERSIONS
 
+RELU = 1
+
 
 class Chain:
     """A file under construction: tensors are added by name, operators in order."""
@@ -184,3 +186,32 @@ def clamped_convolution(
         chain.operator("ADD", [first, last], result, schema.AddOptionsT())
         last = result
     return chain.finish([x], [last])
+
+
+def normalized_convolution(
+    rng: np.random.Generator, size: int, channels: tuple[int, int], gamma: np.ndarray, pool: tuple[int, int]
+) -> bytes:
+    """input -> CONV_2D 3x3 with ReLU -> MUL (gamma) -> ADD -> MAX_POOL_2D (window, stride).
+
+    What the converter makes of a batch norm behind an activation.
+    """
+    chain = Chain()
+    cin, cout = channels
+    x = chain.tensor("x", (1, size, size, cin), scale=0.05, zero_point=3)
+    w = chain.tensor("w", (cout, 3, 3, cin), scale=0.01, data=rng.integers(-127, 128, (cout, 3, 3, cin)))
+    b = chain.tensor("b", (cout,), "int32", 0.0005, data=rng.integers(-900, 900, cout))
+    shape = (1, size, size, cout)
+    y = chain.tensor("net/conv/Relu", shape, scale=0.03, zero_point=-128)
+    chain.operator("CONV_2D", [x, w, b], y, convolution_options(activation=RELU))
+    scale = float(np.abs(gamma).max()) / 127 or 1.0
+    factors = chain.tensor("gamma", (cout,), scale=scale, data=np.round(gamma / scale))
+    product = chain.tensor("net/norm/mul", shape, scale=0.04, zero_point=-20)
+    chain.operator("MUL", [y, factors], product, schema.MulOptionsT())
+    betas = chain.tensor("beta", (cout,), scale=0.02, data=rng.integers(-127, 128, cout))
+    total = chain.tensor("net/norm/add", shape, scale=0.05, zero_point=-30)
+    chain.operator("ADD", [product, betas], total, schema.AddOptionsT())
+    window, stride = pool
+    side = (size - window) // stride + 1
+    pooled = chain.tensor("net/pool/MaxPool", (1, side, side, cout), scale=0.05, zero_point=-30)
+    chain.operator("MAX_POOL_2D", [total], pooled, pool_options(window, stride))
+    return chain.finish([x], [pooled])

@@ -13,11 +13,13 @@ from pipeline.passes.fuse_clamp import fuse_clamp
 from pipeline.passes.fuse_pad import fuse_pad
 from pipeline.passes.fuse_pool import fuse_pool
 from pipeline.passes.fuse_tables import fuse_tables
+from pipeline.passes.pool_first import pool_first
 from pipeline.passes.remove_dead_channels import remove_dead_channels
 from pipeline.passes.share import share
 
 # The order has meaning: what is dropped between two operators lets them meet, a clamp comes off between a
-# convolution and its pooling, and tables take what nothing else could.
+# convolution and its pooling, what is left there goes behind the pooling, and tables take what nothing else
+# could.
 PASSES: tuple[Pass, ...] = (
     Pass("fold constants", "operators that do not depend on the input", fold_constants),
     Pass("drop identities", "operators that change nothing", drop_identities),
@@ -28,6 +30,7 @@ PASSES: tuple[Pass, ...] = (
     ),
     Pass("fuse padding", "a padded copy of a convolution's input", fuse_pad),
     Pass("fuse clamps", "a pass over the activations for each MAXIMUM, MINIMUM or ReLU", fuse_clamp),
+    Pass("pool first", "operators on elements that a pooling drops", pool_first),
     Pass("fuse pooling", "the unpooled activations of a convolution in RAM", fuse_pool),
     Pass("fuse tables", "arithmetic on single elements, which a table of 256 results replaces", fuse_tables),
 )
