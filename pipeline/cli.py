@@ -564,10 +564,16 @@ def quantize(
         out.print(f"recipe {quantized.calibration.recipe}")
         for rewrite in quantized.calibration.rewrites:
             out.print(f"  {escape(rewrite)}")
-    if quantized.agreement:
+    if quantized.agreement and quantized.agreement.same_class is not None:
         out.print(
             f"float and int8 predict the same class for {quantized.agreement.same_class:.2%} "
             f"of {quantized.agreement.samples} samples"
+        )
+    elif quantized.agreement:
+        mean, most = quantized.agreement.mean_absolute_difference, quantized.agreement.largest_difference
+        out.print(
+            f"float and int8 differ by {mean:.4g} on average and {most:.4g} at most, "
+            f"on {quantized.agreement.samples} samples"
         )
     if inspect_:
         _print_inspection(inspected)

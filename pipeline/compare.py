@@ -641,10 +641,10 @@ def verdict(
     """
     failures = [*_failures(board, program, firmware, run_firmware or firmware, measurement, outputs)]
     cautions = [*_cautions(board, firmware, run_firmware or firmware, measurement, outputs)]
-    compared = agreement is not None and agreement.samples > 0 and program.classifies
-    if agreement and compared and agreement.same_class < LOW_AGREEMENT:
+    same = agreement.same_class if agreement and agreement.samples and program.classifies else None
+    if agreement and same is not None and same < LOW_AGREEMENT:
         cautions.append(
-            f"Float and int8 predict the same class for only {100 * agreement.same_class:.1f} % "
+            f"Float and int8 predict the same class for only {100 * same:.1f} % "
             f"of {agreement.samples} samples: calibrate with data like the model's own."
         )
     cautions.extend(_accuracy_cautions(classifications))

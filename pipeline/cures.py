@@ -154,7 +154,7 @@ def row_words(row: CureRow, float_accuracy: float | None) -> tuple[str, ...]:
         row.recipe,
         words.count(row.calibration_samples),
         f"{held.sqnr_db:.1f}",
-        f"{100 * held.same_class:.2f} %",
+        "–" if held.same_class is None else f"{100 * held.same_class:.2f} %",
         "–" if held.accuracy is None else f"{held.accuracy:.4f}",
         "–" if lost is None else f"{lost:+.2f}".replace("-", "−"),
         words.count(row.weights_bytes),

@@ -38,7 +38,7 @@ from pipeline.load import (
 )
 from pipeline.lower import Program, lower_program, with_all_weights_in_ram
 from pipeline.measure import Measurement, measure
-from pipeline.metrics import Classification, classify
+from pipeline.metrics import Classification, classify, predicted_classes
 from pipeline.passes import Applied, apply_passes
 from pipeline.plan import plan_schedule
 from pipeline.progress import Progress
@@ -765,24 +765,28 @@ def classify_samples(
         found.append(_classify_float(loaded.float_model, samples.take(settings.evaluate), progress))
     found.append(_classify_int8(loaded.quantized.tflite, samples.take(settings.evaluate), progress))
     on_target = executed.measurement.outputs.view(output.dtype)
+    if output.quantization is not None:
+        (scale,), (zero_point,) = output.quantization.scale, output.quantization.zero_point
+        on_target = scale * (on_target.astype(np.float64) - zero_point)
     found.append(_classify("target", on_target, samples.take(settings.inferences)))
     return tuple(found)
 
 
 def _classify_float(model: FloatModel, samples: Samples, progress: Progress) -> Classification:
     (scores,) = arrays_of(predict_float(model, samples.x, progress))
-    return _classify("float model", scores.reshape(len(scores), -1), samples)
+    return _classify("float model", scores, samples)
 
 
 def _classify_int8(tflite: bytes, samples: Samples, progress: Progress) -> Classification:
-    (integers,) = arrays_of(predict_int8(tflite, samples.x, progress=progress)[0])
-    return _classify("int8 on the host", integers.reshape(len(integers), -1), samples)
+    (scores,) = arrays_of(predict_int8(tflite, samples.x, progress=progress)[1])
+    return _classify("int8 on the host", scores, samples)
 
 
 def _classify(subject: str, scores: np.ndarray, samples: Samples) -> Classification:
-    """(N, classes) scores against the labels of the same samples."""
+    """Real scores (N, ...), one for each class or of class 1 alone, against the labels of the samples."""
     assert samples.labels is not None
-    return classify(subject, scores.argmax(axis=1), samples.labels, samples.classes, scores.shape[1])
+    classes = max(2, scores[0].size)
+    return classify(subject, predicted_classes(scores), samples.labels, samples.classes, classes)
 
 
 def _passes_in_words(applied: Sequence[Applied]) -> list[str]:

@@ -227,11 +227,12 @@ class Program:
 
     @property
     def classifies(self) -> bool:
-        """Whether the largest value of the output names a class: the model ends in a softmax."""
+        """Whether the output names a class: the model ends in a softmax, or in one value of a sigmoid."""
         if len(self.outputs) > 1:
             return False
         ends = [layer.operator for layer in self.layers if layer.operator not in {"QUANTIZE", "DEQUANTIZE"}]
-        return ends[-1:] == ["SOFTMAX"]
+        (output,) = self.outputs
+        return ends[-1:] == ["SOFTMAX"] or (ends[-1:] == ["LOGISTIC"] and math.prod(output.shape) == 1)
 
 
 def with_all_weights_in_ram(program: Program) -> Program:

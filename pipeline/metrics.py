@@ -43,11 +43,21 @@ class Agreement:
     """How far two models agree on the same samples, labels or not."""
 
     samples: int
-    same_class: float
-    """Share of samples for which both predict the same class."""
+    same_class: float | None
+    """Share of samples for which both predict the same class; None where no output names one."""
     mean_absolute_difference: float
     """Of the real-valued outputs."""
     largest_difference: float
+
+
+def predicted_classes(scores: np.ndarray, half: float = 0.5) -> np.ndarray:
+    """int64 (N,): the class that each row of real scores (N, ...) names.
+
+    The index of the largest; of one score only, a sigmoid's, class 1 where it is `half` at least.
+    """
+    flat = scores.reshape(len(scores), -1)
+    found: np.ndarray = flat.argmax(axis=1) if flat.shape[1] > 1 else (flat[:, 0] >= half).astype(np.int64)
+    return found
 
 
 def classify(
@@ -78,22 +88,27 @@ def classify(
     )
 
 
-def compare_predictions(first: Values, second: Values) -> Agreement:
-    """How far two models' real-valued outputs (N, ...) agree; the class is the largest value's index.
+def compare_predictions(first: Values, second: Values, naming: Sequence[bool] | None = None) -> Agreement:
+    """How far two models' real-valued outputs (N, ...) agree; classes are those of `predicted_classes`.
 
-    Of several outputs, the same class means that of each; differences are over all values.
+    Of several outputs, the same class means that of each; differences are over all values. `naming` says
+    of each output whether it names a class; all do where it is left out.
     """
     pairs = [
         (a.reshape(len(a), -1), b.reshape(len(b), -1))
         for a, b in zip(arrays_of(first), arrays_of(second), strict=True)
     ]
-    same = [a.argmax(axis=1) == b.argmax(axis=1) for a, b in pairs]
+    same = [
+        predicted_classes(a) == predicted_classes(b)
+        for (a, b), names in zip(pairs, naming or [True] * len(pairs), strict=True)
+        if names
+    ]
     difference = np.concatenate(
         [np.abs(a.astype(np.float64) - b.astype(np.float64)) for a, b in pairs], axis=1
     )
     return Agreement(
         samples=len(first),
-        same_class=float(np.logical_and.reduce(same).mean()),
+        same_class=float(np.logical_and.reduce(same).mean()) if same else None,
         mean_absolute_difference=float(difference.mean()),
         largest_difference=float(difference.max()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ class TensorSpec:
     scale: float | None = None
     """None where it is not quantized."""
     zero_point: int = 0
+    is_sigmoid: bool = False
+    """Of an output: a sigmoid makes it."""
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes an output tells apart: one for each value, two by one value of a sigmoid."""
+        if not self.shape:
+            return None
+        return 2 if self.is_sigmoid and math.prod(self.shape) == 1 else self.shape[-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +53,11 @@ class FloatLayer:
     parameters: int
     """Numbers to store for inference: of a batch norm a scale and an offset per channel, of a layer
     that is called twice nothing at its second call."""
+
+    @property
+    def is_sigmoid(self) -> bool:
+        """Whether its output is one of a sigmoid."""
+        return "sigmoid" in {self.kind.lower(), self.attributes.get("activation")}
 
 
 @dataclass(frozen=True, eq=False)

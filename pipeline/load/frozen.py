@@ -122,8 +122,10 @@ def describe_frozen(
         for layer in layers.values()
     )
     names = unique_names(short[str(makers[output.name])] for output in frozen.outputs)
+    squashing = {layer.name for layer in described if layer.is_sigmoid}
     outputs = tuple(
-        TensorSpec(name, _whole(output)[1:]) for name, output in zip(names, frozen.outputs, strict=True)
+        TensorSpec(name, _whole(output)[1:], is_sigmoid=short[str(makers[output.name])] in squashing)
+        for name, output in zip(names, frozen.outputs, strict=True)
     )
     return described, outputs
 

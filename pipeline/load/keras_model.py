@@ -180,6 +180,7 @@ def describe_keras(path: Path, sha256: str, framework: str, api: str, live: Any)
         raise dynamic(path, list(dict.fromkeys(unknown)))
     _refuse_layout(path, layers)
     output_names = unique_names(names[id(tensor)] for tensor in graph.outputs)
+    squashing = {layer.name for layer in layers if layer.is_sigmoid}
     return FloatModel(
         name=identifier(path.stem),
         path=path,
@@ -189,7 +190,7 @@ def describe_keras(path: Path, sha256: str, framework: str, api: str, live: Any)
         layers=tuple(layers),
         inputs=tuple(TensorSpec(names[id(tensor)], tensor_shape(tensor)) for tensor in graph.inputs),
         outputs=tuple(
-            TensorSpec(name, tensor_shape(tensor))
+            TensorSpec(name, tensor_shape(tensor), is_sigmoid=names[id(tensor)] in squashing)
             for name, tensor in zip(output_names, graph.outputs, strict=True)
         ),
         live=live,

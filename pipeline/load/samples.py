@@ -221,8 +221,8 @@ def load_samples(
     first = chosen[model.inputs[0].name]
     if raw.labels is not None and len(model.outputs) > 1:
         origin = f"{raw.origin}; its labels left out, since the model has {len(model.outputs)} outputs"
-    elif raw.labels is not None and model.output_shape[-1:] == (1,):
-        origin = f"{raw.origin}; its labels left out, since a single output names no class"
+    elif raw.labels is not None and model.outputs[0].classes == 1:
+        origin = f"{raw.origin}; its labels left out, since one value that is no sigmoid's names no class"
     elif raw.labels is not None:
         labels = _checked_labels(model, raw.labels, len(x), raw.where)
     if isinstance(model, FloatModel) and not declared and isinstance(x, np.ndarray):
@@ -508,7 +508,7 @@ def _checked_labels(
             "leave the labels out of the file where the model does not classify",
         )
 
-    outputs = model.output_shape[-1] if model.output_shape else None
+    classes = model.outputs[0].classes
     if labels.ndim == 2 and labels.shape[1] > 1:
         if (
             labels.dtype.kind not in "fiub"
@@ -528,18 +528,18 @@ def _checked_labels(
     ):
         raise refusal(f"the labels are {labels.dtype}, expected whole numbers")
     found = labels.astype(np.int64)
-    if found.min() < 0 or (outputs is not None and found.max() >= outputs):
-        last = "" if outputs is None else f" to {outputs - 1}, as the model has {outputs} outputs"
+    if found.min() < 0 or (classes is not None and found.max() >= classes):
+        last = "" if classes is None else f" to {classes - 1}, as the model tells {classes} classes apart"
         raise refusal(f"the labels reach from {found.min()} to {found.max()}, expected 0{last}")
     return found
 
 
 def _checked_classes(raw: Raw, model: FloatModel | TfliteModel) -> tuple[str, ...] | None:
-    """The class names, where there is one for each output."""
+    """The class names, where there is one for each class."""
     if raw.classes is None:
         return None
-    outputs = model.output_shape[-1] if isinstance(model, FloatModel) else len(raw.classes)
-    return raw.classes if len(raw.classes) == outputs else None
+    classes = model.outputs[0].classes if isinstance(model, FloatModel) else len(raw.classes)
+    return raw.classes if len(raw.classes) == classes else None
 
 
 def _text(shape: Iterable[int]) -> str:

@@ -9,16 +9,33 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.load.description import TensorSpec
 
+CONVERTING = {schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.DEQUANTIZE}
+
 
 def border_specs(model: Any, side: str) -> tuple[TensorSpec, ...]:
     """The "inputs" or "outputs" of a parsed file: named by its signature, else by their tensors."""
     (subgraph,) = model.subgraphs
     tensors = [subgraph.tensors[index] for index in getattr(subgraph, side)]
     names = signature_names(model, side) or unique_names(tensor_name(tensor.name) for tensor in tensors)
-    return tuple(_spec(name, tensor) for name, tensor in zip(names, tensors, strict=True))
+    squashed = _made_by_sigmoid(model) if side == "outputs" else set()
+    return tuple(
+        _spec(name, tensor, int(index) in squashed)
+        for name, tensor, index in zip(names, tensors, getattr(subgraph, side), strict=True)
+    )
 
 
-def _spec(name: str, tensor: Any) -> TensorSpec:
+def _made_by_sigmoid(model: Any) -> set[int]:
+    """The tensors that LOGISTIC makes, also those whose type is changed behind it."""
+    made: set[int] = set()
+    for operator in model.subgraphs[0].operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        if kind == schema.BuiltinOperator.LOGISTIC or (kind in CONVERTING and operator.inputs[0] in made):
+            made |= {int(index) for index in operator.outputs}
+    return made
+
+
+def _spec(name: str, tensor: Any, is_sigmoid: bool) -> TensorSpec:
     held = tensor.quantization
     quantized = held is not None and held.scale is not None and len(held.scale) == 1
     return TensorSpec(
@@ -27,6 +44,7 @@ def _spec(name: str, tensor: Any) -> TensorSpec:
         dtype=next(key for key, code in vars(schema.TensorType).items() if code == tensor.type).lower(),
         scale=float(held.scale[0]) if quantized else None,
         zero_point=int(held.zeroPoint[0]) if quantized and held.zeroPoint is not None else 0,
+        is_sigmoid=is_sigmoid,
     )
 
 

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.load.samples import spread
+from pipeline.metrics import predicted_classes
 from pipeline.progress import Progress
 from pipeline.quantize.predict import dequantize, make_interpreter, quantize_input
 from pipeline.quantize.tflite_graph import Activation, Operator, TfliteGraph
@@ -210,9 +211,9 @@ def inspect_quantization(
         for tensor, tally in tallies.items():
             tally.add(held[tensor], floats.get(tensor), alone.get(tensor))
         if scores in held:
-            predicted.append(int(held[scores].argmax()))
+            predicted += predicted_classes(dequantize(held[scores], run.details[scores])).tolist()
         if scores in floats:
-            predicted_float.append(int(floats[scores].argmax()))
+            predicted_float += predicted_classes(floats[scores]).tolist()
         if beside and number in set(spread(len(chosen), costed).tolist()):
             beside.cost(sample, held, alone)
         if progress:
@@ -244,14 +245,17 @@ def _affordable(budget: float, each: int, most: int, fewest: int) -> int:
 
 
 def _scores(graph: TfliteGraph, labelled: bool) -> int | None:
-    """The output whose largest value is a class: that of a SOFTMAX, or any where there are labels."""
+    """The output that names a class: that of a SOFTMAX, one value of a LOGISTIC, or any that has labels."""
     writers = _writers(graph)
     outputs = [_before(graph, writers, int(tensor), BETWEEN) for tensor in graph.subgraph.outputs]
-    several = [tensor for tensor in outputs if math.prod(graph.shape(tensor)) == graph.shape(tensor)[-1] > 1]
-    if len(outputs) != 1 or not several:
+    if len(outputs) != 1:
         return None
-    is_softmax = outputs[0] in writers and graph.kind(writers[outputs[0]]) == Operator.SOFTMAX
-    return outputs[0] if labelled or is_softmax else None
+    shape, writer = graph.shape(outputs[0]), writers.get(outputs[0])
+    maker = None if writer is None else graph.kind(writer)
+    if math.prod(shape) == 1:
+        return outputs[0] if maker == Operator.LOGISTIC else None
+    is_softmax = maker == Operator.SOFTMAX
+    return outputs[0] if (labelled or is_softmax) and math.prod(shape) == shape[-1] else None
 
 
 def _writers(graph: TfliteGraph) -> dict[int, Any]:
@@ -535,7 +539,9 @@ def _square(values: np.ndarray) -> float:
 
 
 def _differ(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> int:
-    return int(any(a.argmax() != b.argmax() for a, b in zip(before, after, strict=True)))
+    """1 where what a last SOFTMAX or LOGISTIC reads (1, ...) names another class than before."""
+    classes = ([predicted_classes(each, half=0.0) for each in values] for values in (before, after))
+    return int(any(a != b for a, b in zip(*classes, strict=True)))
 
 
 def _decibels(signal: float, noise: float) -> float | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.load import Samples
+from pipeline.load import Samples, TensorSpec
+from pipeline.metrics import predicted_classes
 from pipeline.progress import Progress
 from pipeline.quantize.convert import Prepared, apply_recipe
 from pipeline.quantize.recipe import CALIBRATION_SAMPLES, EPOCHS, RANGES, Recipe
@@ -25,8 +26,9 @@ class Fidelity:
     sqnr_db: float
     """10 log10 of the float outputs' mean square by that of their difference to the int8 ones, both taken
     before a last softmax, sigmoid or tanh, that would hide what it squashes; of several outputs the worst."""
-    same_class: float
-    """Share of samples for which both predict the same class; of several outputs, that of each."""
+    same_class: float | None
+    """Share of samples for which both predict the same class; of several outputs, that of each. None where
+    no output names one: each is one value that is no sigmoid's."""
     accuracy: float | None
     """Of the file, where the samples have labels."""
 
@@ -36,6 +38,8 @@ class FloatRun:
     """The float model's outputs on some samples: what files are held against."""
 
     samples: Samples
+    specs: tuple[TensorSpec, ...]
+    """Of the model's outputs."""
     outputs: tuple[np.ndarray, ...]
     """float32 (N, ...) each: of the tensors that are compared."""
 
@@ -54,17 +58,21 @@ class FloatRun:
         samples in the same time tell more about accuracy.
         """
         real = _run(tflite, self.samples)
-        same = [_classes(a) == _classes(b) for a, b in zip(self.outputs, real, strict=True)]
+        same = [
+            _classes(a) == _classes(b)
+            for spec, a, b in zip(self.specs, self.outputs, real, strict=True)
+            if spec.classes != 1
+        ]
         return Fidelity(
             sqnr_db=min(sqnr_db(*pair) for pair in zip(self.outputs, real, strict=True)),
-            same_class=float(np.logical_and.reduce(same).mean()),
+            same_class=float(np.logical_and.reduce(same).mean()) if same else None,
             accuracy=self._accuracy(_classes(real[0])),
         )
 
 
 def run_float_graph(prepared: Prepared, samples: Samples) -> FloatRun:
     """Run the float graph on all samples."""
-    return FloatRun(samples, _run(prepared.graph, samples))
+    return FloatRun(samples, prepared.model.outputs, _run(prepared.graph, samples))
 
 
 def _run(content: bytes, samples: Samples) -> tuple[np.ndarray, ...]:
@@ -149,6 +157,5 @@ def sqnr_db(expected: np.ndarray, real: np.ndarray) -> float:
 
 
 def _classes(values: np.ndarray) -> np.ndarray:
-    """int64 (N,)"""
-    classes: np.ndarray = values.reshape(len(values), -1).argmax(axis=1)
-    return classes
+    """int64 (N,): what values before a squashing operator name; a sigmoid makes one half of 0."""
+    return predicted_classes(values, half=0.0)

@@ -279,6 +279,31 @@ def test_two_inputs_and_two_outputs(tmp_path):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("form", ["dense", "layer", "saved", "tflite"])
+def test_a_sigmoid_at_the_end_is_known(tmp_path, form):
+    keras = pytest.importorskip("keras")
+    x = keras.Input((4,))
+    named = keras.layers.Dense(1, activation="sigmoid", name="person")(x)
+    if form != "dense":
+        named = keras.layers.Activation("sigmoid", name="person")(keras.layers.Dense(1)(x))
+    model = keras.Model(x, named)
+    if form == "saved":
+        model.export(tmp_path / "net", verbose=False)
+        found = load_model(tmp_path / "net")
+    elif form == "tflite":
+        tensorflow = pytest.importorskip("tensorflow")
+        converter = tensorflow.lite.TFLiteConverter.from_keras_model(model)
+        (tmp_path / "net.tflite").write_bytes(converter.convert())
+        found = load_model(tmp_path / "net.tflite")
+    else:
+        found = load_model(save(model, tmp_path))
+    assert [(spec.is_sigmoid, spec.classes) for spec in found.outputs] == [(True, 2)]
+    other = load_model(save(keras.Model(x, keras.layers.Dense(1, activation="tanh")(x)), tmp_path))
+    assert [(spec.is_sigmoid, spec.classes) for spec in other.outputs] == [(False, 1)]
+
+
+@pytest.mark.tensorflow
 def test_integer_inputs(tmp_path):
     keras = pytest.importorskip("keras")
     x = keras.Input((4,), dtype="int32")

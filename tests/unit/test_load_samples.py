@@ -580,6 +580,26 @@ def test_labels_of_a_model_with_several_outputs_are_left_out(tmp_path):
     assert "2 outputs" in samples.origin
 
 
+def one_value(is_sigmoid):
+    return replace(float_model(), outputs=(TensorSpec("person", (1,), is_sigmoid=is_sigmoid),))
+
+
+def test_one_value_of_a_sigmoid_tells_two_classes_apart(tmp_path):
+    data = {"x": images(), "y": np.arange(6) % 2, "classes": np.array(["nobody", "person"])}
+    samples = load_samples(one_value(True), npz(tmp_path, **data))
+    assert samples.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert samples.classes == ("nobody", "person")
+    error = refusal(one_value(True), npz(tmp_path, x=images(), y=np.arange(6) % 3))
+    assert error.code == "E_SAMPLES_LABELS"
+    assert "0 to 1, as the model tells 2 classes apart" in str(error)
+
+
+def test_labels_of_a_value_that_is_no_sigmoid_are_left_out(tmp_path):
+    samples = load_samples(one_value(False), npz(tmp_path, x=images(), y=np.arange(6) % 2))
+    assert samples.labels is None
+    assert "names no class" in samples.origin
+
+
 def test_random_inputs_fill_the_range_of_each(tmp_path):
     specs = (
         TensorSpec("a", (4000,), "int8", 0.5, 3),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.metrics import classify, compare_predictions
+from pipeline.metrics import classify, compare_predictions, predicted_classes
 
 
 def test_a_small_case_worked_out_on_paper():
@@ -53,3 +53,17 @@ def test_agreement_is_of_classes_and_of_values():
     assert found.same_class == pytest.approx(2 / 3)
     assert found.mean_absolute_difference == pytest.approx((0.1 + 0.1 + 0.4 + 0.4) / 6)
     assert found.largest_difference == pytest.approx(0.4)
+
+
+def test_one_value_names_a_class_by_its_half():
+    assert predicted_classes(np.array([[0.5], [0.49], [0.9]])).tolist() == [1, 0, 1]
+    assert predicted_classes(np.array([[0.0], [-0.1], [3.0]]), half=0.0).tolist() == [1, 0, 1]
+    assert predicted_classes(np.array([[[0.1, 0.7]], [[0.8, 0.7]]])).tolist() == [1, 0]
+    first, second = np.array([[0.9], [0.2], [0.6], [0.4]]), np.array([[0.7], [0.3], [0.4], [0.45]])
+    assert compare_predictions(first, second).same_class == pytest.approx(3 / 4)
+
+
+def test_a_value_that_names_no_class_is_only_a_number():
+    found = compare_predictions(np.array([[3.0], [4.0]]), np.array([[3.5], [4.0]]), [False])
+    assert found.same_class is None
+    assert found.largest_difference == pytest.approx(0.5)
