@@ -646,12 +646,11 @@ def _choose(program: IntegerProgram[Option], machine: Machine, aim: Aim) -> list
     if fastest is None and machine.must_fit:
         raise _too_small(program, machine)
     if fastest is None:
-        fewest = program.solve({"ram": 1.0}, {"weights": board["weights"]}) or program.solve(
-            {"weights": 1.0}, {}
-        )
-        if fewest is None:
+        light = program.solve({"weights": 1.0}, {})
+        if light is None:
             raise DoesNotFit("no layer has a kernel")
-        return fewest.options
+        smallest = program.solve({"ram": 1.0}, {"weights": max(board["weights"], light.weights)})
+        return (smallest or light).options
     # Of what serves the aim as well, the least memory. Code that runs from RAM is in flash too.
     memory = {
         "ram": 1.0,

@@ -79,5 +79,13 @@ def _actual(report: Report, key: str) -> tuple[float | None, str]:
 def budget_words(line: BudgetLine) -> str:
     """What is wrong with a limit that was not kept."""
     if line.actual is None:
-        return f"The budget for the {line.figure} ({line.limit:,g}) could not be checked: {line.source}."
-    return f"Over budget: {line.figure} is {line.actual:,.10g}, at most {line.limit:,g} ({line.source})."
+        limit = _with_unit(line.key, line.limit)
+        return f"The budget for the {line.figure} ({limit}) could not be checked: {line.source}."
+    actual, limit = (_with_unit(line.key, value) for value in (line.actual, line.limit))
+    return f"Over budget: {line.figure} is {actual}, at most {limit} ({line.source})."
+
+
+def _with_unit(key: str, value: float) -> str:
+    unit = " B" if key.endswith("_bytes") else " ms" if key == "milliseconds" else ""
+    # So many decimals that a value is seen to be above a limit of as many.
+    return f"{value:,.4f}".rstrip("0").rstrip(".") + unit

@@ -21,15 +21,20 @@ MACHINE = Machine(("made_up",), 1 << 30, 1 << 30, code_in_ram=True)
 class MadeUp(Kernel):
     """Any layer: cycles by the layer's place in the file, for even and odd ones."""
 
-    def __init__(self, name: str, even: float, odd: float, scratch: int = 0) -> None:
-        self.label, self.cycles, self.scratch = name, (even, odd), scratch
+    def __init__(self, name: str, even: float, odd: float, scratch: int = 0, weights: int = 0) -> None:
+        self.label, self.cycles, self.scratch, self.weights = name, (even, odd), scratch, weights
         self.seen: list[str] = []
 
     def candidates(self, op, inputs, output):
         if output.name not in self.seen:
             self.seen.append(output.name)
         cycles = self.cycles[self.seen.index(output.name) % 2]
-        return [Candidate("made_up", self.label, "", dict, Cost(1.0, cycles), scratch_bytes=self.scratch)]
+        cost = Cost(1.0, cycles)
+        return [
+            Candidate(
+                "made_up", self.label, "", dict, cost, scratch_bytes=self.scratch, weights_bytes=self.weights
+            )
+        ]
 
 
 def chosen(monkeypatch, kernels: tuple[Kernel, ...], aim: str, machine=MACHINE) -> list[str]:
@@ -62,6 +67,16 @@ def test_a_limit_of_ram_outweighs_time(monkeypatch):
     kernels = MadeUp("quick", 1000.0, 1000.0, scratch=1 << 20), MadeUp("small", 1500.0, 1500.0)
     tight = replace(MACHINE, ram_bytes=1 << 19)
     assert set(chosen(monkeypatch, kernels, "time", tight)) == {"small"}
+
+
+def test_what_no_flash_holds_is_told_by_the_least_weights_and_of_these_the_least_ram(monkeypatch):
+    """The refusal says how much is missing: more RAM would not help."""
+    kernels = (
+        MadeUp("quick", 1000.0, 1000.0, scratch=1 << 16, weights=100),
+        MadeUp("small", 1500.0, 1500.0, weights=100),
+        MadeUp("heavy", 500.0, 500.0, weights=200),
+    )
+    assert set(chosen(monkeypatch, kernels, "time", replace(MACHINE, flash_bytes=10))) == {"small"}
 
 
 def test_what_could_have_been_holds_nothing_that_is_beaten(monkeypatch):
