@@ -134,8 +134,8 @@ def _copied(program: Program, board: Board, templates: Path) -> dict[str, str]:
             beside = (folder / name).as_posix()
             wanted += [found for found in (beside, name) if (templates / found).is_file()]
         if path.startswith("kernels/") and path.endswith(".h"):
-            shared = path.removesuffix(".h") + ".c"
-            wanted += [shared] if (templates / shared).is_file() else []
+            shared = (path.removesuffix(".h") + suffix for suffix in (".c", ".S"))
+            wanted += [found for found in shared if (templates / found).is_file()]
     sources |= hal_sources(board)
     return sources
 

@@ -196,13 +196,15 @@ def _settings(model: TimingModel) -> TimingModel:
 
 
 def _code_bytes(firmware: Firmware, candidate: Candidate, *, own: bool) -> Counter[str]:
-    """Of the image's one kernel: by routine, of its own files; or by file, of those that kernels share."""
+    """Of the image's one kernel: by routine, of its own files; or of those that kernels share, by
+    `<library>/<file>`."""
     folder = f"kernels/{candidate.library}/"
     found: Counter[str] = Counter()
     for symbol in firmware.symbols:
         file = PurePosixPath(symbol.source).stem
         if symbol.source.startswith(folder) and (file == candidate.kernel) == own:
-            found[symbol.name if own else file] += symbol.bytes
+            # What is shared may be of another kernel, whose formula counts it as its own.
+            found[symbol.name if own else f"{candidate.library}/{file}"] += symbol.bytes
     return found
 
 

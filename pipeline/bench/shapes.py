@@ -214,6 +214,10 @@ TRANSPOSED_CONVOLUTIONS = (
     ((6, 6, 24), 12, (4, 4), 2), ((8, 10, 12), 3, (5, 5), 2), ((4, 4, 64), 20, (2, 2), 2),
     ((16, 16, 3), 8, (3, 3), 3),
     ((5, 7, 40), 24, (3, 3), 2), ((10, 10, 20), 10, (1, 1), 1),
+    ((12, 12, 32), 16, (3, 3), 2), ((16, 16, 16), 8, (4, 4), 2), ((6, 6, 48), 32, (2, 2), 2),
+    ((9, 5, 7), 9, (3, 3), 2), ((20, 1, 16), 8, (4, 1), 2), ((3, 3, 96), 32, (4, 4), 4),
+    ((7, 9, 1), 1, (5, 5), 2), ((4, 4, 5), 6, (8, 8), 4), ((8, 8, 32), 1, (3, 3), 2),
+    ((11, 11, 18), 7, (3, 3), 2), ((14, 3, 10), 14, (5, 5), 1), ((5, 5, 33), 11, (2, 2), 3),
 )  # fmt: skip
 # steps, values, units
 SEQUENCES = (
@@ -436,10 +440,11 @@ def _moving() -> Iterator[Layer]:
 
 
 def _transposed(rng: np.random.Generator) -> Iterator[Layer]:
-    for size, channels, window, stride in TRANSPOSED_CONVOLUTIONS:
+    for index, (size, channels, window, stride) in enumerate(TRANSPOSED_CONVOLUTIONS):
         larger = (size[0] * stride, size[1] * stride)
         pads = same_pads(larger, window, (stride, stride))
-        op = TransposeConv(larger, (stride, stride), pads, Activation.RELU)
+        activation = Activation.NONE if index % 3 == 1 else Activation.RELU
+        op = TransposeConv(larger, (stride, stride), pads, activation)
         shape = Tensor("shape", (4,), "int32", None, np.array((1, *larger, channels), np.int32))
         weights = _weights(rng, (channels, *window, size[2]))
         inputs = [shape, weights, _map("x", size), _bias(rng, channels)]

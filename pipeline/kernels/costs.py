@@ -65,7 +65,7 @@ class Formula:
     """By the same figure."""
     boards: Mapping[str, BoardCost] = field(default_factory=dict)
     shared_code: Mapping[str, int] = field(default_factory=dict)
-    """Flash of files that other kernels use as well, by the file's name."""
+    """Flash of files that other kernels use as well, by `<library>/<file>`; some are of such a kernel."""
 
     def counts(self, features: Features) -> bool:
         """Whether all of a layer's work is of kinds that the formula was fitted on."""
@@ -291,7 +291,8 @@ def costs_text(table: Table, compiler: str) -> str:
             bands = {name: [band.median_percent, band.worst_percent] for name, band in formula.bands.items()}
             lines += ["", f"[{head}]", f"shapes = {formula.shapes}", f"code_bytes = {formula.code_bytes}"]
             if formula.shared_code:
-                lines += [f"shared_code = {_inline(formula.shared_code)}"]
+                shared = {f'"{name}"': count for name, count in formula.shared_code.items()}
+                lines += [f"shared_code = {_inline(shared)}"]
             lines += ["features = [{}]".format(", ".join(f'"{name}"' for name in formula.features))]
             lines += [f"{name} = {_inline(formula.core[name])}" for name in CORE_FIGURES]
             lines += [f"error_percent = {_inline(bands)}"]

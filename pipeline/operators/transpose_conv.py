@@ -97,6 +97,15 @@ class TransposeConv(Operator):
     def operands(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
         return (2, 1)
 
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int]:
+        taps, height = present(inputs[1]).shape[1], present(inputs[2]).shape[1]
+        stride, before = self.stride[0], self.pads[0][0]
+        high = min((end - 1 + before) // stride + 1, height)
+        low = max(-(-(first + before - taps + 1) // stride), 0)
+        return min(low, high), high
+
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct transpose_conv`, in its order."""
         w, x = present(inputs[1]), present(inputs[2])

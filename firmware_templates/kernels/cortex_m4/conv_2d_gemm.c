@@ -12,25 +12,7 @@
  * Where windows overlap, each row can be widened once instead, with its padding around it, into a ring of the rows
  * beneath two rows of windows; words are then only collected from there.
  */
-#include "conv_2d_gemm.h"
-
-#include <stdbool.h>
-
-#include "dsp.h"
-
-#define PIXELS 4
-
-/* What conv_2d_gemm.S copies to its stack, in its order. */
-struct conv_2d_gemm_block {
-    const uint32_t *x, *x_end;
-    int32_t channel, channel_end;
-    int32_t start;           /* 2 * (output zero point - floor) + 1 */
-    uint32_t above, ceiling; /* 127 - ceiling + floor + 128, ceiling + 1; a byte for each channel of the pair, twice */
-    int8_t *y[PIXELS];
-    conv_2d_gemm_rescaling *store;
-    const uint8_t *shifts;   /* behind all records */
-    conv_2d_gemm_products *multiply; /* not copied */
-};
+#include "conv_2d_gemm_parts.h"
 
 /* Where the steps of one pixel go, and the bytes that no whole word is left for; and how many of a run there are.
  * conv_2d_gemm_widen advances the first two. */
@@ -44,31 +26,7 @@ struct runs {
 void conv_2d_gemm_widen(struct runs *runs, const void *from, int32_t count, int32_t step);
 void conv_2d_gemm_widen_four(struct runs *runs, const void *from, int32_t count, int32_t step, int32_t distance,
                              int32_t bytes_each);
-
-/* Rows of the input with its padding, as 2 * (x + 128), in a ring. conv_2d_gemm.S knows the first fields. */
-struct widened_rows {
-    int32_t words, left_over; /* of a row of taps: whole words, and whether there is a value more */
-    int32_t taps_rows;
-    int32_t to_next; /* bytes from the end of these words to the next row of taps */
-    int32_t ring_bytes;
-    uint8_t *ring_end;
-    int32_t slot_bytes, slots;
-    int32_t next; /* row that is to be widened next; 0 is the first one of padding */
-};
-
 void conv_2d_gemm_widen_row(const int8_t *from, uint8_t *to, int32_t bytes);
-void conv_2d_gemm_collect(const struct widened_rows *rows, const uint8_t *const *from, uint32_t *to);
-
-/* What all windows of a call have in common. */
-struct conv_2d_gemm_windows {
-    const struct conv_2d_gemm *p;
-    const struct feature_map *x;
-    int32_t width; /* outputs of a row */
-    int32_t last_top, last_left; /* beyond, and before 0, a window hangs over the border */
-    int32_t rows, columns;       /* from a window's first to its last */
-    int32_t runs, run_bytes;     /* of each row of taps */
-    uint8_t *bytes;
-};
 
 RAMCODE static void copy_bytes(uint8_t *to, const int8_t *from, int32_t count)
 {
@@ -189,13 +147,6 @@ RAMCODE static void multiply(struct conv_2d_gemm_block *block, int32_t first, in
     block->multiply(block, weights);
 }
 
-/* `above` is 127 less the ceiling, in each byte. */
-static inline void set_ceiling(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block, uint32_t above)
-{
-    block->above = above + (uint32_t)(p->floor + 128) * 0x01010101u;
-    block->ceiling = usub8(0x80808080u, above);
-}
-
 /* The only channel there is: a second one goes with it, and is left out. */
 RAMCODE static void multiply_single(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block)
 {
@@ -211,8 +162,7 @@ RAMCODE static void multiply_single(const struct conv_2d_gemm *p, struct conv_2d
         *y[pixel] = pairs[pixel][0];
 }
 
-/* All channels of a block. Of an odd number, the last is made with the one before it, which is made twice. */
-RAMCODE static void multiply_all(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block)
+RAMCODE void conv_2d_gemm_multiply_all(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block)
 {
     int32_t channels = p->output_channels, even = channels & ~1, step = p->ceilings ? 2 : even;
     const int8_t *weights = p->weights;
@@ -252,18 +202,9 @@ RAMCODE void conv_2d_gemm_pooled_rows(const struct conv_2d_gemm_windows *w, cons
                 lay(w, row * p->pool_height + k / p->pool_width, column * p->pool_width + k % p->pool_width,
                     words + pixel);
             }
-            multiply_all(p, block);
+            conv_2d_gemm_multiply_all(p, block);
         }
     }
-}
-
-/* How many outputs of a block are made, of those that are left: the others are the last one again. */
-static inline int32_t choose_products(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block, int32_t left)
-{
-    bool two = left <= 2 && p->multiply_two;
-
-    block->multiply = two ? p->multiply_two : p->multiply;
-    return two ? 2 : PIXELS;
 }
 
 RAMCODE void conv_2d_gemm_rows(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
@@ -288,19 +229,8 @@ RAMCODE void conv_2d_gemm_rows(const struct conv_2d_gemm_windows *w, const struc
                 to = row_of(y, ++row);
             }
         }
-        multiply_all(p, block);
+        conv_2d_gemm_multiply_all(p, block);
     }
-}
-
-/* Values of padding to the left of a widened row, an even number: the input's values begin with a word. */
-static inline int32_t values_before(const struct conv_2d_gemm *p)
-{
-    return (p->pad_left * p->input_channels + 1) & ~1;
-}
-
-static inline uint8_t *slot_of(const struct widened_rows *rows, int32_t row)
-{
-    return rows->ring_end - rows->ring_bytes + row % rows->slots * rows->slot_bytes;
 }
 
 RAMCODE static void fill_padding(const struct conv_2d_gemm *p, uint8_t *from, const uint8_t *end)
@@ -330,7 +260,7 @@ RAMCODE static struct widened_rows no_rows_yet(const struct conv_2d_gemm *p, uin
     return rows;
 }
 
-RAMCODE static void widen_rows(const struct conv_2d_gemm_windows *w, struct widened_rows *rows, int32_t end)
+RAMCODE void conv_2d_gemm_widen_rows(const struct conv_2d_gemm_windows *w, struct widened_rows *rows, int32_t end)
 {
     const struct conv_2d_gemm *p = w->p;
 
@@ -368,7 +298,7 @@ RAMCODE void conv_2d_gemm_widened_rows(const struct conv_2d_gemm_windows *w, con
         int32_t last = column + PIXELS > p->output_width && row + 1 < first + count ? row + 1 : row;
 
         choose_products(p, block, left);
-        widen_rows(w, &rows, last * p->stride_y + p->kernel_height);
+        conv_2d_gemm_widen_rows(w, &rows, last * p->stride_y + p->kernel_height);
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
             from[pixel] = line + column * step;
             block->y[pixel] = to;
@@ -381,7 +311,7 @@ RAMCODE void conv_2d_gemm_widened_rows(const struct conv_2d_gemm_windows *w, con
             }
         }
         conv_2d_gemm_collect(&rows, from, words);
-        multiply_all(p, block);
+        conv_2d_gemm_multiply_all(p, block);
     }
 }
 
