@@ -56,14 +56,19 @@ IN_KERNEL = 3
 
 @pytest.fixture(scope="module")
 def image():
-    content = bytearray(b"\x00\xbf" * 0x100)
-    for offset, halfwords in CODE.items():
+    return image_of(CODE)
+
+
+def image_of(code):
+    content = bytearray(b"\x00\xbf" * 0x300)
+    for offset, halfwords in code.items():
         for index, halfword in enumerate(halfwords):
             content[offset + 2 * index : offset + 2 * index + 2] = int(halfword, 16).to_bytes(2, "little")
     return bytes(content)
 
 
-def profile(image, watch, folder):
+def profile(image, watch, folder, registers=None):
+    """Of two inferences; `registers`, low ones by number, are read behind them."""
     board = load_board("nucleo_l4r5zi")
     table, out = folder / "table", folder / "profile"
     table.write_text(profile_table(timing_model(board), board, tuple(decode(image, FLASH)), watch))
@@ -77,6 +82,8 @@ def profile(image, watch, folder):
         machine.reg_write(unicorn.arm_const.UC_ARM_REG_R4, LAYER_WORD)
         machine.emu_start(FLASH + CALLER | 1, FLASH + CALLER + 10)
         hooks.write(out)
+    for number in registers or ():
+        registers[number] = machine.reg_read(unicorn.arm_const.UC_ARM_REG_R0 + number)
     return read_profile(out)
 
 
@@ -105,6 +112,19 @@ def test_without_entries_a_step_is_one_layer(image, grouped, tmp_path):
     ]  # fmt: skip
     assert found.outside.instructions == 7
     assert found.total == apart.total
+
+
+@pytest.mark.parametrize("end", [0x3FE, 0x400, 0x402])
+def test_what_follows_an_it_block_is_executed(end, tmp_path):
+    """Also where the emulator begins to translate anew behind it, as at the end of 1 KB."""
+    # cmp r0, r0; ite eq; streq r0, [r4, #4]; strne r0, [r4]; movs r1, #1; movs r2, #2; movs r3, #3; bx lr
+    kernel = ["4280", "bf0c", "6060", "6020", "2101", "2202", "2303", "4770"]
+    layer = ["b500", *bl(THIRD + 2, end - 8), "bd00"]
+    watch = Watch(FLASH + LOOP, FLASH + GROUP, LAYER_WORD, ((0,), (1,)))
+    registers = dict.fromkeys((1, 2, 3), 0)
+    found = profile(image_of({**CODE, THIRD: layer, end - 8: kernel}), watch, tmp_path, registers)
+    assert registers == {1: 1, 2: 2, 3: 3}
+    assert found.layers[1].instructions == len(kernel) + 3
 
 
 def test_an_entry_that_is_no_instruction_is_refused(image, grouped, tmp_path):

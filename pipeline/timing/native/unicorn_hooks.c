@@ -3,7 +3,8 @@
  * they are what lies between an instruction that is no branch and the one executed after it.
  *
  * With a hook on memory, Unicorn 2.1 leaves the state of an IT set after an access inside its block, and then skips
- * instructions behind it. It is cleared before the next instruction; translated code keeps that state by itself.
+ * instructions behind it. It is cleared at once, before anything behind the block is translated by it, as at the end
+ * of a page of 1 KB; translated code keeps that state by itself.
  */
 #include <stdlib.h>
 
@@ -28,7 +29,6 @@ struct hooks {
     uint32_t count;
     bool unknown;               /* an instruction that was not decoded: the figures would have a hole */
     uint32_t in_block;          /* instructions that may still belong to the last IT */
-    bool accessed;              /* memory, by the instruction before */
     read_register read;
     write_register write;
 };
@@ -94,19 +94,14 @@ static void finish_pending(struct hooks *hooks, uint32_t next)
     profile_step(hooks->profile, hooks->pending, next, hooks->accesses, hooks->count);
 }
 
-static void mend_it_state(struct hooks *hooks, void *uc, const struct instruction *next)
+static void mend_it_state(const struct hooks *hooks, void *uc)
 {
     uint32_t status;
 
-    if (hooks->accessed && hooks->in_block != 0 && hooks->read(uc, XPSR, &status) == 0 && (status & IT_STATE)) {
+    if (hooks->read(uc, XPSR, &status) == 0 && (status & IT_STATE)) {
         status &= ~IT_STATE;
         hooks->write(uc, XPSR, &status);
     }
-    hooks->accessed = false;
-    if (next != NULL && next->class == IF_THEN)
-        hooks->in_block = IT_REACH + 1u;
-    else if (hooks->in_block != 0)
-        hooks->in_block--;
 }
 
 void hooks_instruction(void *uc, uint64_t address, uint32_t bytes, void *user)
@@ -116,7 +111,10 @@ void hooks_instruction(void *uc, uint64_t address, uint32_t bytes, void *user)
     const struct instruction *instruction = profile_find(hooks->profile, at);
 
     (void)bytes;
-    mend_it_state(hooks, uc, instruction);
+    if (instruction != NULL && instruction->class == IF_THEN)
+        hooks->in_block = IT_REACH + 1u;
+    else if (hooks->in_block != 0)
+        hooks->in_block--;
     if (hooks->pending != NULL)
         finish_pending(hooks, at);
     hooks->pending = NULL;
@@ -131,9 +129,9 @@ void hooks_access(void *uc, int type, uint64_t address, int bytes, int64_t value
 {
     struct hooks *hooks = user;
 
-    (void)uc;
     (void)value;
-    hooks->accessed = true;
+    if (hooks->in_block != 0)
+        mend_it_state(hooks, uc);
     if (hooks->pending == NULL)
         return;
     if (hooks->count == MOST_ACCESSES) {
