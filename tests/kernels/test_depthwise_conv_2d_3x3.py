@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from test_convolutions import bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
 
 from pipeline.kernels.base import Candidate
-from pipeline.kernels.cortex_m4.depthwise_conv_2d_3x3 import DepthwiseConv2D3x3, Filters, exact_filters
+from pipeline.kernels.cortex_m4.depthwise import Channels, Filters, exact_filters
+from pipeline.kernels.cortex_m4.depthwise_conv_2d_3x3 import DepthwiseConv2D3x3
 from pipeline.operators.base import Activation
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.windows import same_pads
@@ -96,7 +97,8 @@ def filters_of(layer: Layer) -> Filters | None:
     assert weights is not None
     assert weights.data is not None
     p = layer.op.parameters(layer.tensors, layer.output)
-    return exact_filters(p, weights.data.reshape(9, -1).T.astype(np.int64))
+    by_channel = weights.data.reshape(9, -1).T.astype(np.int64)
+    return exact_filters(Channels.of(p, by_channel), by_channel)
 
 
 def test_layers_of_all_kinds_are_drawn() -> None:

@@ -15,8 +15,7 @@
  * r11, r12, lr (and, with four columns, r6 and r7) pixels. Nothing is left for a count: the loop ends where the filter
  * ends. All arithmetic wraps modulo 2^32; only the final sums have to fit, which the generator proves.
  */
-    .syntax unified
-    .thumb
+#include "routine.h"
 
 /* A strip of the piece; struct conv_2d_rows_piece, copied to the stack; what is added to it */
     .equ WORDS, 0               /* beneath the next row of outputs */
@@ -181,15 +180,6 @@
     cmp    \a, \b
     it     lt
     movlt  \a, \b
-    .endm
-
-    .macro routine name
-    .section .ramcode.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .thumb_func
-    .type  \name, %function
-\name:
     .endm
 
 /* ---- what all four are made of; `name` is six, four, six_bytes or four_bytes ---- */

@@ -29,9 +29,7 @@
     .syntax unified
     .thumb
     .section .ramcode, "ax", %progbits
-
-    .equ FRACTION, 10
-    .equ ANY_SHIFT, 0x80
+#include "depthwise_macros.h"
 
 /* struct lines */
     .equ PAIRS, 0
@@ -72,48 +70,15 @@
 
 /* --- First pass: bytes of four channels become pairs ---
  *
- * r0 pairs, r1 struct lines, r2 P, r3 Q, r4 and r5 bytes of both input lines, r6 and r7 their steps, r8 to r11
- * temporary, r12 positions left. `step` bytes lie between channels, `next` between positions.
+ * r0 pairs, r1 struct lines; the others as lay_positions has them.
  */
-    .macro words_of base, step, next
-    str    r9, [\base, #\step]
-    str    r10, [\base, #2 * \step]
-    str    r11, [\base, #3 * \step]
-    str    r8, [\base], #\next
-    .endm
-
-    .macro lay_position step, next, twice
-    ldr    r8, [r4]
-    ldr    r9, [r5]
-    add    r4, r4, r6
-    add    r5, r5, r7
-    pkhtb  r10, r9, r8, asr #16
-    pkhbt  r8, r8, r9, lsl #16
-    sxtb16 r11, r10, ror #8
-    sxtb16 r10, r10
-    sxtb16 r9, r8, ror #8
-    sxtb16 r8, r8
-    words_of r2, \step, \next
-    .if    \twice
-    words_of r3, \step, \next
-    .endif
-    .endm
-
-/* Two positions a round; the loop is entered in the middle for an odd number. */
     .macro lay_pair step, next, twice
     ldm    r0!, {r4-r7}
     ldr    r8, [sp, #OFFSET]
     ldr    r12, [r1, #POSITIONS]
     add    r4, r4, r8
     add    r5, r5, r8
-    subs   r12, r12, #1
-    lsrs   r12, r12, #1
-    bcc.w  2f
-    .balign 4
-1:  lay_position \step, \next, \twice
-2:  lay_position \step, \next, \twice
-    subs   r12, r12, #1
-    bpl.w  1b
+    lay_positions \step, \next, \twice
     .endm
 
 /* P goes to the next line; Q to where P went before. */

@@ -11,17 +11,7 @@
 #ifndef KERNELS_GEMM_MACROS_H
 #define KERNELS_GEMM_MACROS_H
 
-    .syntax unified
-    .thumb
-
-    .macro routine name
-    .section .ramcode.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .thumb_func
-    .type  \name, %function
-\name:
-    .endm
+#include "routine.h"
 
 /* Two taps of four pixels and two channels: r0 pixels, r1 weights, r10 and r11 weights of both channels, r12 and lr
  * two pixels. 17 cycles; single loads would take 16, and two instructions more. */

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.kernels.base import Candidate, Cost, Kernel
-from pipeline.kernels.cortex_m4.depthwise import Channels
+from pipeline.kernels.cortex_m4.depthwise import (
+    CHANNELS_AT_ONCE,
+    Channels,
+    Filters,
+    exact_filters,
+    in_words,
+    whole_words,
+)
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import constant, integer, present
@@ -40,10 +47,6 @@ COSTS: Mapping[str, tuple[float, float]] = {
     "stored_last_clamped": (12.78, 17.72),
     "stored_lines": (9.645, 7.344),
 }
-CHANNELS_AT_ONCE = 4
-FRACTION = 10
-"""Bits behind the point where a result is rounded, if all goes well; as in depthwise_conv_2d_3x3.S."""
-ANY_SHIFT = 0x80
 ROWS_AT_ONCE = (1, 2, 8)
 POSITION_BYTES = {1: 8 * CHANNELS_AT_ONCE, 2: 4 * CHANNELS_AT_ONCE}
 """By stride."""
@@ -66,7 +69,7 @@ class DepthwiseConv2D3x3(Kernel):
             return ()
         p = op.parameters(inputs, output)
         weights = constant(inputs[1]).reshape(9, output.shape[3]).T.astype(np.int64)
-        filters = exact_filters(p, weights)
+        filters = exact_filters(Channels.of(p, weights), weights)
         if filters is None:
             return ()
         height = output.shape[1]
@@ -79,7 +82,7 @@ class DepthwiseConv2D3x3(Kernel):
 
 def filter_bytes(channels: int) -> int:
     """Of all filters, in whole words."""
-    return math.ceil(FILTER_BYTES * channels / 4) * 4
+    return whole_words(FILTER_BYTES * channels)
 
 
 def _takes(op: DepthwiseConv2D, inputs: Sequence[Tensor | None], output: Tensor) -> bool:
@@ -96,63 +99,19 @@ def _takes(op: DepthwiseConv2D, inputs: Sequence[Tensor | None], output: Tensor)
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Filters:
-    """All channels, and the form in which each is rescaled; int64 arrays."""
+def records(filters: Filters, down: bool) -> np.ndarray:
+    """`struct depthwise_conv_2d_3x3_filter` of every channel, then last weights and exponents, as words.
 
-    weights: np.ndarray
-    """(channels, 9)"""
-    channels: Channels
-    any_shift: np.ndarray
-    """Whether sums are only doubled, and shifted by a register; else they are scaled by 2**exponent."""
-    shift: np.ndarray
-    """To the right."""
-
-    @property
-    def exponent(self) -> np.ndarray:
-        return np.where(self.any_shift, 1, FRACTION + 1 - self.shift)
-
-    def records(self, down: bool) -> np.ndarray:
-        """`struct depthwise_conv_2d_3x3_filter` of every channel, then last weights and exponents, as words.
-
-        `down`: transposed for columns.
-        """
-        windows = self.weights.reshape(-1, 3, 3)
-        lines = (windows.transpose(0, 2, 1) if down else windows).reshape(-1, 9)
-        records = np.zeros(
-            len(lines), [("start", np.uint32), ("multiplier", np.int32), ("weights", np.int8, 8)]
-        )
-        records["start"] = (self.channels.start << self.exponent) & 0xFFFF_FFFF
-        records["multiplier"], records["weights"] = self.channels.multiplier, lines[:, ORDER[:-1]]
-        lasts = lines[:, ORDER[-1]].astype(np.int8)
-        exponents = np.where(self.any_shift, ANY_SHIFT + self.shift, self.exponent).astype(np.uint8)
-        as_bytes = records.tobytes() + lasts.tobytes() + exponents.tobytes()
-        return np.frombuffer(as_bytes.ljust(filter_bytes(len(lines)), b"\0"), np.int32)
-
-
-def exact_filters(p: Parameters, weights: np.ndarray) -> Filters | None:
-    """The filters, where the kernel gives the reference's integers for every input; else None.
-
-    Sums, scaled as they are, what they are rescaled to, and what is added to that have to fit int32,
-    whatever the input is. `weights` are (channels, 9), int64.
+    `down`: transposed for columns.
     """
-    of = Channels.of(p, weights)
-    shift = np.where(of.silent, FRACTION - 1, of.shift)
-    exponent = np.clip(FRACTION + 1 - shift, 0, 31)
-    # Without a shift to the right there is one rounding only; the other form can do without, but for its
-    # care for halves below zero.
-    halves_hidden = of.floor >= of.output_zero
-    scaled = (
-        halves_hidden
-        & (shift >= 1)
-        & (exponent >= 2)
-        & (np.abs(weights).max(axis=1) << exponent <= np.iinfo(np.int16).max)
-        & (of.largest < 2.0 ** (31 - exponent))
-    )
-    added = np.abs(2 * of.zero + 1) * 2.0**shift
-    fits = (of.largest < 2**30) & (added < 2**31) & (added / 2 + of.rescaled + 1 < 2**31)
-    exact = scaled | (shift >= np.where(halves_hidden, 0, 1)) & (shift <= 31) & fits
-    return Filters(weights, of, ~scaled, shift) if exact.all() else None
+    windows = filters.weights.reshape(-1, 3, 3)
+    lines = (windows.transpose(0, 2, 1) if down else windows).reshape(-1, 9)
+    fields = [("start", np.uint32), ("multiplier", np.int32), ("weights", np.int8, 8)]
+    of_each = np.zeros(len(lines), fields)
+    of_each["start"], of_each["multiplier"] = filters.start, filters.channels.multiplier
+    of_each["weights"] = lines[:, ORDER[:-1]]
+    lasts = lines[:, ORDER[-1]].astype(np.int8)
+    return in_words(of_each.tobytes() + lasts.tobytes() + filters.forms.tobytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +203,7 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, *, down:
             "output_zero": p["output_zero"],
             "rows_at_once": rows,
             "down": int(down),
-            "filters": filters.records(down),
+            "filters": records(filters, down),
             "clamps": filters.channels.clamps.astype(np.uint8).view(np.int8).reshape(-1) if clamped else None,
         }
 
