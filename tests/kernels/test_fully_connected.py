@@ -1,6 +1,8 @@
-"""FULLY_CONNECTED with two products of each multiplication: exact, as cheap as predicted."""
+"""FULLY_CONNECTED, of one row and of many: exact, as cheap as predicted."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,28 +14,34 @@ from test_convolutions import bias_of, channel_scales, fitting_scales, spread_of
 
 from pipeline.kernels.cortex_m4.fully_connected import InnerProduct
 from pipeline.kernels.cortex_m4.fully_connected_bytes import FullyConnectedBytes
+from pipeline.kernels.cortex_m4.fully_connected_gemm import FullyConnectedGemm
 from pipeline.kernels.cortex_m4.fully_connected_pairs import FullyConnectedPairs
 from pipeline.tensors import Tensor
 from tests.property.cases import DICE, Dice
 from tests.property.tflite_builder import Spec
 
-WIDENED, BYTES = FullyConnectedPairs(), FullyConnectedBytes()
+WIDENED, BYTES, ROWS = FullyConnectedPairs(), FullyConnectedBytes(), FullyConnectedGemm()
 KERNELS = pytest.mark.parametrize("kernel", [WIDENED, BYTES], ids=lambda kernel: kernel.name)
 
 
-def dense(dice: Dice, rows: int, depth: int, outputs: int, activation: int = 0) -> Layer:
-    zero, x, w = dice.zero_point(), dice.array((rows, depth)), dice.array((outputs, depth))
+def dense(
+    dice: Dice, rows: int, depth: int, outputs: int, activation: int = 0, outer: tuple[int, ...] | None = None
+) -> Layer:
+    """`outer` are the rows' dimensions, where they are kept."""
+    shape = (*(outer or (rows,)), depth)
+    zero, x, w = dice.zero_point(), dice.array(shape), dice.array((outputs, depth))
     spread = spread_of(x, zero, w, depth)
     x_scale = dice.factor(1e-3)
     w_scale, scale = fitting_scales(dice, x_scale, spread)
     options = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = activation
+    options.keepNumDims = outer is not None
     inputs = [
-        Spec((rows, depth), scale=x_scale, zero_point=zero),
+        Spec(shape, scale=x_scale, zero_point=zero),
         Spec((outputs, depth), scale=channel_scales(dice, w_scale, outputs), data=w),
         Spec((outputs,), "int32", x_scale * w_scale, data=bias_of(dice, outputs, spread)),
     ]
-    output = Spec((rows, outputs), scale=scale, zero_point=dice.zero_point())
+    output = Spec((*shape[:-1], outputs), scale=scale, zero_point=dice.zero_point())
     return Layer.read("FULLY_CONNECTED", options, inputs, output, [x])
 
 
@@ -44,6 +52,15 @@ def test_exact(arm_kernels: ArmKernels, dice: Dice) -> None:
     layer = dense(dice, dice.length(1, 3), depth, dice.integer(1, 23), dice.integer(0, 3))
     check(arm_kernels, WIDENED, layer, dice)
     check(arm_kernels, BYTES, layer, dice)
+
+
+@pytest.mark.toolchain
+@given(dice=DICE)
+def test_many_rows(arm_kernels: ArmKernels, dice: Dice) -> None:
+    rows = dice.length(2, 9)
+    outer = dice.pick([None, (1, rows), (rows,), (1, 2, rows), (3, rows)])
+    layer = dense(dice, rows, dice.length(1, 40), dice.length(1, 9), dice.integer(0, 3), outer)
+    check(arm_kernels, ROWS, layer, dice)
 
 
 @pytest.mark.toolchain
@@ -80,15 +97,15 @@ def test_cost_of_a_product(
     assert figures.zero_wait_cycles < cycles * 640 * 128
 
 
-def with_factor(multiplier: float, weights: np.ndarray, zero: int = 3) -> Layer:
+def with_factor(multiplier: float, weights: np.ndarray, zero: int = 3, rows: int = 1) -> Layer:
     """A dense layer whose sums are multiplied by this."""
     inputs = [
-        Spec((1, weights.shape[1]), scale=1.0, zero_point=zero),
+        Spec((rows, weights.shape[1]), scale=1.0, zero_point=zero),
         Spec(weights.shape, scale=multiplier, data=weights),
         None,
     ]
-    x = np.random.default_rng(2).integers(-128, 128, (1, weights.shape[1]), np.int8)
-    output = Spec((1, weights.shape[0]), scale=1.0, zero_point=-2)
+    x = np.random.default_rng(2).integers(-128, 128, (rows, weights.shape[1]), np.int8)
+    output = Spec((rows, weights.shape[0]), scale=1.0, zero_point=-2)
     return Layer.read("FULLY_CONNECTED", schema.FullyConnectedOptionsT(), inputs, output, [x])
 
 
@@ -104,6 +121,36 @@ def test_ties_of_powers_of_two(arm_kernels: ArmKernels, bits: int) -> None:
     layer.tensors[2] = Tensor("bias", bias.shape, "int32", None, bias)
     layer.arrays = [np.zeros((1, 1), np.int8)]
     assert check(arm_kernels, WIDENED, layer, Dice(1, 1)) > 0
+    x, weights, _ = layer.tensors
+    assert x is not None
+    layer.tensors[0], layer.arrays = replace(x, shape=(2, 1)), [np.zeros((2, 1), np.int8)]
+    layer.output = replace(layer.output, shape=(2, len(bias)))
+    assert check(arm_kernels, ROWS, layer, Dice(1, 1)) == 3
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("weight", [-127, 127])
+@pytest.mark.parametrize("pixel", [-128, 127])
+@pytest.mark.parametrize("bits", [2, 9, 15])
+def test_rows_of_numbers_at_the_ends_of_their_range(
+    arm_kernels: ArmKernels, weight: int, pixel: int, bits: int
+) -> None:
+    layer = with_factor(2.0**-bits, np.full((3, 90), weight, np.int8), rows=5)
+    layer.arrays = [np.full((5, 90), pixel, np.int8)]
+    assert check(arm_kernels, ROWS, layer, Dice(1, 1)) == 3
+
+
+def test_rows_whose_sums_or_factors_leave_no_room_are_refused() -> None:
+    weights = np.ones((2, 8), np.int8)
+    for factor, taken in ((0.49, True), (0.5, False), (2.0, False)):
+        assert bool(with_factor(factor, weights, rows=2).candidates(ROWS)) is taken
+    assert not with_factor(0.1, weights).candidates(ROWS)
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("shape", [(16, 32, 64), (50, 24, 10), (9, 13, 5), (2, 64, 30)], ids=str)
+def test_cost_of_many_rows(arm_kernels: ArmKernels, shape: tuple[int, int, int]) -> None:
+    predicted(arm_kernels, ROWS, dense(Dice(1, 12), *shape, outer=(1, shape[0])), 0.05)
 
 
 def test_what_cannot_be_proved_is_refused() -> None:

@@ -238,6 +238,7 @@ done_\format:
 
     store_four_one_floor conv_2d_gemm_store_half_up_one_floor, 0
     store_four_one_floor conv_2d_gemm_store_one_floor, 1
+    store_four_one_floor conv_2d_gemm_store_once_one_floor, ONCE
 
     routine conv_2d_gemm_store_scaled
     ldr    r10, [r1], #4

@@ -49,11 +49,16 @@
     requantize_above \signed, \multiplier, \sums
     .endm
 
-/* In: lr 2 * (zero point - floor) + 1. */
+/* In: lr 2 * (zero point - floor) + 1. Where the reference rounds once (`signed` is ONCE), the first rounding is left
+ * out: floors nest, so that what is left rounds half up. */
+    .equ   ONCE, 2
+
     .macro requantize_above signed, multiplier, sums:vararg
     lsl    lr, lr, r12                  /* by its lowest byte, s - 1 */
     .irp   sum, \sums
-    .if    \signed
+    .if    \signed == ONCE
+    smmla  \sum, \sum, \multiplier, lr
+    .elseif \signed
     add    r0, lr, \sum, asr #31
     smmlar \sum, \sum, \multiplier, r0
     .else

@@ -36,6 +36,7 @@ STORES = {
     "stored_half_up": "store_half_up",
     "stored_one_floor": "store_one_floor",
     "stored_half_up_one_floor": "store_half_up_one_floor",
+    "stored_once_one_floor": "store_once_one_floor",
     "stored_scaled": "store_scaled",
     "stored_largest": "store_largest",
 }
@@ -137,7 +138,7 @@ def _parameters(
         "multiply": f"conv_2d_gemm_{form.loop}",
         "multiply_two": f"conv_2d_gemm_{form.loop}_two" if _may_end_with_few(p) else None,
         "store": f"conv_2d_gemm_{STORES[work.store_of(form)]}",
-        "weights": records(p, weights, order, channels, form, shifts_behind),
+        "weights": records(weights, order, channels, form, shifts_behind, scaling_of(p, weights, channels)),
         "ceilings": None if uniform else ceiling.astype(np.int8),
     }
 
@@ -166,15 +167,16 @@ def row_order(p: Parameters) -> np.ndarray:
 
 
 def records(
-    p: Parameters,
     weights: np.ndarray,
     order: np.ndarray,
     channels: Channels,
     form: Format,
     shifts_behind: bool,
+    scaling: Scaling | None,
 ) -> np.ndarray:
     """The records of all pairs of channels, as conv_2d_gemm.S reads them, in words.
 
+    `weights` are (channels, taps), `order` says which tap is in which lane of the steps.
     Of an odd number of channels the last makes a pair with the one before it, an only one with itself.
     """
     count = len(weights)
@@ -184,7 +186,6 @@ def records(
     start = channels.start
     shifts = (channels.shift - 1).astype(np.uint8)
     end = [shifts[pairs], (channels.floor + 128)[pairs].astype(np.uint8)]
-    scaling = scaling_of(p, weights, channels)
     if form is Format.SCALED and scaling:
         weights, start = weights * scaling.factor[:, np.newaxis], start * scaling.factor
         end = [scaling.addend[pairs].astype(np.uint32), end[1], end[1]]

@@ -14,6 +14,7 @@ from pipeline.kernels.cortex_m4 import conv_2d_gemm_work as gemm
 from pipeline.kernels.cortex_m4.conv_2d_gemm import (
     STORES,
     Channels,
+    Scaling,
     exact_channels,
     half_up,
     records,
@@ -100,6 +101,10 @@ class _Phase:
     """int64 (channels, taps)."""
     channels: Channels
 
+    @property
+    def scaling(self) -> Scaling | None:
+        return scaling_of(self.p, self.weights, self.channels)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layer:
@@ -140,7 +145,7 @@ class _Layer:
     @property
     def is_scalable(self) -> bool:
         """Whether the weights of all phases can be scaled."""
-        return all(scaling_of(phase.p, phase.weights, phase.channels) for phase in self.every)
+        return all(phase.scaling for phase in self.every)
 
     @property
     def kernel_height(self) -> int:
@@ -241,7 +246,7 @@ class _Layer:
         p, works = self.p, self.works()
         shifts_behind = form is not Format.SCALED
         arrays = [
-            records(phase.p, phase.weights, row_order(phase.p), phase.channels, form, shifts_behind)
+            records(phase.weights, row_order(phase.p), phase.channels, form, shifts_behind, phase.scaling)
             for phase in self.every
         ]
         sizes = [array.nbytes for array in arrays]

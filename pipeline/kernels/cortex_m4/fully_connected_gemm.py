@@ -1,0 +1,165 @@
+"""FULLY_CONNECTED of many rows, such as tokens: four of them times two outputs, by conv_2d_gemm's product."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.arithmetic import INT8_MAX, INT8_MIN
+from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.cortex_m4 import conv_2d_gemm_work as gemm
+from pipeline.kernels.cortex_m4.conv_2d_gemm import (
+    SCALED_SHIFT,
+    STORES,
+    Channels,
+    Scaling,
+    records,
+    tap_order,
+)
+from pipeline.kernels.cortex_m4.conv_2d_gemm_work import PIXELS, Format, Work, count_work
+from pipeline.kernels.cortex_m4.thresholds import MOST_BITS, fitting_multipliers, thresholds_once
+from pipeline.operators import Operator
+from pipeline.operators.base import Parameters
+from pipeline.operators.checks import array, constant, integer
+from pipeline.operators.fully_connected import FullyConnected
+from pipeline.tensors import Tensor
+
+# Instructions, and cycles where memory answers at once, of what conv_2d_gemm does not do: fitted on layers
+# that were run (arm-none-eabi-gcc 12.2, -O2).
+COSTS: Mapping[str, tuple[float, float]] = {
+    **gemm.COSTS,
+    "calls": (300.0, 423.0),
+    "stored_once_one_floor": (69.1, 88.3),
+}
+
+
+class FullyConnectedGemm(Kernel):
+    """firmware_templates/kernels/cortex_m4/fully_connected_gemm.c, with the loops of conv_2d_gemm.S."""
+
+    name = "fully_connected_gemm"
+
+    def candidates(
+        self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
+    ) -> Sequence[Candidate]:
+        """Weights as those of conv_2d_gemm."""
+        if not isinstance(op, FullyConnected):
+            return ()
+        p = op.parameters(inputs, output)
+        weights = constant(inputs[1]).astype(np.int64)
+        channels = exact_outputs(p, weights) if integer(p, "rows") > 1 else None
+        if channels is None:
+            return ()
+        wide = Format.SCALED if scaling_of(p, weights, channels) else Format.INT16
+        found = [_candidate(p, weights, channels, form) for form in (Format.INT8, wide)]
+        in_ram = [each.in_ram_too({"weights": each.weights_bytes}) for each in found]
+        return (found[0], *in_ram)
+
+
+def exact_outputs(p: Parameters, weights: np.ndarray) -> Channels | None:
+    """The outputs, where the kernel gives the reference's integers for every input; else None.
+
+    `p` are the operator's parameters, `weights` are (outputs, inputs). The reference rounds once, ties away
+    from zero: where that differs from a multiplier's product rounded half up, another multiplier may do.
+    """
+    bias = array(p, "bias").astype(np.int64)
+    high, low = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
+    least = bias + high * INT8_MIN + low * INT8_MAX
+    most = bias + high * INT8_MAX + low * INT8_MIN
+    minimum, maximum, zero = (integer(p, name) for name in ("minimum", "maximum", "output_zero"))
+    multiplier, shift, residue = (
+        np.broadcast_to(array(p, name).astype(np.int64) if p[name] is not None else 0, bias.shape)
+        for name in ("multiplier", "shift", "residue")
+    )
+    largest = np.abs([least, most]).max(axis=0)
+    # An output whose sums are too small to leave the zero point has any shift.
+    silent = largest * multiplier * 2.0 ** (shift - 31) < 0.5
+    right, wanted = np.where(silent, 1, -shift), np.where(silent, 0, multiplier)
+    if (right < 1).any() or (right > MOST_BITS).any() or (largest >= 2**30).any():
+        return None
+    results = np.arange(minimum + 1, maximum + 1) - zero
+    half = np.int64(1) << (right - 1)
+    fitting = fitting_multipliers(
+        thresholds_once(results, multiplier, residue, shift),
+        ((results << right[:, np.newaxis]) - half[:, np.newaxis]) << 31,
+        least,
+        most,
+        wanted,
+    )
+    if fitting is None:
+        return None
+    added = (2 * (zero - minimum) + 1) << (right - 1)
+    if ((largest * fitting >> 31) + added + 1 >= 2**31).any():
+        return None
+    start = 2 * (bias - 128 * weights.sum(axis=1))
+    floor, ceiling = (np.full_like(bias, value) for value in (minimum, maximum))
+    return Channels(start, fitting, right, floor, ceiling, largest)
+
+
+def scaling_of(p: Parameters, weights: np.ndarray, channels: Channels) -> Scaling | None:
+    """The scaling, where scaled sums fit int32 and scaled weights int16."""
+    k = SCALED_SHIFT - channels.shift
+    if (k < 1).any():
+        return None
+    if (np.abs(weights).max(axis=1) << k >= 2**15).any() or (channels.largest << (k + 1) >= 2**31).any():
+        return None
+    above = (integer(p, "output_zero") - channels.floor) << SCALED_SHIFT
+    return Scaling(1 << k, above + (1 << (SCALED_SHIFT - 1)))
+
+
+def _as_convolution(p: Parameters) -> Parameters:
+    """Of windows of one pixel, over a map of one row."""
+    ones = "kernel_height kernel_width stride_y stride_x dilation_y dilation_x pool_height pool_width".split()
+    return {
+        **dict.fromkeys(ones, 1),
+        **dict.fromkeys(("pad_top", "pad_left"), 0),
+        "input_height": 1,
+        "input_width": p["rows"],
+        "input_channels": p["inputs"],
+        "output_width": p["rows"],
+        "output_channels": p["outputs"],
+    }
+
+
+def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, form: Format) -> Candidate:
+    work = count_work(_as_convolution(p), 1, half_up=True, one_floor=True, rows=1, widened=False)
+    work = replace(work, store="stored_once_one_floor")
+    features = work.features(form)
+    instructions, cycles = (
+        sum(count * COSTS[name][figure] for name, count in features.items()) for figure in (0, 1)
+    )
+    record_bytes = work.record_bytes(form)
+    left = integer(p, "inputs") % 4
+    return Candidate(
+        library="cortex_m4",
+        kernel=FullyConnectedGemm.name,
+        variant="4 rows x 2 outputs" + f", weights {form.value}" * (form is not Format.INT8),
+        parameters=lambda: _parameters(p, weights, channels, work, form),
+        cost=Cost(instructions, cycles),
+        features=features,
+        scratch_bytes=4 * PIXELS * work.steps + max(2 * work.steps, PIXELS * 4 * math.ceil(left / 4)),
+        weights_bytes=record_bytes,
+        streamed={"weights": record_bytes * work.blocks},
+    )
+
+
+def _parameters(
+    p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format
+) -> Parameters:
+    """The fields of `struct fully_connected_gemm`, in its order."""
+    shifts_behind = form is not Format.SCALED
+    scaling = None if shifts_behind else scaling_of(p, weights, channels)
+    order = tap_order(_as_convolution(p))
+    return {
+        **{name: p[name] for name in ("rows", "inputs", "outputs", "output_zero")},
+        "floor": p["minimum"] if shifts_behind else -128,
+        "ceiling": p["maximum"],
+        "steps": work.steps,
+        "pair_bytes": form.pair_bytes(work.steps, work.one_floor),
+        "multiply": f"conv_2d_gemm_{form.loop}",
+        "multiply_two": f"conv_2d_gemm_{form.loop}_two" if work.twos else None,
+        "store": f"conv_2d_gemm_{STORES[work.store_of(form)]}",
+        "weights": records(weights, order, channels, form, shifts_behind, scaling),
+    }
