@@ -248,6 +248,8 @@ PRODUCTS = (
     ((20, 8), 20), ((2, 20, 8), 20), ((4, 16, 16), 16), ((2, 12, 24), 12), ((32, 32), 8), ((10, 64), 30),
     ((3, 7, 5), 9),
     ((1, 48), 48), ((4, 25, 6), 25), ((8, 100), 3),
+    ((16, 32), 16), ((2, 49, 16), 49), ((30, 24), 12), ((2, 9, 33), 17), ((50, 10), 50), ((5, 128), 7),
+    ((3, 30, 4), 30), ((33, 5), 1), ((4, 12, 20), 21), ((2, 2, 40), 9), ((64, 8), 64), ((3, 6, 7), 11),
 )  # fmt: skip
 # the permutation of a map's axes, and the first and the end of those of MAPS that it is tried on
 TRANSPOSED = (
@@ -471,9 +473,13 @@ def _transposed(rng: np.random.Generator) -> Iterator[Layer]:
 
 def _products() -> Iterator[Layer]:
     for index, (shape, columns) in enumerate(PRODUCTS):
-        turned = bool(index % 2)
-        other = (*shape[:-2], columns, shape[-1]) if turned else (*shape[:-2], shape[-1], columns)
-        op, inputs = BatchMatMul(b_transposed=turned), [_map("x", shape), _map("second", other)]
+        turned = index % 4 == 3, bool(index % 2)
+        *outer, rows, depth = shape
+        op, sizes = BatchMatMul(*turned), ((rows, depth), (depth, columns))
+        inputs = [
+            _map(name, (*outer, *(each[::-1] if is_turned else each)))
+            for name, each, is_turned in zip(("x", "second"), sizes, turned, strict=True)
+        ]
         yield op, inputs, _made(op, inputs)
 
 

@@ -1,4 +1,4 @@
-/* What conv_2d_gemm shares with kernels that come down to its product: blocks, and rows that are widened. */
+/* What conv_2d_gemm shares with kernels that come down to its product: blocks, rows that are widened, matrices. */
 #ifndef KERNELS_CONV_2D_GEMM_PARTS_H
 #define KERNELS_CONV_2D_GEMM_PARTS_H
 
@@ -77,5 +77,24 @@ static inline uint8_t *slot_of(const struct widened_rows *rows, int32_t row)
 
 /* Has the rows before `end` in the ring. Of `w`, `p` and `x` are read; of `p`, what the input and its padding are. */
 void conv_2d_gemm_widen_rows(const struct conv_2d_gemm_windows *w, struct widened_rows *rows, int32_t end);
+
+/* A matrix (rows, depth) times one (depth, columns): a convolution with windows of one pixel, over a map of one row. */
+static inline struct conv_2d_gemm product_of_matrices(int32_t rows, int32_t depth, int32_t columns)
+{
+    return (struct conv_2d_gemm){
+        .input_height = 1,
+        .input_width = rows,
+        .input_channels = depth,
+        .output_width = rows,
+        .output_channels = columns,
+        .kernel_height = 1,
+        .kernel_width = 1,
+        .stride_y = 1,
+        .stride_x = 1,
+        .dilation_y = 1,
+        .dilation_x = 1,
+        .way = conv_2d_gemm_rows,
+    };
+}
 
 #endif

@@ -217,6 +217,26 @@ def count_work(p: Parameters, height: int, half_up: bool, one_floor: bool, rows:
     return Work(calls, len(places), twos, pairs, steps, counts, store, widened)
 
 
+def as_convolution(rows: int, depth: int, columns: int) -> Parameters:
+    """A matrix (rows, depth) times one (depth, columns): windows of one pixel over a map of one row."""
+    ones = "kernel_height kernel_width stride_y stride_x dilation_y dilation_x pool_height pool_width".split()
+    return {
+        **dict.fromkeys(ones, 1),
+        **dict.fromkeys(("pad_top", "pad_left"), 0),
+        "input_height": 1,
+        "input_width": rows,
+        "input_channels": depth,
+        "output_width": rows,
+        "output_channels": columns,
+    }
+
+
+def count_matrices(rows: int, depth: int, columns: int) -> Work:
+    """The work of such a product in one call, with one floor for all columns."""
+    p = as_convolution(rows, depth, columns)
+    return count_work(p, 1, half_up=True, one_floor=True, rows=1, widened=False)
+
+
 def _widened_counts(p: Parameters, calls: Sequence[int], blocks: int) -> dict[str, float]:
     """Rows that are widened, and windows that are collected from them."""
     taps, stride, pad = (integer(p, name) for name in ("kernel_height", "stride_y", "pad_top"))

@@ -19,7 +19,13 @@ from pipeline.kernels.cortex_m4.conv_2d_gemm import (
     records,
     tap_order,
 )
-from pipeline.kernels.cortex_m4.conv_2d_gemm_work import PIXELS, Format, Work, count_work
+from pipeline.kernels.cortex_m4.conv_2d_gemm_work import (
+    PIXELS,
+    Format,
+    Work,
+    as_convolution,
+    count_matrices,
+)
 from pipeline.kernels.cortex_m4.thresholds import MOST_BITS, fitting_multipliers, thresholds_once
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
@@ -109,23 +115,12 @@ def scaling_of(p: Parameters, weights: np.ndarray, channels: Channels) -> Scalin
     return Scaling(1 << k, above + (1 << (SCALED_SHIFT - 1)))
 
 
-def _as_convolution(p: Parameters) -> Parameters:
-    """Of windows of one pixel, over a map of one row."""
-    ones = "kernel_height kernel_width stride_y stride_x dilation_y dilation_x pool_height pool_width".split()
-    return {
-        **dict.fromkeys(ones, 1),
-        **dict.fromkeys(("pad_top", "pad_left"), 0),
-        "input_height": 1,
-        "input_width": p["rows"],
-        "input_channels": p["inputs"],
-        "output_width": p["rows"],
-        "output_channels": p["outputs"],
-    }
+def _sizes(p: Parameters) -> tuple[int, int, int]:
+    return integer(p, "rows"), integer(p, "inputs"), integer(p, "outputs")
 
 
 def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, form: Format) -> Candidate:
-    work = count_work(_as_convolution(p), 1, half_up=True, one_floor=True, rows=1, widened=False)
-    work = replace(work, store="stored_once_one_floor")
+    work = replace(count_matrices(*_sizes(p)), store="stored_once_one_floor")
     features = work.features(form)
     instructions, cycles = (
         sum(count * COSTS[name][figure] for name, count in features.items()) for figure in (0, 1)
@@ -151,7 +146,7 @@ def _parameters(
     """The fields of `struct fully_connected_gemm`, in its order."""
     shifts_behind = form is not Format.SCALED
     scaling = None if shifts_behind else scaling_of(p, weights, channels)
-    order = tap_order(_as_convolution(p))
+    order = tap_order(as_convolution(*_sizes(p)))
     return {
         **{name: p[name] for name in ("rows", "inputs", "outputs", "output_zero")},
         "floor": p["minimum"] if shifts_behind else -128,
