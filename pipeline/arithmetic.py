@@ -1,4 +1,4 @@
-"""The fixed-point arithmetic of TFLite's int8 kernels, bit for bit.
+"""The fixed-point arithmetic of TFLite's int8 and int16 kernels, bit for bit.
 
 Sources: tensorflow/lite/kernels/internal/quantization_util.cc (how a real factor becomes integers),
 common.cc (how they are applied) and gemmlowp's fixedpoint.h (the exponential of the softmax).
@@ -92,6 +92,24 @@ def rescale(x: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray | int
     return divide_by_power_of_two(doubling_high_product(np.asarray(x, np.int64) << left, multiplier), right)
 
 
+def reduced_multipliers(reals: Iterable[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers of 15 bits (int16) and shifts (int8) for `rescale_sum`; one entry where all agree."""
+    multipliers, shifts = quantize_multipliers(reals)
+    reduced = np.minimum((multipliers.astype(np.int64) + 2**15) >> 16, 2**15 - 1)
+    return reduced.astype(np.int16), shifts
+
+
+def rescale_sum(x: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray | int) -> np.ndarray:
+    """x * multiplier * 2**(shift - 15), rounded once, ties up; |x| < 2**47 and shift <= 14.
+
+    What MultiplyByQuantizedMultiplier does with 64 bits: of the factor, it keeps 15.
+    """
+    total = 15 - np.asarray(shift, np.int64)
+    product = np.asarray(x, np.int64) * np.asarray(multiplier, np.int64)
+    scaled: np.ndarray = (product + (np.int64(1) << (total - 1))) >> total
+    return scaled
+
+
 def rescale_once(
     x: np.ndarray, multiplier: np.ndarray | int, residue: np.ndarray | int, shift: np.ndarray | int
 ) -> np.ndarray:
@@ -141,7 +159,7 @@ def single_rounding_multiplier(real: float, smallest: int, largest: int) -> tupl
 
 
 def activation_range(activation: str, output: Tensor) -> tuple[int, int]:
-    """The integers between which a fused activation keeps an int8 output, inclusive.
+    """The integers between which a fused activation keeps an output, inclusive.
 
     TFLite divides in float32 and rounds ties away from zero (kernel_util.cc).
     """
@@ -155,8 +173,9 @@ def activation_range(activation: str, output: Tensor) -> tuple[int, int]:
         quotient = float(np.float32(real) / np.float32(output.scale))
         return output.zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
-    minimum = INT8_MIN if low is None else max(INT8_MIN, quantized(low))
-    maximum = INT8_MAX if high is None else min(INT8_MAX, quantized(high))
+    bounds = np.iinfo(output.dtype)
+    minimum = int(bounds.min) if low is None else max(int(bounds.min), quantized(low))
+    maximum = int(bounds.max) if high is None else min(int(bounds.max), quantized(high))
     return minimum, maximum
 
 

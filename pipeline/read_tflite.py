@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pipeline.errors import ModelNotSupported
 from pipeline.graph import Graph, Node
 from pipeline.load.signature import signature_names, tensor_name, unique_names
-from pipeline.operators import BY_TFLITE_NAME, REFUSED, REFUSED_TYPES, evaluate
+from pipeline.operators import BY_TFLITE_NAME, REFUSED, REFUSED_INT16, evaluate, is_of_int16, operator_of
 from pipeline.operators.base import Part
 from pipeline.tensors import Quantization, Tensor
 
@@ -31,11 +31,12 @@ KERAS_OPERATION = re.compile(
 MALFORMED = (struct.error, LookupError, ValueError, TypeError, AttributeError, MemoryError, ArithmeticError)
 LARGEST_TENSOR = 2**27
 """Elements: more than any microcontroller addresses, and few enough to reckon with."""
+ACTIVATIONS = ("int8", "int16")
 TYPE_NAMES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
 
 
 def read_tflite(content: bytes, name: str) -> Graph:
-    """Parse a fully int8 quantized TFLite file; everything in it that cannot be carried is listed at once.
+    """Parse a TFLite file of int8 or int16 activations; all in it that cannot be carried is listed at once.
 
     `name` becomes the graph's name. Raises ModelNotSupported: E_MODEL_DAMAGED, E_MODEL_NOT_INT8,
     E_MODEL_INPUTS, E_SHAPE_DYNAMIC or E_OP_UNSUPPORTED.
@@ -54,12 +55,10 @@ def read_tflite(content: bytes, name: str) -> Graph:
         tensors = _without_groups(subgraph, kinds, _fold_shapes(subgraph, kinds, tensors))
     except MALFORMED as error:
         raise _damaged(name, error) from error
-    if not any(tensor.dtype == "int8" and not tensor.is_constant for tensor in tensors):
+    if not any(tensor.dtype in ACTIVATIONS and not tensor.is_constant for tensor in tensors):
         dtypes = ", ".join(sorted({tensor.dtype for tensor in tensors if not tensor.is_constant}))
-        reasons = [f"{dtype}: {REFUSED_TYPES[dtype]}" for dtype in REFUSED_TYPES if dtype in dtypes]
         raise ModelNotSupported(
-            f"the TFLite file holds no int8 activations (its tensors are {dtypes})",
-            details=reasons,
+            f"the TFLite file holds no int8 or int16 activations (its tensors are {dtypes})",
             code="E_MODEL_NOT_INT8",
             where=name,
             hint="give the Keras model instead, and it will be quantized; or convert it to full int8 "
@@ -298,10 +297,12 @@ def _read_parts(
     kind: str, options: Any, operands: Sequence[Tensor | None], outputs: Sequence[Tensor]
 ) -> tuple[Sequence[Part], list[str]]:
     """An operator for each output, or why there is none: attributes of a strange file can be anything."""
-    known = BY_TFLITE_NAME.get(kind)
+    known = operator_of(kind, operands, outputs)
     if known is None:
         reason = f" ({REFUSED[kind]})" if kind in REFUSED else ""
         return (), [f"operator {kind} is not supported{reason}"]
+    if kind in REFUSED_INT16 and is_of_int16(operands, outputs):
+        return (), [f"operator {kind} is not supported with int16 activations ({REFUSED_INT16[kind]})"]
     try:
         parts = known.read_parts(options, operands, outputs)
         found = [

@@ -28,7 +28,7 @@ AS_THEY_ARE = Preprocessing()
 COLUMNS = 100
 # More than harness, HAL and C library keep in RAM.
 HARNESS_DATA_BYTES = 2048
-# What each constant may lose to the next one's alignment.
+# What each constant may lose to the next one's alignment; of wider elements their size.
 ALIGNMENT_BYTES = 4
 C_TYPES = {"float32": "float", "float64": "double"}
 
@@ -105,7 +105,8 @@ def ram_needed(program: Program, board: Board) -> RamNeeded:
     return RamNeeded(
         data=inputs + board.stack_bytes + HARNESS_DATA_BYTES,
         arena=program.arena_bytes,
-        weights=program.weights_in_ram_bytes + ALIGNMENT_BYTES * len(program.constants),
+        weights=program.weights_in_ram_bytes
+        + sum(max(ALIGNMENT_BYTES, constant.data.itemsize) for constant in program.constants),
     )
 
 
@@ -190,6 +191,11 @@ def c_float(value: float) -> str:
     """A float32 as a C literal that reads back as the same bits."""
     text = f"{np.float32(value):.9g}"
     return f"{text}f" if re.search(r"[.en]", text) else f"{text}.0f"
+
+
+def c_double(value: float) -> str:
+    """A float64 as a C literal that reads back as the same bits."""
+    return repr(float(value))
 
 
 def c_int(value: int) -> str:
@@ -284,7 +290,8 @@ def _rows(data: np.ndarray) -> str:
 
 
 def _lines(data: np.ndarray) -> Iterator[str]:
-    literal: Any = c_float if data.dtype.kind == "f" else c_int
+    literals: Mapping[str, Any] = {"float32": c_float, "float64": c_double}
+    literal = literals.get(data.dtype.name, c_int)
     return _rows_of_text([literal(value) for value in data.reshape(-1).tolist()])
 
 

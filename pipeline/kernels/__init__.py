@@ -8,7 +8,7 @@ from pipeline.boards import Board
 from pipeline.kernels import cortex_m4, portable
 from pipeline.kernels.base import Candidate, Cost, Kernel, array_bytes
 from pipeline.kernels.portable import kernel_bytes, predicted_code_bytes, predicted_ram_code_bytes
-from pipeline.operators import Operator
+from pipeline.operators import Operator, is_of_int16
 from pipeline.tensors import Tensor
 
 LIBRARIES = {"portable": portable.KERNELS, "cortex_m4": cortex_m4.KERNELS}
@@ -25,9 +25,9 @@ def candidates(
     """All ways in which the kernels of these libraries can run a layer; `portable` can run any.
 
     A layer that reads nothing but constants, as an output that does not depend on the input, is its own:
-    the others take maps in RAM.
+    the others take maps in RAM. So is one of int16: they take maps of bytes.
     """
-    if all(x is None or x.is_constant for x in inputs):
+    if is_of_int16(inputs, (output,)) or all(x is None or x.is_constant for x in inputs):
         libraries = ("portable",)
     return tuple(
         candidate

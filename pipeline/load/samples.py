@@ -305,10 +305,16 @@ def _are_bytes(raw: np.ndarray) -> bool:
     return bool(some.min() >= 0 and 1 < some.max() <= 255 and (some == np.trunc(some)).all())
 
 
+def _are_held(model: FloatModel | TfliteModel, spec: TensorSpec, raw: np.ndarray) -> bool:
+    """Whether the numbers are the integers that a TFLite file's input holds itself: int8, or int16 as it."""
+    wide = raw.dtype == np.int16 and spec.dtype == "int16"
+    return (raw.dtype == np.int8 or wide) and isinstance(model, TfliteModel)
+
+
 def _default_preprocessing(
     model: FloatModel | TfliteModel, spec: TensorSpec, raw: np.ndarray, where: str
 ) -> Preprocessing:
-    if raw.dtype.kind == "f" or (raw.dtype == np.int8 and isinstance(model, TfliteModel)):
+    if raw.dtype.kind == "f" or _are_held(model, spec, raw):
         return Preprocessing()
     if isinstance(model, FloatModel):
         return default_preprocessing(model, spec)
@@ -347,8 +353,8 @@ def _rescales(model: FloatModel, spec: TensorSpec) -> bool:
 def _input_range(spec: TensorSpec) -> tuple[float, float]:
     """The real values that a quantized input can hold; -1 to 1 of one that is not quantized."""
     scale = spec.scale or 1 / 128
-    low, high = (0, 255) if spec.dtype == "uint8" else (-128, 127)
-    return scale * (low - spec.zero_point), scale * (high - spec.zero_point)
+    bounds = np.iinfo(spec.dtype if spec.scale else "int8")
+    return scale * (int(bounds.min) - spec.zero_point), scale * (int(bounds.max) - spec.zero_point)
 
 
 # --- checks --------------------------------------------------------------------------------------
@@ -395,7 +401,7 @@ def _checked(
 ) -> np.ndarray:
     """float32 (N, *input_shape), or a refusal that says what was expected."""
     raw = _with_batch(raw, spec.shape, where)
-    if raw.dtype == np.int8 and isinstance(model, TfliteModel) and spec.scale and not declared:
+    if _are_held(model, spec, raw) and spec.scale and not declared:
         real: np.ndarray = (raw.astype(np.int32) - spec.zero_point) * np.float32(spec.scale)
         return real
     if raw.dtype.kind in "iu" and not declared and (raw.min() < 0 or raw.max() > 255):

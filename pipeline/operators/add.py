@@ -15,17 +15,19 @@ from pipeline.operators.checks import integer, present
 from pipeline.tensors import Tensor
 
 HEADROOM_BITS = 20
+"""Of int8."""
 
 
 @dataclass(frozen=True, slots=True)
 class Add(Binary):
     """y = clamp(rescale(rescale(a - a_zero) + rescale(b - b_zero)) + y_zero)
 
-    Both operands are brought to twice the larger of their scales, shifted left by 20 bits (add.cc).
+    Both operands are brought to twice the larger of their scales, shifted left by `headroom_bits` (add.cc).
     """
 
     tflite_name: ClassVar[str] = "ADD"
     kernel: ClassVar[str] = "add"
+    headroom_bits: ClassVar[int] = HEADROOM_BITS
     supported: ClassVar[str] = "int8; either operand or both broadcast; of five axes as far as three loops do"
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
@@ -60,7 +62,7 @@ class Add(Binary):
         a, b = self.pairs(*arrays)
         total = sum(
             rescale(
-                (x - integer(p, f"{name}_zero")) << HEADROOM_BITS,
+                (x - integer(p, f"{name}_zero")) << self.headroom_bits,
                 integer(p, f"{name}_multiplier"),
                 integer(p, f"{name}_shift"),
             )
@@ -69,9 +71,20 @@ class Add(Binary):
         y = rescale(np.asarray(total), integer(p, "output_multiplier"), integer(p, "output_shift"))
         return self.clamped(p, y + integer(p, "output_zero"))
 
-    @staticmethod
-    def _factors(inputs: Sequence[Tensor | None], output: Tensor) -> tuple[float, float, float]:
+    def _factors(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[float, float, float]:
         """What the operands and their sum are multiplied by."""
         a, b = present(inputs[0]), present(inputs[1])
         twice = 2.0 * max(a.scale, b.scale)
-        return a.scale / twice, b.scale / twice, twice / (2.0**HEADROOM_BITS * output.scale)
+        return a.scale / twice, b.scale / twice, twice / (2.0**self.headroom_bits * output.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class AddInt16(Add):
+    """The same of int16, shifted left by 15 bits"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "add_int16"
+    headroom_bits: ClassVar[int] = 15
+    supported: ClassVar[str] = (
+        "int16; either operand or both broadcast; of five axes as far as three loops do"
+    )

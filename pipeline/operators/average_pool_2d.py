@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +11,10 @@ import numpy as np
 
 from pipeline.operators.base import Parameters
 from pipeline.operators.pooling import Pooling
+from pipeline.tensors import Tensor
+
+LARGEST_WINDOW = 2**16
+"""Of int16: sums of more elements could leave 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +35,18 @@ class AveragePool2D(Pooling):
         counts = self.beneath(np.ones_like(x), 0).sum(axis=(2, 3))
         means = np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
         return self.clamped(p, means)
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePool2DInt16(AveragePool2D):
+    """The same of int16"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "average_pool_2d_int16"
+    supported: ClassVar[str] = "int16, one scale; any window, stride, padding"
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = super(AveragePool2DInt16, self).problems(inputs, output)
+        if not found and math.prod(self.window) >= LARGEST_WINDOW:
+            found.append(f"its window {self.window} has {LARGEST_WINDOW} elements or more")
+        return found

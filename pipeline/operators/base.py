@@ -47,6 +47,9 @@ class Operator(ABC):
     kernel: ClassVar[str]
     """The file in firmware_templates/kernels/<library>/ and the struct of its parameters."""
 
+    element: ClassVar[str] = "int8"
+    """What its activations are made of; a form for int16 stands beside that for int8 where kernels differ."""
+
     supported: ClassVar[str] = ""
     """Types and limits in words, for people."""
 

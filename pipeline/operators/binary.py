@@ -11,11 +11,11 @@ import numpy as np
 
 from pipeline.operators.base import Activation, Operator, Parameters
 from pipeline.operators.checks import (
+    elements,
     integer,
     known_activation,
     missing,
     present,
-    quantized,
     read_activation,
     single,
 )
@@ -26,7 +26,7 @@ LOOPS = ("outer", "middle", "inner")
 
 @dataclass(frozen=True, slots=True)
 class Binary(Operator):
-    """An operator on two int8 tensors, element by element; what it does to a pair is left open."""
+    """An operator on two tensors, element by element; what it does to a pair is left open."""
 
     activation: Activation = Activation.NONE
 
@@ -40,9 +40,9 @@ class Binary(Operator):
             return found
         a, b = present(inputs[0]), present(inputs[1])
         found = [
-            *quantized("first operand", a),
-            *quantized("second operand", b),
-            *quantized("output", output),
+            *elements("first operand", a, self.element),
+            *elements("second operand", b, self.element),
+            *elements("output", output, self.element),
             *single("output", output),
             *known_activation(self.activation),
         ]
@@ -93,10 +93,9 @@ class Binary(Operator):
         a, b = np.broadcast_arrays(*arrays)
         return a.astype(np.int64), b.astype(np.int64)
 
-    @staticmethod
-    def clamped(p: Parameters, y: np.ndarray) -> np.ndarray:
-        """The int8 output of int64 results."""
-        stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum")).astype(np.int8)
+    def clamped(self, p: Parameters, y: np.ndarray) -> np.ndarray:
+        """The output of int64 results."""
+        stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum")).astype(self.element)
         return stored
 
 

@@ -12,6 +12,9 @@ from pipeline.tensors import Tensor
 
 SUPPORTED_ACTIVATIONS = (Activation.NONE, Activation.RELU, Activation.RELU_N1_TO_1, Activation.RELU6)
 
+BIAS_TYPES = {"int8": "int32", "int16": "int64"}
+"""Of biases and sums, by the type of the activations."""
+
 # The TFLite schema's ActivationFunctionType.
 _ACTIVATIONS = (
     Activation.NONE,
@@ -92,6 +95,24 @@ def quantized(
     return found
 
 
+def elements(role: str, tensor: Tensor, dtype: str) -> list[str]:
+    """The tensor holds quantized integers of this type; int16 around 0, as TFLite has it."""
+    found = quantized(role, tensor, (dtype,))
+    if not found and dtype == "int16" and tensor.zero_point:
+        return [f"its {role} {tensor.name} is int16 with the zero point {tensor.zero_point}, expected 0"]
+    return found
+
+
+def alike(x: Tensor, output: Tensor) -> list[str]:
+    """Both are int8 or both int16, of one scale and zero point, so that integers can be copied."""
+    dtype = "int16" if x.dtype == "int16" else "int8"
+    return [
+        *elements("input", x, dtype),
+        *elements("output", output, dtype),
+        *same_quantization(x, output),
+    ]
+
+
 def ranked(role: str, tensor: Tensor, rank: int) -> list[str]:
     """The tensor has this many axes, none empty."""
     if len(tensor.shape) != rank or any(size < 1 for size in tensor.shape):
@@ -140,16 +161,35 @@ def symmetric_weights(weights: Tensor, channels: int, axis: int) -> list[str]:
     return found
 
 
-def constant_bias(bias: Tensor | None, channels: int) -> list[str]:
-    """No bias, or a constant int32 one for each output channel."""
+def constant_bias(bias: Tensor | None, channels: int, dtype: str = "int32") -> list[str]:
+    """No bias, or a constant one for each output channel, of the type that its sums have."""
     if bias is None:
         return []
-    if bias.dtype != "int32" or not bias.is_constant or bias.elements != channels:
+    if bias.dtype != dtype or not bias.is_constant or bias.elements != channels:
         kind = "constant" if bias.is_constant else "computed"
         return [
             f"its bias {bias.name} is {kind} {bias.dtype}{list(bias.shape)}, "
-            f"expected {channels} constant int32 values"
+            f"expected {channels} constant {dtype} values"
         ]
+    return []
+
+
+LARGEST_SUM = 2**47
+"""Of int16 activations and int8 weights: times a factor of 15 bits it fits 64."""
+LARGEST_FACTOR = 2**13
+"""Of its 15 bits, some are left below a unit."""
+
+
+def accumulates_int16(weights: np.ndarray, bias: Tensor | None, factors: Sequence[float]) -> list[str]:
+    """No sum of products with int16 can leave 47 bits, nor a result 32. `weights` is (channels, taps)."""
+    sums = np.abs(weights.astype(np.int64)).sum(axis=1) << 15
+    if bias is not None:
+        # TFLite's biases have 64 bits, of which it uses fewer.
+        sums = sums + np.minimum(np.abs(constant(bias).reshape(-1).astype(np.float64)), 2.0**62).astype(int)
+    if (sums >= LARGEST_SUM).any():
+        return [f"its accumulators can reach {int(sums.max())}, which is more than 47 bits"]
+    if max(factors) >= LARGEST_FACTOR or (sums * np.array(factors) >= 2.0**31 - 1).any():
+        return ["its output's scale is too small for its input and weights"]
     return []
 
 

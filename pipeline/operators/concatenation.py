@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pipeline.operators.base import Activation, Operator, Parameters
-from pipeline.operators.checks import missing, present, quantized, read_activation, same_quantization
+from pipeline.operators.checks import alike, missing, present, read_activation
 from pipeline.tensors import Tensor
 
 
@@ -36,8 +36,7 @@ class Joining(Operator):
         if found:
             return found
         given = [present(x) for x in inputs]
-        found = [line for x in given for line in (*quantized("input", x), *same_quantization(x, output))]
-        found += quantized("output", output)
+        found = [line for x in given for line in alike(x, output)]
         if self.activation is not Activation.NONE:
             found.append(f"its fused activation {self.activation.value} is not supported")
         if not 0 <= self.axis < len(output.shape) or 0 in output.shape or not self._fit(given):
@@ -71,7 +70,7 @@ class Concatenation(Joining):
     """y = the inputs, one behind the other along an axis"""
 
     tflite_name: ClassVar[str] = "CONCATENATION"
-    supported: ClassVar[str] = "int8, one scale and zero point; any axis, any number of inputs"
+    supported: ClassVar[str] = "int8 or int16, one scale and zero point; any axis, any number of inputs"
 
     @classmethod
     def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Concatenation:
@@ -96,7 +95,7 @@ class Pack(Joining):
     """y = the inputs, one behind the other along an axis that they did not have"""
 
     tflite_name: ClassVar[str] = "PACK"
-    supported: ClassVar[str] = "int8, one scale and zero point; any axis, any number of inputs"
+    supported: ClassVar[str] = "int8 or int16, one scale and zero point; any axis, any number of inputs"
 
     @classmethod
     def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Pack:

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from pipeline.operators import convolution, windows
-from pipeline.operators.base import Activation, Operator, Parameters
-from pipeline.operators.checks import (
-    accumulates,
-    constant,
-    constant_bias,
-    integer,
-    known_activation,
-    missing,
-    optional_bias,
-    present,
-    quantized,
-    ranked,
-    read_activation,
-    single,
-    symmetric_weights,
-)
+from pipeline.operators.base import Parameters
+from pipeline.operators.checks import constant, integer
+from pipeline.operators.convolution import Convolution, ConvolutionInt16, input_patches
 from pipeline.tensors import Tensor
 
 
+class ByChannel:
+    """A window reads one input channel."""
+
+    __slots__ = ()
+
+    axis: ClassVar[int] = 3
+
+    def misfits(self, x: Tensor, weights: Tensor) -> list[str]:
+        if weights.shape[0] != 1 or weights.shape[3] % x.shape[3]:
+            return [f"its weights {list(weights.shape)} do not fit an input of {x.shape[3]} channels"]
+        return []
+
+    def filters(self, weights: Tensor) -> np.ndarray:
+        return constant(weights).reshape(-1, weights.shape[3]).T
+
+    def sums(self, p: Parameters, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        patches = input_patches(p, x)
+        multiplier = integer(p, "output_channels") // integer(p, "input_channels")
+        products = np.repeat(patches, multiplier, axis=-1) * weights[0]
+        found: np.ndarray = products.sum(axis=(2, 3)).astype(np.int64)
+        return found
+
+
 @dataclass(frozen=True, slots=True)
-class DepthwiseConv2D(Operator):
+class DepthwiseConv2D(ByChannel, Convolution):
     """y[o] = clamp(rescale(sum_yx w[y, x, o] * (x[y, x, o // m] - x_zero) + b[o]) + y_zero)
 
     m is the depth multiplier: outputs per input channel. `floor`, `ceiling` and `pool` as in CONV_2D.
@@ -42,78 +50,14 @@ class DepthwiseConv2D(Operator):
         "any stride, dilation, padding, depth multiplier"
     )
 
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    pads: windows.Pads = ((0, 0), (0, 0))
-    activation: Activation = Activation.NONE
-    floor: tuple[int, ...] | None = None
-    ceiling: tuple[int, ...] | None = None
-    pool: tuple[int, int] | None = None
 
-    @classmethod
-    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> DepthwiseConv2D:
-        x, w = present(inputs[0]), present(inputs[1])
-        stride = (int(options.strideH), int(options.strideW))
-        dilation = (int(options.dilationHFactor), int(options.dilationWFactor))
-        size, window = (x.shape[1], x.shape[2]), (w.shape[1], w.shape[2])
-        pads = windows.read_pads(options, size, window, stride, dilation)
-        return cls(stride, dilation, pads, read_activation(options))
+@dataclass(frozen=True, slots=True)
+class DepthwiseConv2DInt16(ByChannel, ConvolutionInt16):
+    """y[o] = clamp(rescale(sum_yx w[y, x, o] * x[y, x, o // m] + b[o]))"""
 
-    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
-        found = missing(inputs, ("input", "weights"))
-        if found:
-            return found
-        x, w = present(inputs[0]), present(inputs[1])
-        found = [
-            *quantized("input", x),
-            *quantized("output", output),
-            *ranked("input", x, 4),
-            *ranked("weights", w, 4),
-            *single("input", x),
-            *known_activation(self.activation),
-        ]
-        if found:
-            return found
-        channels = w.shape[3]
-        if w.shape[0] != 1 or channels % x.shape[3]:
-            return [f"its weights {list(w.shape)} do not fit an input of {x.shape[3]} channels"]
-        bias = optional_bias(inputs)
-        found = [*symmetric_weights(w, channels, 3), *constant_bias(bias, channels)]
-        if not found:
-            found += convolution.shape_problems(self, x, convolution.taps(inputs), channels, output)
-        if not found:
-            shifts = convolution.multipliers(x, w, output)[1]
-            found += accumulates(x, constant(w).reshape(-1, channels).T, bias, shifts)
-        return found
-
-    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
-        channels = present(inputs[1]).shape[3]
-        return convolution.pooled_shape(self, present(inputs[0]), convolution.taps(inputs), channels)
-
-    def macs(self, inputs: Sequence[Tensor | None], output: Tensor) -> int:
-        height, width = convolution.unpooled_size(self, present(inputs[0]), convolution.taps(inputs))
-        return height * width * present(inputs[1]).elements
-
-    def rows_read(
-        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
-    ) -> tuple[int, int]:
-        height, _ = convolution.taps(inputs)
-        return convolution.rows_read(self, present(inputs[0]), height, first, end)
-
-    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
-        """The fields of `struct depthwise_conv_2d`, in its order."""
-        x, w = present(inputs[0]), present(inputs[1])
-        return {
-            **convolution.geometry(self, x, convolution.taps(inputs), output),
-            **convolution.requantization(self, x, w, optional_bias(inputs), output),
-        }
-
-    def operands(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
-        return (0, 1)
-
-    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
-        x, w = arrays
-        patches = convolution.input_patches(p, x)
-        multiplier = integer(p, "output_channels") // integer(p, "input_channels")
-        products = np.repeat(patches, multiplier, axis=-1) * w[0]
-        return convolution.store(p, products.sum(axis=(2, 3)).astype(np.int64))
+    tflite_name: ClassVar[str] = "DEPTHWISE_CONV_2D"
+    kernel: ClassVar[str] = "depthwise_conv_2d_int16"
+    supported: ClassVar[str] = (
+        "int16; weights constant, int8 or int4, per channel or per tensor; bias int64, optional; "
+        "any stride, dilation, padding, depth multiplier"
+    )

@@ -13,4 +13,4 @@ class ExpandDims(Reshape):
     """y = x, the same bytes with axes of one element"""
 
     tflite_name: ClassVar[str] = "EXPAND_DIMS"
-    supported: ClassVar[str] = "int8 or float32; a constant axis"
+    supported: ClassVar[str] = "int8, int16 or float32; a constant axis"

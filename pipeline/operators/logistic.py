@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.arithmetic import INT8_MIN
+from pipeline.operators.sigmoid_int16 import SigmoidInt16, between
 from pipeline.operators.unary import Unary, through_float
 from pipeline.tensors import Tensor
 
@@ -32,3 +33,15 @@ class Logistic(Unary):
     def results(self, x: Tensor, output: Tensor) -> np.ndarray:
         one = np.float32(1.0)
         return through_float(x, output, lambda real: one / (one + np.exp(-real)))
+
+
+@dataclass(frozen=True, slots=True)
+class LogisticInt16(SigmoidInt16):
+    """y = 1 / (1 + exp(-x))"""
+
+    tflite_name: ClassVar[str] = "LOGISTIC"
+    kernel: ClassVar[str] = "logistic_int16"
+
+    def results(self, table: np.ndarray, x: np.ndarray, negative: np.ndarray) -> np.ndarray:
+        above = between(table, x, 9, (2**15 - 1) << 10)
+        return np.where(negative, 2**25 - above - 1, above) + 2**9 >> 10

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.arithmetic import INT8_MIN
 from pipeline.operators.base import Parameters
 from pipeline.operators.pooling import Pooling
 
@@ -21,4 +20,13 @@ class MaxPool2D(Pooling):
     supported: ClassVar[str] = "int8, one scale and zero point; any window, stride, padding"
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
-        return self.clamped(p, self.beneath(arrays[0], INT8_MIN).max(axis=(2, 3)))
+        return self.clamped(p, self.beneath(arrays[0], np.iinfo(self.element).min).max(axis=(2, 3)))
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool2DInt16(MaxPool2D):
+    """The same of int16"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "max_pool_2d_int16"
+    supported: ClassVar[str] = "int16, one scale; any window, stride, padding"

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.arithmetic import INT8_MAX, INT8_MIN, LARGEST_ACCUMULATOR, quantize_multiplier, rescale
+from pipeline.arithmetic import LARGEST_ACCUMULATOR, quantize_multiplier, rescale
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import integer, present
 from pipeline.operators.reduction import Reduction
@@ -27,7 +27,8 @@ class Mean(Reduction):
         if not found:
             x = present(inputs[0])
             count = self.count(x)
-            if (255 * count) << max(self._multiplier(x, output)[1], 0) >= LARGEST_ACCUMULATOR:
+            reach = int(np.iinfo(self.element).max) * 2 + 1
+            if (reach * count) << max(self._multiplier(x, output)[1], 0) >= LARGEST_ACCUMULATOR:
                 found.append(f"its {count} elements and its scales leave 32 bits no room for rounding")
         return found
 
@@ -47,7 +48,8 @@ class Mean(Reduction):
         sums = arrays[0].astype(np.int64).sum(axis=self.axes, keepdims=self.keep_dims)
         sums = sums - integer(p, "input_zero") * integer(p, "count")
         y = rescale(sums, integer(p, "multiplier"), integer(p, "shift")) + integer(p, "output_zero")
-        stored: np.ndarray = np.clip(y, INT8_MIN, INT8_MAX).astype(np.int8)
+        bounds = np.iinfo(self.element)
+        stored: np.ndarray = np.clip(y, bounds.min, bounds.max).astype(self.element)
         return stored
 
     def _multiplier(self, x: Tensor, output: Tensor) -> tuple[int, int]:
@@ -56,3 +58,12 @@ class Mean(Reduction):
         count = self.count(x)
         headroom = min(count.bit_length() - 1, 32, 31 + shift)
         return (multiplier << headroom) // count, shift - headroom
+
+
+@dataclass(frozen=True, slots=True)
+class MeanInt16(Mean):
+    """The same of int16"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "mean_int16"
+    supported: ClassVar[str] = "int16; constant, neighbouring axes (height and width, or channels, or ...)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Minimum(Binary):
     )
 
     @classmethod
-    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Minimum:
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:
         return cls()
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
@@ -42,3 +42,14 @@ class Minimum(Binary):
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
         y: np.ndarray = np.minimum(*arrays)
         return y
+
+
+@dataclass(frozen=True, slots=True)
+class MinimumInt16(Minimum):
+    """The same of int16"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "minimum_int16"
+    supported: ClassVar[str] = (
+        "int16, one scale; either operand or both broadcast; of five axes as far as three loops do"
+    )

@@ -24,11 +24,15 @@ class Mul(Binary):
 
     tflite_name: ClassVar[str] = "MUL"
     kernel: ClassVar[str] = "mul"
+    largest_product: ClassVar[int] = 255**2
     supported: ClassVar[str] = "int8; either operand or both broadcast; of five axes as far as three loops do"
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
         found = super(Mul, self).problems(inputs, output)
-        if not found and (255**2 << max(self._multiplier(inputs, output)[1], 0)) >= LARGEST_ACCUMULATOR:
+        if (
+            not found
+            and self.largest_product << max(self._multiplier(inputs, output)[1], 0) > LARGEST_ACCUMULATOR
+        ):
             return [f"its output's scale {output.scale:g} is too small for its operands"]
         return found
 
@@ -57,3 +61,15 @@ class Mul(Binary):
     def _multiplier(inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, int]:
         a, b = np.float32(present(inputs[0]).scale), np.float32(present(inputs[1]).scale)
         return quantize_multiplier(float(a * b / np.float32(output.scale)))
+
+
+@dataclass(frozen=True, slots=True)
+class MulInt16(Mul):
+    """The same of int16"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "mul_int16"
+    largest_product: ClassVar[int] = 2**30
+    supported: ClassVar[str] = (
+        "int16; either operand or both broadcast; of five axes as far as three loops do"
+    )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pipeline.operators.base import Operator, Parameters
-from pipeline.operators.checks import constant, integer, missing, present, quantized, same_quantization
+from pipeline.operators.checks import alike, constant, integer, missing, present, same_quantization
 from pipeline.tensors import Tensor
 
 RANK = 4
@@ -21,7 +21,7 @@ class Pad(Operator):
 
     tflite_name: ClassVar[str] = "PAD"
     kernel: ClassVar[str] = "pad"
-    supported: ClassVar[str] = "int8; up to four axes, the batch not padded; constant paddings"
+    supported: ClassVar[str] = "int8 or int16; up to four axes, the batch not padded; constant paddings"
 
     pads: tuple[tuple[int, int], ...]
     """(before, after) of each axis of the input."""
@@ -40,7 +40,7 @@ class Pad(Operator):
         x, paddings = present(inputs[0]), present(inputs[1])
         if not paddings.is_constant:
             return [f"its paddings {paddings.name} are not constant"]
-        found = [*quantized("input", x), *quantized("output", output), *same_quantization(x, output)]
+        found = alike(x, output)
         if len(self.pads) != len(x.shape) or any(min(pair) < 0 for pair in self.pads):
             found.append(f"its paddings {self.pads} do not fit its input {list(x.shape)}")
         elif len(x.shape) > RANK or (len(x.shape) == RANK and (x.shape[0] != 1 or any(self.pads[0]))):
@@ -62,26 +62,33 @@ class Pad(Operator):
         return output.zero_point
 
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
-        """The fields of `struct pad`, in its order."""
-        shape = present(inputs[0]).shape
+        """The fields of `struct pad`, in its order. Its channels are bytes, which an int16 has two of."""
+        shape, size = present(inputs[0]).shape, np.dtype(output.dtype).itemsize
         more = 3 - len(shape)
         height, width, channels = ((1,) * more + shape)[-3:]
         (top, bottom), (left, right), (front, back) = (((0, 0),) * more + self.pads)[-3:]
         return {
             "height": height,
             "width": width,
-            "channels": channels,
+            "channels": channels * size,
             "top": top,
             "bottom": bottom,
             "left": left,
             "right": right,
-            "front": front,
-            "back": back,
-            "value": self.value(inputs, output),
+            "front": front * size,
+            "back": back * size,
+            "value": int(_bytes(self.value(inputs, output), output.dtype)[0]),
         }
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
-        return np.pad(arrays[0], self.pads, constant_values=integer(p, "value"))
+        (x,) = arrays
+        value = np.full(x.itemsize, integer(p, "value"), np.int8).view(x.dtype)[0]
+        return np.pad(x, self.pads, constant_values=value)
+
+
+def _bytes(value: int, dtype: str) -> np.ndarray:
+    """An integer of this type as int8."""
+    return np.array([value], dtype).view(np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,11 @@ class PadV2(Pad):
         if found:
             return found
         value = present(inputs[2])
-        if value.dtype != "int8" or value.elements != 1 or not value.is_constant:
-            return [f"its value {value.name} is {value.dtype}{list(value.shape)}, expected one constant int8"]
+        if value.dtype != output.dtype or value.elements != 1 or not value.is_constant:
+            stated = f"{value.dtype}{list(value.shape)}"
+            return [f"its value {value.name} is {stated}, expected one constant {output.dtype}"]
+        if len(set(_bytes(self.value(inputs, output), output.dtype).tolist())) > 1:
+            return [f"its value {self.value(inputs, output)} has two bytes that differ, expected 0 or -1"]
         return same_quantization(value, output)
 
     def value(self, inputs: Sequence[Tensor | None], output: Tensor) -> int:

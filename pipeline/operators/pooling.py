@@ -12,11 +12,11 @@ from pipeline.arithmetic import activation_range
 from pipeline.operators import windows
 from pipeline.operators.base import Activation, Operator, Parameters
 from pipeline.operators.checks import (
+    elements,
     integer,
     known_activation,
     missing,
     present,
-    quantized,
     ranked,
     read_activation,
     same_quantization,
@@ -48,8 +48,8 @@ class Pooling(Operator):
             return found
         x = present(inputs[0])
         found = [
-            *quantized("input", x),
-            *quantized("output", output),
+            *elements("input", x, self.element),
+            *elements("output", output, self.element),
             *ranked("input", x, 4),
             *single("input", x),
             *known_activation(self.activation),
@@ -97,8 +97,7 @@ class Pooling(Operator):
         """What lies beneath each window, int64 (height, width, window height, window width, channels)."""
         return windows.patches(x.astype(np.int64), fill, self.window, self.stride, self.pads)
 
-    @staticmethod
-    def clamped(p: Parameters, y: np.ndarray) -> np.ndarray:
-        """The int8 output of int64 results (height, width, channels)."""
-        stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum")).astype(np.int8)
+    def clamped(self, p: Parameters, y: np.ndarray) -> np.ndarray:
+        """The output of int64 results (height, width, channels)."""
+        stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum")).astype(self.element)
         return stored[np.newaxis]

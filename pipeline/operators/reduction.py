@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, ClassVar, Self
 
 from pipeline.operators.base import Operator
-from pipeline.operators.checks import constant, missing, present, quantized, single
+from pipeline.operators.checks import constant, elements, missing, present, single
 from pipeline.tensors import Tensor
 
 
@@ -55,7 +55,11 @@ class Reduction(Operator):
         x, axes = present(inputs[0]), present(inputs[1])
         if not axes.is_constant:
             return [f"its axes {axes.name} are not constant"]
-        found = [*quantized("input", x), *quantized("output", output), *single("input", x)]
+        found = [
+            *elements("input", x, self.element),
+            *elements("output", output, self.element),
+            *single("input", x),
+        ]
         if not self.axes or any(not 0 <= axis < len(x.shape) for axis in self.axes) or x.elements == 0:
             found.append(f"its axes {list(self.axes)} do not fit its input {list(x.shape)}")
         elif fold_shape(x.shape, self.axes) is None:

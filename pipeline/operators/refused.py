@@ -24,8 +24,30 @@ REFUSED: Mapping[str, str] = {
     "give the Keras model, whose recurrent layers are unrolled here, or convert it with unroll=True",
 }
 
-REFUSED_TYPES: Mapping[str, str] = {
-    "int16": "activations of 16 bits (16x8) have kernels of their own in TFLite, none of which is here; "
-    "convert to int8, and try --recipe auto where that costs too much accuracy",
+_NO_KERNEL = "TFLite's reference kernels have no int16 form of it"
+_NOT_CARRIED = "not carried of int16; quantize this model to int8"
+
+REFUSED_INT16: Mapping[str, str] = {
+    **dict.fromkeys(("ARG_MAX", "ARG_MIN", "DEPTH_TO_SPACE", "RELU_N1_TO_1", "SPACE_TO_DEPTH"), _NO_KERNEL),
+    "HARD_SWISH": f"{_NO_KERNEL}; train with relu6, or quantize this model to int8",
+    **dict.fromkeys(
+        (
+            "ABS",
+            "BATCH_MATMUL",
+            "EXP",
+            "GELU",
+            "LOG",
+            "MIRROR_PAD",
+            "PRELU",
+            "REDUCE_MAX",
+            "REDUCE_MIN",
+            "RESIZE_BILINEAR",
+            "RESIZE_NEAREST_NEIGHBOR",
+            "RSQRT",
+            "TRANSPOSE_CONV",
+            "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        ),
+        _NOT_CARRIED,
+    ),
 }
-"""Types of activations that are known and not carried."""
+"""Operators that are carried of int8 alone, each with its reason."""

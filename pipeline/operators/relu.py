@@ -11,8 +11,15 @@ import numpy as np
 
 from pipeline.arithmetic import activation_range
 from pipeline.operators.base import Activation, Operator, Parameters
-from pipeline.operators.checks import missing, present, quantized
-from pipeline.operators.rescaling import requantization, requantized, same_shape, too_steep
+from pipeline.operators.checks import elements, missing, present
+from pipeline.operators.rescaling import (
+    requantization,
+    requantization_int16,
+    requantized,
+    requantized_int16,
+    same_shape,
+    too_steep,
+)
 from pipeline.tensors import Tensor
 
 
@@ -37,7 +44,11 @@ class Clamping(Operator):
         if found:
             return found
         x = present(inputs[0])
-        found = [*quantized("input", x), *quantized("output", output), *same_shape(x, output)]
+        found = [
+            *elements("input", x, self.element),
+            *elements("output", output, self.element),
+            *same_shape(x, output),
+        ]
         return found or too_steep(x, output, self._factor(x, output))
 
     def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
@@ -52,17 +63,28 @@ class Clamping(Operator):
         return (first, end) if len(output.shape) == 4 else None
 
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
-        """The fields of `struct requantize`, in its order."""
+        """The fields of `struct requantize` or `struct requantize_int16`, in its order."""
         x = present(inputs[0])
         bounds = activation_range(self.activation.value, output)
-        return requantization(x, output, self._factor(x, output), bounds)
+        fields = requantization_int16 if self.element == "int16" else requantization
+        return fields(x, output, self._factor(x, output), bounds)
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
-        return requantized(p, arrays[0])
+        return (requantized_int16 if self.element == "int16" else requantized)(p, arrays[0])
 
     @staticmethod
     def _factor(x: Tensor, output: Tensor) -> float:
         return float(np.float32(x.scale) / np.float32(output.scale))
+
+
+class OfInt16:
+    """What these operators are called by where they are of int16."""
+
+    __slots__ = ()
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "requantize_int16"
+    supported: ClassVar[str] = "int16; any scales"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +96,8 @@ class Relu(Clamping):
     @property
     def activation(self) -> Activation:
         return Activation.RELU
+
+
+@dataclass(frozen=True, slots=True)
+class ReluInt16(OfInt16, Relu):
+    """The same of int16"""

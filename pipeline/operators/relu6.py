@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.operators.base import Activation
-from pipeline.operators.relu import Clamping
+from pipeline.operators.relu import Clamping, OfInt16
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +18,8 @@ class Relu6(Clamping):
     @property
     def activation(self) -> Activation:
         return Activation.RELU6
+
+
+@dataclass(frozen=True, slots=True)
+class Relu6Int16(OfInt16, Relu6):
+    """The same of int16"""

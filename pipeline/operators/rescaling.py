@@ -16,7 +16,8 @@ _SIGN_BIT = 0x80
 
 def too_steep(x: Tensor, output: Tensor, factor: float) -> list[str]:
     """The output's scale leaves room for the largest input in 32 bits."""
-    if 255 << max(quantize_multiplier(factor)[1], 0) >= LARGEST_ACCUMULATOR:
+    reach = 2**15 if x.dtype == "int16" else 255
+    if reach << max(quantize_multiplier(factor)[1], 0) >= LARGEST_ACCUMULATOR:
         return [f"its scales {x.scale:g} and {output.scale:g} lie too far apart"]
     return []
 
@@ -55,3 +56,34 @@ def requantized(p: Parameters, x: np.ndarray, dtype: str = "int8") -> np.ndarray
     y = np.clip(y + integer(p, "output_zero"), integer(p, "minimum"), integer(p, "maximum"))
     flipped: np.ndarray = y.astype(np.int8).view(np.uint8) ^ np.uint8(integer(p, "output_flip"))
     return flipped.view(dtype)
+
+
+def requantization_int16(x: Tensor, output: Tensor, factor: float, bounds: Sequence[int]) -> Parameters:
+    """The fields of `struct requantize_int16`, in its order: either side is int16, or both.
+
+    A uint8 input is the int8 with the other sign bit, and a zero point lower by 128.
+    """
+    multiplier, shift = quantize_multiplier(factor)
+    flips = x.dtype == "uint8"
+    return {
+        "count": output.elements,
+        "input_bytes": np.dtype(x.dtype).itemsize,
+        "output_bytes": np.dtype(output.dtype).itemsize,
+        "input_flip": _SIGN_BIT if flips else 0,
+        "input_zero": x.zero_point - (128 if flips else 0),
+        "output_zero": output.zero_point,
+        "multiplier": multiplier,
+        "shift": shift,
+        "minimum": bounds[0],
+        "maximum": bounds[1],
+    }
+
+
+def requantized_int16(p: Parameters, x: np.ndarray) -> np.ndarray:
+    """The output's integers."""
+    if integer(p, "input_bytes") == 1:
+        x = (x.view(np.uint8) ^ np.uint8(integer(p, "input_flip"))).view(np.int8)
+    shifted = x.astype(np.int64) - integer(p, "input_zero")
+    y = rescale(shifted, integer(p, "multiplier"), integer(p, "shift")) + integer(p, "output_zero")
+    stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum"))
+    return stored.astype("int16" if integer(p, "output_bytes") == 2 else "int8")

@@ -13,6 +13,9 @@ from pipeline.operators.base import Operator, Parameters
 from pipeline.operators.checks import missing, present, same_quantization
 from pipeline.tensors import Tensor
 
+MOVED = ("int8", "int16", "float32")
+"""Types of what is moved and not changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reshape(Operator):
@@ -20,7 +23,7 @@ class Reshape(Operator):
 
     tflite_name: ClassVar[str] = "RESHAPE"
     kernel: ClassVar[str] = "reshape"
-    supported: ClassVar[str] = "int8 or float32; a constant shape"
+    supported: ClassVar[str] = "int8, int16 or float32; a constant shape"
 
     shape: tuple[int, ...]
 
@@ -33,8 +36,8 @@ class Reshape(Operator):
         if found:
             return found
         x = present(inputs[0])
-        if x.dtype not in {"int8", "float32"} or x.dtype != output.dtype:
-            found.append(f"its input is {x.dtype}, its output {output.dtype}, expected int8 or float32")
+        if x.dtype not in MOVED or x.dtype != output.dtype:
+            found.append(f"its input is {x.dtype}, its output {output.dtype}, expected {' or '.join(MOVED)}")
         if len(inputs) > 1 and inputs[1] is not None and not inputs[1].is_constant:
             found.append(f"its shape {inputs[1].name} is not constant")
         if x.elements != math.prod(self.shape) or self.shape != output.shape:

@@ -16,7 +16,7 @@ class Slice(StridedCopy):
     """y[i] = x[begin + step * i], axis by axis; axes that are dropped have one element"""
 
     tflite_name: ClassVar[str] = "SLICE"
-    supported: ClassVar[str] = "int8 or float32; constant begin and size"
+    supported: ClassVar[str] = "int8, int16 or float32; constant begin and size"
 
     begin: tuple[int, ...]
     size: tuple[int, ...]
@@ -53,7 +53,9 @@ class StridedSlice(Slice):
     """y[i] = x[begin + step * i], axis by axis; the masks of the file are resolved when it is read"""
 
     tflite_name: ClassVar[str] = "STRIDED_SLICE"
-    supported: ClassVar[str] = "int8 or float32; constant begin, end and strides; no ellipsis or new axes"
+    supported: ClassVar[str] = (
+        "int8, int16 or float32; constant begin, end, strides; no ellipsis, no new axes"
+    )
 
     @classmethod
     def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,7 +20,8 @@ from pipeline.arithmetic import (
     rescale,
 )
 from pipeline.operators.base import Operator, Parameters
-from pipeline.operators.checks import array, missing, present, quantized
+from pipeline.operators.checks import array, integer, missing, present, quantized
+from pipeline.operators.unary_int16 import UnaryInt16
 from pipeline.tensors import Tensor
 
 INTEGER_BITS = 5
@@ -103,3 +104,109 @@ class Softmax(Operator):
         table = exponential(rescale(-differences, multiplier, shift))
         last = int(np.flatnonzero(table)[-1])
         return table[: last + 1].astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxInt16(UnaryInt16):
+    """The same of int16: exponential and reciprocal are lines between the entries of tables"""
+
+    tflite_name: ClassVar[str] = "SOFTMAX"
+    kernel: ClassVar[str] = "softmax_int16"
+    supported: ClassVar[str] = "int16; the output's scale 1/32768; fewer than 65536 classes"
+
+    beta: float = 1.0
+
+    @classmethod
+    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> SoftmaxInt16:
+        return cls(float(options.beta))
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = super(SoftmaxInt16, self).problems(inputs, output)
+        if found:
+            return found
+        x = present(inputs[0])
+        if abs(output.scale - 2.0**-15) > 0.001 * 2.0**-15:
+            found.append(f"its output has the scale {output.scale:g}, expected 1/32768")
+        if not x.shape or not 1 <= x.shape[-1] < 2**16:
+            found.append(f"its input {list(x.shape)} has no axis of 1 to {2**16 - 1} classes")
+        if not 0 < self.beta < np.inf:
+            found.append(f"its beta is {self.beta:g}, expected a positive number")
+        elif quantize_multiplier(self._factor(x))[1] > LARGEST_SHIFT:
+            found.append(f"its input's scale {x.scale:g} is too large: differences leave 32 bits")
+        return found
+
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int] | None:
+        return None
+
+    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
+        """The fields of `struct softmax_int16`, in its order."""
+        x = present(inputs[0])
+        multiplier, shift = quantize_multiplier(self._factor(x))
+        return {
+            "rows": x.elements // x.shape[-1],
+            "depth": x.shape[-1],
+            "multiplier": multiplier,
+            "shift": shift,
+            "exponential": table_int16(np.exp, DIFFERENCE, 2**15 - 1),
+            "reciprocal": table_int16(lambda v: 1 / (1 + v), 1 / 65535, -(2**15)),
+        }
+
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        x = arrays[0].reshape(-1, arrays[0].shape[-1]).astype(np.int64)
+        differences = x - x.max(axis=1, keepdims=True)
+        scaled = rescale(differences, integer(p, "multiplier"), integer(p, "shift")) + 2**15 - 1
+        exponentials = _line(array(p, "exponential"), np.clip(scaled, -(2**15), 2**15 - 1))
+        sums = exponentials.sum(axis=1, keepdims=True)
+        # Each sum in [1, 2) with 30 fractional bits; what is above 1, with 16.
+        headroom = 31 - np.ceil(np.log2(sums + 1)).astype(np.int64)
+        above = ((sums << headroom) + 2**13 >> 14) - 2**16
+        reciprocals = _line(array(p, "reciprocal"), np.minimum(above - 2**15, 2**15 - 1))
+        shares = exponentials * reciprocals + (1 << (29 - headroom)) >> (30 - headroom)
+        stored: np.ndarray = np.clip(shares, 0, 2**15 - 1).astype(np.int16)
+        return stored.reshape(arrays[0].shape)
+
+    def _factor(self, x: Tensor) -> float:
+        """Onto differences of which 65535 are 10."""
+        return x.scale * self.beta / DIFFERENCE
+
+
+DIFFERENCE = 10 / 65535
+"""Unit of differences between inputs: exp(-10) is taken for nothing."""
+
+LARGEST_SHIFT = 14
+"""Of a difference of 17 bits within 32."""
+
+
+def table_int16(function: Callable[[np.ndarray], np.ndarray], scale: float, zero: int) -> np.ndarray:
+    """A function at 513 points over all int16 of a scale and zero point, in units of 2**-15 (common.h).
+
+    Each but the last is moved by half of what a line to the next misses in the middle. In float64.
+    """
+    low, high = scale * (-(2**15) - zero), scale * (2**15 - 1 - zero)
+    step = (high - low) / 512
+    points = low + np.arange(512) * step
+    values, middles, following = (
+        function(each) * 2.0**15 for each in (points, points + step / 2, low + np.arange(1, 513) * step)
+    )
+    samples = _rounded(values)
+    misses = _rounded((following + samples) / 2) - _rounded(middles)
+    last = _rounded(function(np.array([high])) * 2.0**15)
+    table = np.concatenate([samples - _rounded(misses / 2), last])
+    found: np.ndarray = np.clip(table, -(2**15), 2**15 - 1).astype(np.int16)
+    return found
+
+
+def _rounded(x: np.ndarray) -> np.ndarray:
+    """To the nearest integer, ties away from zero."""
+    whole = np.trunc(x)
+    rounded: np.ndarray = whole + np.copysign(np.abs(x - whole) >= 0.5, x)
+    return rounded
+
+
+def _line(table: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """What lies between two entries of a table over int16, 128 steps apart."""
+    table, entry = table.astype(np.int64), 256 + (x >> 7)
+    line: np.ndarray = table[entry] + ((table[entry + 1] - table[entry]) * (x & 127) + 64 >> 7)
+    return line

@@ -62,7 +62,7 @@ class Split(Splitting):
     """y_n = the nth of equal parts of x along one axis"""
 
     tflite_name: ClassVar[str] = "SPLIT"
-    supported: ClassVar[str] = "int8 or float32; a constant axis; one slice for each output"
+    supported: ClassVar[str] = "int8, int16 or float32; a constant axis; one slice for each output"
     source: ClassVar[int] = 1
 
     @classmethod
@@ -78,7 +78,7 @@ class SplitV(Splitting):
     """y_n = the nth of parts of x along one axis, each of its own length"""
 
     tflite_name: ClassVar[str] = "SPLIT_V"
-    supported: ClassVar[str] = "int8 or float32; constant sizes and axis; one slice for each output"
+    supported: ClassVar[str] = "int8, int16 or float32; constant sizes and axis; one slice for each output"
 
     @classmethod
     def lengths(
@@ -94,7 +94,7 @@ class Unpack(Splitting):
     """y_n = the nth element of x along one axis"""
 
     tflite_name: ClassVar[str] = "UNPACK"
-    supported: ClassVar[str] = "int8 or float32; any axis; one slice for each output"
+    supported: ClassVar[str] = "int8, int16 or float32; any axis; one slice for each output"
 
     @classmethod
     def lengths(

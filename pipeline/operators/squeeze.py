@@ -13,4 +13,4 @@ class Squeeze(Reshape):
     """y = x, the same bytes without axes of one element"""
 
     tflite_name: ClassVar[str] = "SQUEEZE"
-    supported: ClassVar[str] = "int8 or float32"
+    supported: ClassVar[str] = "int8, int16 or float32"

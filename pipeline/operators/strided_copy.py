@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.operators.base import Operator, Parameters
-from pipeline.operators.checks import array, integer, missing, present, quantized, same_quantization
+from pipeline.operators.checks import alike, array, integer, missing, present
 from pipeline.tensors import Tensor
 
 LOOPS = 7
@@ -45,10 +45,8 @@ class Walk:
 
 
 def movable(x: Tensor, output: Tensor) -> list[str]:
-    """Both are float32, or int8 of one scale and zero point: what moves keeps its meaning."""
-    if x.dtype == output.dtype == "float32":
-        return []
-    return [*quantized("input", x), *quantized("output", output), *same_quantization(x, output)]
+    """Both are float32, or int8 or int16 of one scale and zero point: what moves keeps its meaning."""
+    return [] if x.dtype == output.dtype == "float32" else alike(x, output)
 
 
 def steps_of(shape: Sequence[int]) -> tuple[int, ...]:

@@ -25,3 +25,15 @@ class Sub(Add):
         """The fields of `struct add`, in its order."""
         p = super(Sub, self).parameters(inputs, output)
         return {**p, "b_multiplier": -integer(p, "b_multiplier")}
+
+
+@dataclass(frozen=True, slots=True)
+class SubInt16(Sub):
+    """The same of int16, shifted left by 15 bits"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "add_int16"
+    headroom_bits: ClassVar[int] = 15
+    supported: ClassVar[str] = (
+        "int16; either operand or both broadcast; of five axes as far as three loops do"
+    )

@@ -16,7 +16,7 @@ class Transpose(StridedCopy):
     """y[i_p0, i_p1 ...] = x[i_0, i_1 ...] where p is the permutation"""
 
     tflite_name: ClassVar[str] = "TRANSPOSE"
-    supported: ClassVar[str] = "int8 or float32; a constant permutation of up to six axes"
+    supported: ClassVar[str] = "int8, int16 or float32; a constant permutation of up to six axes"
 
     permutation: tuple[int, ...]
 

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
-from pipeline.operators import BY_TFLITE_NAME, Operator
+from pipeline.operators import Operator, operator_of
 from pipeline.read_tflite import read_tflite
 from pipeline.tensors import Quantization, Tensor
 from tests.property.c_kernels import Kernels
 from tests.property.oracle import run_reference
 from tests.property.tflite_builder import Spec, build
 
-LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
+LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 T = TypeVar("T")
 
 
@@ -57,6 +57,8 @@ class Dice:
         return float(2.0 ** np.floor(np.log2(factor)) if self.chance(0.4) else np.float32(factor))
 
     def zero_point(self, dtype: str = "int8") -> int:
+        if dtype == "int16":  # TFLite's kernels know no other
+            return 0
         low, high = LIMITS[dtype]
         return self.pick(
             [low, low + 1, (low + high + 1) // 2, high, *(self.integer(low, high) for _ in range(6))]
@@ -71,17 +73,18 @@ class Dice:
         if kind == "extreme":
             return self.random.choice(np.array([low, high], dtype), shape)
         if kind == "small":
-            middle = (low + high + 1) // 2
-            return self.random.integers(middle - 3, middle + 4, shape).astype(dtype)
+            middle, reach = (low + high + 1) // 2, 3 * finer(dtype)
+            return self.random.integers(middle - reach, middle + reach + 1, shape).astype(dtype)
         return self.random.integers(low, high + 1, shape).astype(dtype)
 
 
 DICE = st.builds(Dice, st.integers(0, 2**64 - 1), st.integers(1, 12))
 
 
-def bias_of(dice: Dice, channels: int, spread: float) -> np.ndarray:
-    reach = min(int(spread * dice.pick([0.0, 1.0, 1.0, 1.0, 1000.0])), 2**26)
-    return dice.random.integers(-reach, reach + 1, channels).astype(np.int32)
+def bias_of(dice: Dice, channels: int, spread: float, dtype: str = "int32") -> np.ndarray:
+    largest = 2**26 if dtype == "int32" else 2**40
+    reach = min(int(spread * dice.pick([0.0, 1.0, 1.0, 1.0, 1000.0])), largest)
+    return dice.random.integers(-reach, reach + 1, channels).astype(dtype)
 
 
 def spread_of(x: np.ndarray, zero: int, w: np.ndarray, taps: int) -> float:
@@ -91,16 +94,21 @@ def spread_of(x: np.ndarray, zero: int, w: np.ndarray, taps: int) -> float:
     return float(taps * abs(shifted.mean() * weights.mean()) + np.sqrt(taps * power) + 50)
 
 
-def fitting_scales(dice: Dice, x_scale: float, spread: float) -> tuple[float, float]:
-    """(weights, output) scales at which sums of this spread fill the int8 range more or less.
+def fitting_scales(dice: Dice, x_scale: float, spread: float, element: str = "int8") -> tuple[float, float]:
+    """(weights, output) scales at which sums of this spread fill the output's range more or less.
 
     The output's scale suits the bounds of RELU6; the ratio is often a power of two, which makes ties.
     """
-    filled = dice.pick([60.0, 60.0, 40.0, 90.0, 10.0, 400.0]) / spread
+    filled = dice.pick([60.0, 60.0, 40.0, 90.0, 10.0, 400.0]) * finer(element) / spread
     if dice.chance(0.4):
         filled = 2.0 ** np.round(np.log2(filled))
-    w_scale = float(np.float32(dice.between(0.005, 0.2) * filled / x_scale))
+    w_scale = float(np.float32(dice.between(0.005, 0.2) / finer(element) * filled / x_scale))
     return w_scale, float(np.float32(x_scale * w_scale / filled))
+
+
+def finer(element: str) -> int:
+    """How many integers of this type lie in one of int8."""
+    return 256 if element == "int16" else 1
 
 
 def channel_scales(dice: Dice, scale: float, channels: int) -> float | tuple[float, ...]:
@@ -132,13 +140,15 @@ def read_operator(
 ) -> tuple[Operator, list[Tensor | None], Tensor]:
     """The operator and its tensors: by the real reader where the model has the border it allows."""
     fed = [spec for spec in inputs if spec is not None and spec.data is None]
-    if len(fed) == 1 and fed[0].dtype == output.dtype == "int8":
+    if len(fed) == 1 and fed[0].dtype == output.dtype and output.dtype in {"int8", "int16"}:
         graph = read_tflite(build(name, options, inputs, output), "case")
         (node,) = graph.nodes
         return node.op, list(graph.operands(node)), graph.tensors[node.output]
     tensors = [None if spec is None else tensor_of(spec, f"input_{i}") for i, spec in enumerate(inputs)]
     made = tensor_of(output, "output")
-    op = BY_TFLITE_NAME[name].read(options, tensors, made)
+    reader = operator_of(name, tensors, [made])
+    assert reader is not None
+    op = reader.read(options, tensors, made)
     assert op.problems(tensors, made) == []
     return op, tensors, made
 
@@ -185,13 +195,13 @@ def check(
 def clamp_and_pool(y: np.ndarray, floor: Any = None, ceiling: Any = None, pool: Any = None) -> np.ndarray:
     """What MAXIMUM, MINIMUM and MAX_POOL_2D behind a convolution would do, pixel by pixel."""
     if floor is not None:
-        y = np.maximum(y, np.array(floor, np.int8))
+        y = np.maximum(y, np.array(floor, y.dtype))
     if ceiling is not None:
-        y = np.minimum(y, np.array(ceiling, np.int8))
+        y = np.minimum(y, np.array(ceiling, y.dtype))
     if pool is None:
         return y
     rows, columns = y.shape[1] // pool[0], y.shape[2] // pool[1]
-    pooled = np.empty((1, rows, columns, y.shape[3]), np.int8)
+    pooled = np.empty((1, rows, columns, y.shape[3]), y.dtype)
     for i in range(rows):
         for j in range(columns):
             tile = y[0, i * pool[0] : (i + 1) * pool[0], j * pool[1] : (j + 1) * pool[1]]

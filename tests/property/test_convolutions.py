@@ -21,6 +21,7 @@ from tests.property.cases import (
     channel_clamp,
     channel_scales,
     check,
+    finer,
     fitting_scales,
     spread_of,
 )
@@ -31,7 +32,7 @@ ACTIVATIONS = (0, 1, 2, 3)
 SAME, VALID = 0, 1
 
 
-def convolution(dice: Dice, depthwise: bool, groups: int = 1) -> dict[str, Any]:
+def convolution(dice: Dice, depthwise: bool, groups: int = 1, element: str = "int8") -> dict[str, Any]:
     window = (dice.length(1, 4), dice.length(1, 4))
     stride = (dice.integer(1, 3), dice.integer(1, 3))
     dilation = (dice.integer(1, 3), dice.integer(1, 3)) if dice.chance(0.4) else (1, 1)
@@ -46,8 +47,8 @@ def convolution(dice: Dice, depthwise: bool, groups: int = 1) -> dict[str, Any]:
         -(-size[i] // stride[i]) if padding == SAME else (size[i] - reach[i]) // stride[i] + 1 for i in (0, 1)
     ]
     fused = {
-        "floor": channel_clamp(dice, filters, -128, 20),
-        "ceiling": channel_clamp(dice, filters, -20, 127),
+        "floor": channel_clamp(dice, filters, -128 * finer(element), 20 * finer(element)),
+        "ceiling": channel_clamp(dice, filters, -20 * finer(element), 127 * finer(element)),
         "pool": (dice.integer(1, min(3, out[0])), dice.integer(1, min(3, out[1]))) if dice.chance() else None,
     }
     options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
@@ -57,24 +58,30 @@ def convolution(dice: Dice, depthwise: bool, groups: int = 1) -> dict[str, Any]:
     options.fusedActivationFunction = dice.pick(ACTIVATIONS)
     if depthwise:
         options.depthMultiplier = filters // channels
-    zero, x = dice.zero_point(), dice.array((1, *size, channels))
+    zero, x = dice.zero_point(element), dice.array((1, *size, channels), element)
     w = np.maximum(dice.array(shape), -127)
     spread = spread_of(x, zero, w, window[0] * window[1] * (1 if depthwise else channels))
     x_scale = dice.factor(1e-3)
-    w_scale, scale = fitting_scales(dice, x_scale, spread)
+    w_scale, scale = fitting_scales(dice, x_scale, spread, element)
     # TFLite's convolutions insist on a bias.
     inputs = [
-        Spec((1, *size, channels), scale=x_scale, zero_point=zero),
+        Spec((1, *size, channels), element, x_scale, zero),
         Spec(shape, scale=channel_scales(dice, w_scale, filters), axis=3 if depthwise else 0, data=w),
-        Spec((filters,), "int32", x_scale * w_scale, data=bias_of(dice, filters, spread)),
+        bias_spec(dice, filters, x_scale * w_scale, spread, element),
     ]
     return {
         "options": options,
         "inputs": inputs,
-        "output": Spec((1, *out, filters), scale=scale, zero_point=dice.zero_point()),
+        "output": Spec((1, *out, filters), element, scale, dice.zero_point(element)),
         "arrays": [x],
         "fused": fused if any(value is not None for value in fused.values()) else None,
     }
+
+
+def bias_spec(dice: Dice, channels: int, scale: float, spread: float, element: str) -> Spec:
+    """A bias as TFLite has it beside activations of this type."""
+    dtype = "int64" if element == "int16" else "int32"
+    return Spec((channels,), dtype, scale, data=bias_of(dice, channels, spread, dtype))
 
 
 @given(dice=DICE)
@@ -117,23 +124,23 @@ def test_weights_of_four_bits(kernels: Kernels, name: str, dice: Dice) -> None:
     check(kernels, name, **case | {"inputs": [x, few, *bias]})
 
 
-def dense(dice: Dice) -> dict[str, Any]:
+def dense(dice: Dice, element: str = "int8") -> dict[str, Any]:
     depth, outputs, rows = dice.integer(1, 10 * dice.size), dice.length(1, 11), dice.length(1, 3)
     options = schema.FullyConnectedOptionsT()
     options.keepNumDims = dice.chance()
     options.fusedActivationFunction = dice.pick(ACTIVATIONS)
     shape = (1, rows, depth) if options.keepNumDims else (rows, depth)
-    zero, x, w = dice.zero_point(), dice.array(shape), dice.array((outputs, depth))
+    zero, x, w = dice.zero_point(element), dice.array(shape, element), dice.array((outputs, depth))
     spread = spread_of(x, zero, w, depth)
     x_scale = dice.factor(1e-3)
-    w_scale, scale = fitting_scales(dice, x_scale, spread)
-    bias = Spec((outputs,), "int32", x_scale * w_scale, data=bias_of(dice, outputs, spread))
+    w_scale, scale = fitting_scales(dice, x_scale, spread, element)
+    bias = bias_spec(dice, outputs, x_scale * w_scale, spread, element)
     inputs = [
-        Spec(shape, scale=x_scale, zero_point=zero),
+        Spec(shape, element, x_scale, zero),
         Spec((outputs, depth), scale=channel_scales(dice, w_scale, outputs), data=w),
         dice.pick([bias, bias, None]),
     ]
-    output = Spec((*shape[:-1], outputs), scale=scale, zero_point=dice.zero_point())
+    output = Spec((*shape[:-1], outputs), element, scale, dice.zero_point(element))
     return {"options": options, "inputs": inputs, "output": output, "arrays": [x]}
 
 

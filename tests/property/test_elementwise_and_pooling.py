@@ -13,14 +13,14 @@ from hypothesis import given
 from pipeline.operators import BY_TFLITE_NAME
 from pipeline.tensors import Quantization, Tensor
 from tests.property.c_kernels import Kernels
-from tests.property.cases import DICE, Dice, check
+from tests.property.cases import DICE, Dice, check, finer
 from tests.property.tflite_builder import Spec
 
 ACTIVATIONS = (0, 1, 2, 3)
 SAME, VALID = 0, 1
 
 
-def pooling(dice: Dice) -> dict[str, Any]:
+def pooling(dice: Dice, element: str = "int8") -> dict[str, Any]:
     window = (dice.length(1, 5), dice.length(1, 5))
     stride = (dice.integer(1, 3), dice.integer(1, 3))
     padding = dice.pick([SAME, VALID])
@@ -36,12 +36,12 @@ def pooling(dice: Dice) -> dict[str, Any]:
     options.strideH, options.strideW = stride
     options.filterHeight, options.filterWidth = window
     options.fusedActivationFunction = dice.pick(ACTIVATIONS)
-    scale, zero = dice.factor(0.005), dice.zero_point()
+    scale, zero = float(np.float32(dice.factor(0.005) / finer(element))), dice.zero_point(element)
     return {
         "options": options,
-        "inputs": [Spec(shape, scale=scale, zero_point=zero)],
-        "output": Spec((1, *out, shape[3]), scale=scale, zero_point=zero),
-        "arrays": [dice.array(shape)],
+        "inputs": [Spec(shape, element, scale, zero)],
+        "output": Spec((1, *out, shape[3]), element, scale, zero),
+        "arrays": [dice.array(shape, element)],
     }
 
 
@@ -94,19 +94,21 @@ def broadcasting(dice: Dice) -> list[tuple[int, ...]]:
     return [shape, other] if dice.chance() else [other, shape]
 
 
-def pair(dice: Dice, options: Any, scales: list[float], zeros: list[int]) -> dict[str, Any]:
+def pair(
+    dice: Dice, options: Any, scales: list[float], zeros: list[int], element: str = "int8"
+) -> dict[str, Any]:
     """Two operands, of which one may be constant."""
     shapes = shapes_of(dice)
-    arrays = [dice.array(shape) for shape in shapes]
+    arrays = [dice.array(shape, element) for shape in shapes]
     constant = dice.pick([None, 0, 1])
     inputs = [
-        Spec(shapes[i], scale=scales[i], zero_point=zeros[i], data=arrays[i] if i == constant else None)
+        Spec(shapes[i], element, scales[i], zeros[i], data=arrays[i] if i == constant else None)
         for i in (0, 1)
     ]
     return {
         "options": options,
         "inputs": inputs,
-        "output": Spec(tuple(np.broadcast_shapes(*shapes)), scale=scales[2], zero_point=zeros[2]),
+        "output": Spec(tuple(np.broadcast_shapes(*shapes)), element, scales[2], zeros[2]),
         "arrays": [array for i, array in enumerate(arrays) if i != constant],
     }
 
@@ -205,7 +207,9 @@ def test_reshape(kernels: Kernels, dice: Dice) -> None:
     )
 
 
-def reduction(dice: Dice, ratio: float, output_zero: int | None = None) -> dict[str, Any]:
+def reduction(
+    dice: Dice, ratio: float, output_zero: int | None = None, element: str = "int8"
+) -> dict[str, Any]:
     """Neighbouring axes of any shape; the output has the input's scale times `ratio`."""
     rank = dice.integer(1, 4)
     shape = tuple(1 if rank == 4 and i == 0 else dice.length(1, 7) for i in range(rank))
@@ -218,13 +222,13 @@ def reduction(dice: Dice, ratio: float, output_zero: int | None = None) -> dict[
         reduced = tuple(1 if i in axes else size for i, size in enumerate(shape))
     else:
         reduced = tuple(size for i, size in enumerate(shape) if i not in axes)
-    scale, zero = dice.factor(), dice.zero_point()
+    scale, zero = dice.factor(), dice.zero_point(element)
     output_zero = zero if output_zero is None else output_zero
     return {
         "options": options,
-        "inputs": [Spec(shape, scale=scale, zero_point=zero), Spec((len(axes),), "int32", data=signed)],
-        "output": Spec(reduced, scale=float(np.float32(scale * ratio)), zero_point=output_zero),
-        "arrays": [dice.array(shape)],
+        "inputs": [Spec(shape, element, scale, zero), Spec((len(axes),), "int32", data=signed)],
+        "output": Spec(reduced, element, float(np.float32(scale * ratio)), output_zero),
+        "arrays": [dice.array(shape, element)],
     }
 
 

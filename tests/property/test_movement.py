@@ -10,6 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 
+from pipeline.operators import REFUSED_INT16
 from tests.property.c_kernels import Kernels
 from tests.property.cases import DICE, Dice, check
 from tests.property.tflite_builder import Spec
@@ -30,16 +31,17 @@ def move(
     operands: Sequence[np.ndarray],
     output: tuple[int, ...],
 ) -> None:
-    """One input, int8 or float32, constant operands, and an output of the same scale."""
+    """One input, int8, int16 or float32, constant operands, and an output of the same scale."""
     constants = [Spec(each.shape, each.dtype.name, data=each) for each in operands]
     if name not in INTEGERS_ONLY and dice.chance(0.25):
         floats = dice.array(shape).astype(np.float32) / 3
         inputs = [Spec(shape, "float32"), *constants]
         check(kernels, name, options, inputs, Spec(output, "float32"), [floats])
         return
-    scale, zero = dice.factor(), dice.zero_point()
-    inputs = [Spec(shape, scale=scale, zero_point=zero), *constants]
-    check(kernels, name, options, inputs, Spec(output, scale=scale, zero_point=zero), [dice.array(shape)])
+    element = "int16" if name not in REFUSED_INT16 and dice.chance(0.25) else "int8"
+    scale, zero = dice.factor(), dice.zero_point(element)
+    inputs = [Spec(shape, element, scale, zero), *constants]
+    check(kernels, name, options, inputs, Spec(output, element, scale, zero), [dice.array(shape, element)])
 
 
 @given(dice=DICE)
@@ -130,12 +132,13 @@ def test_joining(kernels: Kernels, name: str, dice: Dice) -> None:
     shape, count = sized(dice, dice.integer(1, 4)), dice.integer(1, 5)
     joined = name == "CONCATENATION"
     axis = dice.integer(0, len(shape) - joined)
-    scale, zero = dice.factor(), dice.zero_point()
+    element = dice.pick(["int8", "int8", "int16"])
+    scale, zero = dice.factor(), dice.zero_point(element)
     arrays, inputs = [], []
     for _ in range(count):
         own = (*shape[:axis], dice.integer(1, 5), *shape[axis + 1 :]) if joined else shape
-        array, constant = dice.array(own), dice.chance(0.2)
-        inputs.append(Spec(own, scale=scale, zero_point=zero, data=array if constant else None))
+        array, constant = dice.array(own, element), dice.chance(0.2)
+        inputs.append(Spec(own, element, scale, zero, data=array if constant else None))
         arrays.append((array, constant))
     made = [array for array, _ in arrays]
     output = (np.concatenate(made, axis) if joined else np.stack(made, axis)).shape
@@ -147,7 +150,7 @@ def test_joining(kernels: Kernels, name: str, dice: Dice) -> None:
         options.valuesCount = count
     fed = [array for array, constant in arrays if not constant]
     if fed:
-        check(kernels, name, options, inputs, Spec(output, scale=scale, zero_point=zero), fed)
+        check(kernels, name, options, inputs, Spec(output, element, scale, zero), fed)
 
 
 @given(dice=DICE)

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 
-from pipeline.operators import BY_TFLITE_NAME, OPERATORS, Operator
+from pipeline.operators import BY_TFLITE_NAME, INT16_FORMS, OPERATORS, Operator
 from pipeline.operators.abs import Abs
 from pipeline.operators.add import Add
 from pipeline.operators.arg_max import ArgMax, ArgMin
-from pipeline.operators.average_pool_2d import AveragePool2D
+from pipeline.operators.average_pool_2d import AveragePool2D, AveragePool2DInt16
 from pipeline.operators.base import Activation
 from pipeline.operators.batch_matmul import BatchMatMul
 from pipeline.operators.concatenation import Concatenation, Pack
-from pipeline.operators.conv_2d import Conv2D
+from pipeline.operators.conv_2d import Conv2D, Conv2DInt16
 from pipeline.operators.depth_to_space import DepthToSpace, SpaceToDepth
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.dequantize import Dequantize
 from pipeline.operators.exp import Exp
 from pipeline.operators.expand_dims import ExpandDims
-from pipeline.operators.fully_connected import FullyConnected
+from pipeline.operators.fully_connected import FullyConnected, FullyConnectedInt16
 from pipeline.operators.gelu import Gelu
 from pipeline.operators.hard_swish import HardSwish
 from pipeline.operators.leaky_relu import LeakyRelu
 from pipeline.operators.log import Log
-from pipeline.operators.logistic import Logistic
+from pipeline.operators.logistic import Logistic, LogisticInt16
 from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.operators.maximum import Maximum
 from pipeline.operators.mean import Mean
 from pipeline.operators.minimum import Minimum
 from pipeline.operators.mirror_pad import MirrorPad
-from pipeline.operators.mul import Mul
+from pipeline.operators.mul import Mul, MulInt16
 from pipeline.operators.pad import Pad, PadV2
 from pipeline.operators.prelu import Prelu
-from pipeline.operators.quantize import Quantize, Requantize
+from pipeline.operators.quantize import Quantize, QuantizeInt16, Requantize, RequantizeInt16
 from pipeline.operators.reduce_max import ReduceMax
 from pipeline.operators.reduce_min import ReduceMin
 from pipeline.operators.relu import Relu
@@ -48,7 +48,7 @@ from pipeline.operators.resize_bilinear import ResizeBilinear
 from pipeline.operators.resize_nearest_neighbor import ResizeNearestNeighbor
 from pipeline.operators.rsqrt import Rsqrt
 from pipeline.operators.slice import Slice, StridedSlice
-from pipeline.operators.softmax import Softmax
+from pipeline.operators.softmax import Softmax, SoftmaxInt16
 from pipeline.operators.split import Split, SplitV, Unpack
 from pipeline.operators.squeeze import Squeeze
 from pipeline.operators.sub import Sub
@@ -60,6 +60,8 @@ from pipeline.tensors import Quantization, Tensor
 from tests.property.cases import DICE, Dice
 
 Q = Quantization((0.1,), (3,))
+Q16 = Quantization((1e-4,), (0,))
+TINY = Quantization((1e-12,), (0,))
 
 
 def tensor(
@@ -144,6 +146,31 @@ GOOD: list[tuple[Operator, list[Tensor | None], Tensor]] = [
         + [tensor("b", 2, dtype="int32", data=True, q=None)] * 4,
         tensor("y", 1, 5, 2),
     ),
+]
+
+
+def of_int16(name: str) -> tuple[Operator, list[Tensor | None], Tensor]:
+    """The good example of an operator of int8, with activations of int16 and a bias of int64."""
+    op, inputs, output = next(each for each in GOOD if each[0].tflite_name == name)
+    scale = 2.0**-15 if name in {"SOFTMAX", "LOGISTIC", "TANH"} else 1e-4
+
+    def widened(tensor: Tensor | None) -> Tensor | None:
+        if tensor is None or tensor.name == "w" or (tensor.dtype != "int8" and tensor.name != "b"):
+            return tensor
+        dtype = "int64" if tensor.name == "b" else "int16"
+        data = None if tensor.data is None else tensor.data.astype(dtype)
+        return replace(tensor, dtype=dtype, data=data, quantization=Quantization((scale,), (0,)))
+
+    made = widened(output)
+    assert made is not None
+    attributes = {field.name: getattr(op, field.name) for field in fields(op)}  # type: ignore[arg-type]
+    return INT16_FORMS[name](**attributes), [widened(each) for each in inputs], made
+
+
+GOOD += [
+    *(of_int16(name) for name in INT16_FORMS if name != "QUANTIZE"),
+    (QuantizeInt16(), [tensor("x", 4, dtype="float32", q=None)], tensor("y", 4, dtype="int16", q=Q16)),
+    (RequantizeInt16(), [tensor("x", 4, dtype="uint8")], tensor("y", 4, dtype="int16", q=Q16)),
 ]
 EXAMPLES = {type(op): (op, inputs, output) for op, inputs, output in GOOD}
 
@@ -272,6 +299,54 @@ BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
     bad(UnidirectionalSequenceLstm, "expected [1, 5, 2]", output=tensor("y", 1, 4, 2)),
     bad(UnidirectionalSequenceLstm, "no tanh", cell_scale=0.3),
     bad(UnidirectionalSequenceLstm, "lacks a scale", state=None),
+    bad(Conv2DInt16, "is int8, expected int16", X, W),
+    bad(
+        Conv2DInt16,
+        "zero point 3, expected 0",
+        tensor("x", 1, 8, 8, 4, dtype="int16"),
+        W,
+    ),
+    bad(Conv2DInt16, "expected 6 constant int64", tensor("x", 1, 8, 8, 4, dtype="int16", q=Q16), W, BIAS),
+    bad(
+        Conv2DInt16,
+        "more than 47 bits",
+        tensor("x", 1, 8, 8, 4, dtype="int16", q=Q16),
+        W,
+        Tensor("b", (6,), "int64", None, np.full(6, -(2**63), np.int64)),
+    ),
+    bad(Conv2DInt16, "scale is too small", output=replace(EXAMPLES[Conv2DInt16][2], quantization=TINY)),
+    bad(
+        FullyConnectedInt16,
+        "scale is too small",
+        output=replace(EXAMPLES[FullyConnectedInt16][2], quantization=TINY),
+    ),
+    bad(MulInt16, "too small", output=replace(EXAMPLES[MulInt16][2], quantization=TINY)),
+    bad(
+        AveragePool2DInt16,
+        "65536 elements or more",
+        output=tensor("y", 1, 1, 1, 4, dtype="int16", q=Q16),
+        window=(256, 256),
+        stride=(1, 1),
+        pads=((124, 124), (124, 124)),
+    ),
+    bad(SoftmaxInt16, "expected 1/32768", output=tensor("y", 1, 8, 8, 4, dtype="int16", q=Q16)),
+    bad(SoftmaxInt16, "beta", beta=-1.0),
+    bad(SoftmaxInt16, "differences leave 32 bits", beta=1e6),
+    bad(LogisticInt16, "expected 1/32768", output=tensor("y", 1, 8, 8, 4, dtype="int16", q=Q16)),
+    bad(
+        LogisticInt16,
+        "at most 2.66",
+        tensor("x", 1, 8, 8, 4, dtype="int16", q=Quantization((3.0,), (0,))),
+    ),
+    bad(RequantizeInt16, "is uint8, expected int16", output=tensor("y", 4, dtype="uint8")),
+    bad(
+        PadV2,
+        "two bytes that differ",
+        tensor("x", 1, 8, 8, 4, dtype="int16", q=Q16),
+        AXES,
+        tensor("v", 1, data=True, dtype="int16", q=Q16),
+        output=tensor("y", 1, 10, 8, 4, dtype="int16", q=Q16),
+    ),
     bad(BatchMatMul, "no room for rounding", output=tensor("y", 2, 3, 5, q=Quantization((1e-9,), (0,)))),
 ]
 

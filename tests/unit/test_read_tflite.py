@@ -10,6 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelNotSupported
+from pipeline.operators import BY_TFLITE_NAME, INT16_FORMS, REFUSED_INT16
+from pipeline.operators.concatenation import Joining
+from pipeline.operators.pad import Pad
+from pipeline.operators.relu import ReluInt16
+from pipeline.operators.reshape import Reshape
+from pipeline.operators.strided_copy import StridedCopy
 from pipeline.read_tflite import layer_name, read_tflite
 from tests.tflite_chains import Chain, clamped_convolution, convolution_options
 from tests.unit.test_passes import by_graph, by_tflite
@@ -107,14 +113,33 @@ def test_a_float_file_is_refused_with_the_way_out():
     assert "give the Keras model" in caught.value.hint
 
 
-def test_activations_of_16_bits_are_refused_with_their_reason():
+def test_activations_of_16_bits_have_operators_of_their_own():
     chain = Chain()
     x, y = (chain.tensor(name, (1, 4), "int16", scale=0.1) for name in ("x", "y"))
     chain.operator("RELU", [x], y)
+    (node,) = read_tflite(chain.finish([x], [y]), "m").nodes
+    assert isinstance(node.op, ReluInt16)
+
+
+def test_what_has_no_form_of_16_bits_is_refused_with_its_reason():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, 4), "int16", scale=0.1) for name in ("x", "y"))
+    chain.operator("HARD_SWISH", [x], y)
     with pytest.raises(ModelNotSupported) as caught:
         read_tflite(chain.finish([x], [y]), "m")
-    assert caught.value.code == "E_MODEL_NOT_INT8"
-    assert "16x8" in caught.value.details[0]
+    assert caught.value.code == "E_OP_UNSUPPORTED"
+    assert "int16" in caught.value.details[0]
+    assert "relu6" in caught.value.details[0]
+
+
+def test_every_operator_is_of_int16_too_or_has_a_reason_not_to_be():
+    """Those that move bytes take any type."""
+    movers = (Joining, Pad, Reshape, StridedCopy)
+    moved = {
+        op.tflite_name for op in BY_TFLITE_NAME.values() if issubclass(op, movers)
+    } - REFUSED_INT16.keys()
+    assert moved | INT16_FORMS.keys() | REFUSED_INT16.keys() == BY_TFLITE_NAME.keys()
+    assert not INT16_FORMS.keys() & REFUSED_INT16.keys()
 
 
 def test_weights_of_four_bits_are_unpacked():

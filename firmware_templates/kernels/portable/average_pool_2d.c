@@ -1,36 +1,7 @@
-/* AVERAGE_POOL_2D: y = clamp(mean of the window's part inside x)
- *
- * The mean of the integers themselves, ties rounded away from zero, the zero point left in, and padding not
- * counted (TFLite, integer_ops/pooling.h).
- */
+/* AVERAGE_POOL_2D of int8, as average_pool_2d_body.h has it. */
 #include "average_pool_2d.h"
 
-#include "fixed_point.h"
-#include "window.h"
-
-void average_pool_2d_portable(const struct average_pool_2d *p, const int8_t *x, int8_t *y)
-{
-    for (int32_t row = 0; row < p->output_height; row++) {
-        int32_t top = row * p->stride_y - p->pad_top;
-        struct span rows = taps_inside(top, p->window_height, 1, p->input_height);
-
-        for (int32_t column = 0; column < p->output_width; column++) {
-            int32_t left = column * p->stride_x - p->pad_left;
-            struct span columns = taps_inside(left, p->window_width, 1, p->input_width);
-            int32_t count = (rows.end - rows.first) * (columns.end - columns.first);
-
-            for (int32_t channel = 0; channel < p->channels; channel++) {
-                int32_t sum = 0;
-
-                for (int32_t i = rows.first; i < rows.end; i++) {
-                    const int8_t *value = x + ((top + i) * p->input_width + left + columns.first) * p->channels + channel;
-
-                    for (int32_t j = columns.first; j < columns.end; j++, value += p->channels)
-                        sum += *value;
-                }
-                sum = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-                *y++ = (int8_t)clamp(sum, p->minimum, p->maximum);
-            }
-        }
-    }
-}
+#define FUNCTION average_pool_2d_portable
+#define PARAMETERS struct average_pool_2d
+#define ELEMENT int8_t
+#include "average_pool_2d_body.h"

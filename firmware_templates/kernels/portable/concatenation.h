@@ -10,7 +10,7 @@ struct concatenation {
     const int32_t *bytes; /* of each input in one turn */
 };
 
-/* Behind p the inputs, each a const int8_t *, and y, an int8_t *, which overlaps none of them. */
+/* Behind p the inputs and y, pointers to bytes as const int8_t * and int8_t *; y overlaps none of them. */
 void concatenation_portable(const struct concatenation *p, ...);
 
 #endif

@@ -1,8 +1,7 @@
-/* DEQUANTIZE: y = scale * (x - zero) */
+/* DEQUANTIZE of int8, as dequantize_body.h has it. */
 #include "dequantize.h"
 
-void dequantize_portable(const struct dequantize *p, const int8_t *x, float *y)
-{
-    for (int32_t i = 0; i < p->count; i++)
-        y[i] = p->scale * (float)(x[i] - p->zero);
-}
+#define FUNCTION dequantize_portable
+#define PARAMETERS struct dequantize
+#define ELEMENT int8_t
+#include "dequantize_body.h"

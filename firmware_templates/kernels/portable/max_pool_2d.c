@@ -1,30 +1,7 @@
-/* MAX_POOL_2D: y = clamp(max of the window's part inside x) */
+/* MAX_POOL_2D of int8, as max_pool_2d_body.h has it. */
 #include "max_pool_2d.h"
 
-#include "fixed_point.h"
-#include "window.h"
-
-void max_pool_2d_portable(const struct max_pool_2d *p, const int8_t *x, int8_t *y)
-{
-    for (int32_t row = 0; row < p->output_height; row++) {
-        int32_t top = row * p->stride_y - p->pad_top;
-        struct span rows = taps_inside(top, p->window_height, 1, p->input_height);
-
-        for (int32_t column = 0; column < p->output_width; column++) {
-            int32_t left = column * p->stride_x - p->pad_left;
-            struct span columns = taps_inside(left, p->window_width, 1, p->input_width);
-
-            for (int32_t channel = 0; channel < p->channels; channel++) {
-                int32_t best = p->minimum;
-
-                for (int32_t i = rows.first; i < rows.end; i++) {
-                    const int8_t *value = x + ((top + i) * p->input_width + left + columns.first) * p->channels + channel;
-
-                    for (int32_t j = columns.first; j < columns.end; j++, value += p->channels)
-                        best = larger(best, *value);
-                }
-                *y++ = (int8_t)smaller(best, p->maximum);
-            }
-        }
-    }
-}
+#define FUNCTION max_pool_2d_portable
+#define PARAMETERS struct max_pool_2d
+#define ELEMENT int8_t
+#include "max_pool_2d_body.h"

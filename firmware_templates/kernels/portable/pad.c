@@ -9,8 +9,10 @@ static int8_t *fill(int8_t *y, int32_t value, int32_t count)
     return y + count;
 }
 
-void pad_portable(const struct pad *p, const int8_t *x, int8_t *y)
+void pad_portable(const struct pad *p, const void *from, void *to)
 {
+    const int8_t *x = from;
+    int8_t *y = to;
     int32_t pixel = p->front + p->channels + p->back;
     int32_t row = (p->left + p->width + p->right) * pixel;
 

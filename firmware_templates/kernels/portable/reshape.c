@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-void reshape_portable(const struct reshape *p, const int8_t *x, int8_t *y)
+void reshape_portable(const struct reshape *p, const void *x, void *y)
 {
     if (x != y)
         memmove(y, x, (size_t)p->bytes);

@@ -8,6 +8,6 @@ struct reshape {
 };
 
 /* x and y may be the same array; then nothing is done. */
-void reshape_portable(const struct reshape *p, const int8_t *x, int8_t *y);
+void reshape_portable(const struct reshape *p, const void *x, void *y);
 
 #endif

@@ -1,0 +1,93 @@
+"""A network of int16 activations (16x8), converted by TensorFlow: bit-exact on the host and in simulators."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.config import Settings
+from pipeline.deploy import deploy
+from pipeline.operators import INT16_FORMS
+from pipeline.read_tflite import read_tflite
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.simulator, pytest.mark.toolchain]
+
+SHAPE = (16, 16, 3)
+
+
+def quiet(stage, done, total):
+    pass
+
+
+def network(keras):
+    """Every kind of layer that has kernels of int16."""
+    layers = keras.layers
+    keras.utils.set_random_seed(7)
+    image = keras.Input(batch_shape=(1, *SHAPE))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu6")(image)
+    x = layers.ZeroPadding2D(1)(x)
+    x = layers.ReLU(6.0)(layers.DepthwiseConv2D(3, strides=2)(x))
+    x = layers.ReLU()(layers.Add()([x, layers.Conv2D(8, 1)(x)]))
+    x = layers.AveragePooling2D(2)(layers.MaxPooling2D(2, 1)(x))
+    branches = [layers.Conv2D(5, 3, padding="same", activation=name)(x) for name in ("sigmoid", "tanh")]
+    slope = layers.LeakyReLU(negative_slope=0.2)(layers.Conv2D(5, 3, dilation_rate=2, padding="same")(x))
+    x = layers.Concatenate()([x, *branches, slope])
+    x = layers.Multiply()([x, layers.Conv2D(23, 1)(x)])
+    x = layers.Subtract()([x, layers.Conv2D(23, 1)(layers.Permute((2, 1, 3))(x))])
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Reshape((1, 23))(x)
+    x = layers.Dense(10)(layers.Dense(9, activation="relu")(x))
+    return keras.Model(image, layers.Softmax()(layers.Flatten()(x)), name="wide")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(3).normal(0, 1.3, (40, *SHAPE)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, images):
+    """The network with int16 at its border, and with float32."""
+    import keras
+    import tensorflow as tf
+
+    model, found = network(keras), {}
+    for border in ("int16", "float32"):
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(border)
+        found[border] = tmp_path_factory.mktemp(border) / "wide.tflite"
+        found[border].write_bytes(converter.convert())
+    return found
+
+
+def test_all_layers_are_of_int16(files):
+    graph = read_tflite(files["int16"].read_bytes(), "wide")
+    made = {graph.tensors[node.output].dtype for node in graph.nodes}
+    assert made == {"int16"}
+    wide = {node.op.tflite_name for node in graph.nodes if node.op.element == "int16"}
+    assert wide >= {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL", "SUB", "MEAN", "SOFTMAX"}
+    assert wide >= {"MAX_POOL_2D", "AVERAGE_POOL_2D", "LOGISTIC", "TANH", "LEAKY_RELU", "QUANTIZE"}
+    assert wide <= INT16_FORMS.keys()
+
+
+@pytest.mark.parametrize("board", ["host", "qemu_mps2_an386", "nucleo_l4r5zi"])
+@pytest.mark.parametrize("border", ["int16", "float32"])
+def test_every_output_is_exact(files, images, tmp_path, board, border):
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, x=images[:6])
+    settings = Settings(
+        model=files[border], board=board, samples=samples, output=tmp_path / "out",
+        estimate_for="none", inferences=6,
+    )  # fmt: skip
+    deploy(settings, quiet)
+    figures = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert figures["outputs"]["elements"] == 6 * 10
+    assert figures["outputs"]["differing_elements"] == 0
+    assert figures["model"]["inputs"][0]["bytes"] == 16 * 16 * 3 * (2 if border == "int16" else 4)
