@@ -15,8 +15,8 @@ from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.plan import ALIGNMENT_BYTES, MemoryPlan, scratch_name, state_name
 from pipeline.schedule import Schedule, Step
-from pipeline.stream import Portion, map_rows, row_bytes
-from pipeline.tensors import Quantization, Tensor
+from pipeline.stream import Portion
+from pipeline.tensors import Quantization, Tensor, map_rows, row_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,8 @@ class Layer:
     scratch_bytes: int = 0
     ram_bytes: int = 0
     """Of its constants, those in RAM."""
+    entry: str = ""
+    """As of a Candidate."""
 
     @property
     def prepared(self) -> tuple[Prepared, ...]:
@@ -366,6 +368,7 @@ class _Lowering:
             scratch_offset=scratch,
             scratch_bytes=candidate.scratch_bytes + candidate.state_bytes,
             ram_bytes=candidate.ram_bytes,
+            entry=candidate.entry,
         )
 
     def _fields(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pipeline.schedule import Schedule
-from pipeline.stream import row_bytes
+from pipeline.tensors import row_bytes
 
 ALIGNMENT_BYTES = 4
 # Orders tried before a gap to the lower bound is accepted; each costs well under a millisecond.

@@ -21,9 +21,9 @@ from pipeline.graph import Graph, Node
 from pipeline.integer_program import Chosen, IntegerProgram
 from pipeline.kernels import Candidate, candidates, libraries_of
 from pipeline.operators.reshape import Reshape
-from pipeline.stream import Stream, map_rows, row_bytes, stream_group
+from pipeline.stream import Stream, stream_group
 from pipeline.targets import largest_piece
-from pipeline.tensors import Tensor
+from pipeline.tensors import Tensor, map_rows, row_bytes
 
 Streams = dict[tuple[int, tuple[int, ...], bool], Stream]
 """By first layer, rows of each layer's calls, and whether portions are cut to what is asked for."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pipeline.graph import Graph, Node
 from pipeline.kernels import Candidate
-from pipeline.tensors import Tensor
+from pipeline.tensors import Tensor, map_rows, row_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,6 @@ class _Event:
     writes: tuple[str, int, int]
     over: frozenset[str]
     """Inputs of which each element is read before the same element of the output is written."""
-
-
-def map_rows(tensor: Tensor) -> int:
-    """How many rows a tensor has as a feature map: its height, or of (rows, features) the rows."""
-    return tensor.shape[1] if len(tensor.shape) == 4 else (tensor.shape[0] if len(tensor.shape) > 1 else 1)
-
-
-def row_bytes(tensor: Tensor) -> int:
-    """Bytes of one row of a feature map."""
-    return tensor.nbytes // max(map_rows(tensor), 1)
 
 
 def stream_group(
@@ -188,7 +178,11 @@ class _Player:
             low_high = (
                 each.node.op.rows_read(each.operands, each.output, first, end) if candidate.streams else None
             )
-            reads = {source: low_high or (0, rows) for source, rows in each.sources.items()}
+            # One row is there for all rows of the output.
+            reads = {
+                source: low_high if low_high and rows > 1 else (0, rows)
+                for source, rows in each.sources.items()
+            }
             writes = (first, end)
         for source, (_, high) in reads.items():
             self._need(source, high)

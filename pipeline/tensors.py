@@ -105,3 +105,13 @@ class Tensor:
         if self.quantization is None or self.quantization.per_channel:
             raise ValueError(f"{self.name} has no per-tensor quantization")
         return self.quantization
+
+
+def map_rows(tensor: Tensor) -> int:
+    """How many rows a tensor has as a feature map: its height, or of (rows, features) the rows."""
+    return tensor.shape[1] if len(tensor.shape) == 4 else (tensor.shape[0] if len(tensor.shape) > 1 else 1)
+
+
+def row_bytes(tensor: Tensor) -> int:
+    """Bytes of one row of a feature map."""
+    return tensor.nbytes // max(map_rows(tensor), 1)

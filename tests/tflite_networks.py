@@ -33,7 +33,8 @@ def random_network(rng: np.random.Generator, operators: int, height: int = SIZE)
         return chosen
 
     for index in range(operators):
-        kind = rng.choice(["CONV_2D", "ADD", "MUL", "RELU", "RELU6", "MAX_POOL_2D", "MAXIMUM", "RESHAPE"])
+        kinds = ["CONV_2D", "ADD", "MUL", "RELU", "RELU6", "MAX_POOL_2D", "MAXIMUM", "RESHAPE", "MEAN"]
+        kind = rng.choice(kinds)
         name = f"net/layer_{index}/Op"
         if kind == "CONV_2D":
             x, y = pick(), tensor(name)
@@ -50,6 +51,18 @@ def random_network(rng: np.random.Generator, operators: int, height: int = SIZE)
             operands = [pick(), pick()]
             y = tensor(name)
             chain.operator(kind, operands, y, options)
+        elif kind == "MEAN":
+            x, scaled = pick(), pick()
+            axes = chain.tensor(f"axes_{index}", (2,), "int32", data=np.array([1, 2]))
+            held, keep = chain.graph.tensors[x].quantization, schema.ReducerOptionsT()
+            keep.keepDims = True
+            mean = chain.tensor(
+                f"net/mean_{index}/Op", (1, 1, 1, CHANNELS), scale=held.scale[0], zero_point=held.zeroPoint[0]
+            )
+            y = tensor(name)
+            chain.operator(kind, [x, axes], mean, keep)
+            operands = [scaled, mean] if rng.random() < 0.5 else [mean, scaled]
+            chain.operator("MUL", operands, y, schema.MulOptionsT())
         elif kind in {"RELU", "RELU6"}:
             x = pick()
             y = tensor(name, like=x if rng.random() < 0.5 else None)

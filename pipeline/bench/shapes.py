@@ -37,6 +37,7 @@ from pipeline.operators.resize_bilinear import ResizeBilinear
 from pipeline.operators.resize_nearest_neighbor import ResizeNearestNeighbor
 from pipeline.operators.slice import Slice
 from pipeline.operators.softmax import Softmax
+from pipeline.operators.sub import Sub
 from pipeline.operators.transpose import Transpose
 from pipeline.operators.transpose_conv import TransposeConv
 from pipeline.operators.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
@@ -218,6 +219,17 @@ MAPS = (
     (32, 32, 16), (16, 16, 32), (8, 8, 64), (24, 24, 3), (1, 1, 640), (5, 25, 64), (48, 48, 4), (4, 4, 8),
     (7, 7, 96), (2, 2, 128), (3, 3, 40), (1, 1, 96), (10, 10, 5), (6, 14, 9), (20, 12, 30),
 )  # fmt: skip
+# maps (without the first axis), and the other operand of ADD, SUB and MUL
+REPEATED = (
+    ((16, 16, 32), (1, 1, 32)), ((6, 6, 96), (1, 1, 96)), ((12, 20, 10), (1, 1, 10)),
+    ((7, 7, 37), (1, 1, 37)),
+    ((64, 16), (64, 1)), ((20, 12), (20, 1)), ((256, 3, 4), (1, 3, 1)), ((16, 8, 24), (16, 8, 1)),
+    ((8, 40), (8, 1)), ((15, 6, 10), (15, 6, 1)), ((10, 9), (10, 1)), ((48,), (48,)), ((12,), (1,)),
+    ((6, 14), (14,)), ((100,), (100,)), ((12, 12, 16), (1,)), ((30, 30), (1, 30)), ((8, 24, 12), (8, 1, 1)),
+    ((24, 24, 3), (24, 24, 1)), ((5, 7, 19), (5, 7, 19)), ((9, 22), (9, 1)), ((30, 7), (30, 1)),
+    ((6, 50), (6, 1)), ((11, 31), (11, 1)), ((4, 5, 26), (4, 5, 1)), ((3, 9, 13), (3, 9, 1)),
+    ((2, 64), (2, 1)), ((12, 36), (12, 1)),
+)  # fmt: skip
 CLASSES = ((1, 2), (1, 10), (1, 12), (1, 100), (1, 1000), (4, 10), (16, 5), (64, 3), (10, 32), (1, 640))
 MARGINS = (
     ((32, 32, 16), 1), ((16, 16, 32), 1), ((8, 8, 64), 2), ((24, 24, 3), 1), ((48, 48, 1), 1),
@@ -276,6 +288,8 @@ RESIZED = (
 INPUT = Quantization((0.05,), (-3,))
 OUTPUT = Quantization((0.04,), (7,))
 SATURATED = Quantization((0.04,), (-128,))
+# With INPUT and OUTPUT, sums of these have ties, so that no sum of two products is the reference's.
+SMALLER, LARGER = Quantization((0.03,), (5,)), Quantization((0.09,), (5,))
 PROBABILITIES = Quantization((1 / 256,), (-128,))
 
 
@@ -284,7 +298,7 @@ def shapes() -> Iterator[Graph]:
     rng = np.random.default_rng(0)
     for op, inputs, output in chain(
         _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng),
-        _moving(), _transposed(rng), _products(), _sequences(rng),
+        _moving(), _transposed(rng), _products(), _sequences(rng), _repeated(rng),
     ):  # fmt: skip
         yield _graph(op, inputs, output)
 
@@ -400,6 +414,15 @@ def _elementwise(rng: np.random.Generator) -> Iterator[Layer]:
         real = Tensor("x", (1, *size), "float32")
         yield Quantize(), [real], _map("y", size)
         yield Dequantize(), [_map("x", size)], Tensor("y", (1, *size), "float32")
+
+
+def _repeated(rng: np.random.Generator) -> Iterator[Layer]:
+    for index, (size, other) in enumerate(REPEATED):
+        for kind, scales in ((Add, INPUT), (Mul, INPUT), (Sub, (SMALLER, LARGER)[index % 2])):
+            op, x = kind(), _map("x", size)
+            constant = _constant(rng, other, scales)
+            inputs = [x, constant if index % 4 == 1 else replace(constant, shape=(1, *other), data=None)]
+            yield op, inputs[:: 1 if index % 3 else -1], _made(op, inputs)
 
 
 def _others(rng: np.random.Generator) -> Iterator[Layer]:

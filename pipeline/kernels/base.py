@@ -27,7 +27,7 @@ class Cost:
 class Candidate:
     """One way to run one layer. A schedule has one for each layer.
 
-    The C function is `<kernel>_<library>`, its parameters a `struct <kernel>`, its file
+    The C function is `<kernel><entry>_<library>`, its parameters a `struct <kernel>`, its file
     firmware_templates/kernels/<library>/<kernel>.c (or .S beside it).
     """
 
@@ -61,6 +61,8 @@ class Candidate:
     """What the work is counted by in costs.toml."""
     rows_per_call: int = 1
     """Output rows that are cheapest to make at once; the cost is that of calls of so many."""
+    entry: str = ""
+    """Which of a kernel's functions takes this layer's maps, where they are not as many for all layers."""
     fixed_share: float = 1.0
     """Of the cost, what a call takes for fewer rows, too."""
 

@@ -96,7 +96,7 @@ class Operator(ABC):
     ) -> tuple[int, int] | None:
         """The rows [low, high) of each activation that output rows [first, end) are made of.
 
-        None where output rows are made of more than some rows each.
+        Of an activation of one row, that one. None where output rows are made of more than some rows each.
         """
         return None
 

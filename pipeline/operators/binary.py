@@ -74,8 +74,11 @@ class Binary(Operator):
     def rows_read(
         self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
     ) -> tuple[int, int] | None:
-        whole = all(x is not None and not x.is_constant and x.shape == output.shape for x in inputs)
-        return (first, end) if whole and len(output.shape) == 4 else None
+        """Of the activations that have one row, it is that; constants are there as a whole."""
+        maps = [x.shape for x in inputs if x is not None and not x.is_constant]
+        ranks = {len(output.shape), *map(len, maps)}
+        tall = any(shape[1] == output.shape[1] for shape in maps) if ranks == {4} else False
+        return (first, end) if tall else None
 
     def walk(self, inputs: Sequence[Tensor | None]) -> dict[str, int]:
         """The first nine fields of the kernel's struct: three loops, and both operands' steps in them."""

@@ -62,11 +62,13 @@ class Pad(Operator):
         return output.zero_point
 
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
-        """The fields of `struct pad`, in its order. Its channels are bytes, which an int16 has two of."""
-        shape, size = present(inputs[0]).shape, np.dtype(output.dtype).itemsize
-        more = 3 - len(shape)
-        height, width, channels = ((1,) * more + shape)[-3:]
-        (top, bottom), (left, right), (front, back) = (((0, 0),) * more + self.pads)[-3:]
+        """The fields of `struct pad`, in its order. Its channels are bytes, which an int16 has two of.
+
+        Elements of trailing axes that are not padded are moved together: they count as the last axis.
+        """
+        size = np.dtype(output.dtype).itemsize
+        axes = [(1, 0, 0), (1, 0, 0), *self._merged(present(inputs[0]).shape)]
+        (height, top, bottom), (width, left, right), (channels, front, back) = axes[-3:]
         return {
             "height": height,
             "width": width,
@@ -79,6 +81,15 @@ class Pad(Operator):
             "back": back * size,
             "value": int(_bytes(self.value(inputs, output), output.dtype)[0]),
         }
+
+    def _merged(self, shape: tuple[int, ...]) -> list[tuple[int, int, int]]:
+        """(size, before, after) of each axis, with a last one that is padded, or the only one."""
+        axes = [(size, *pair) for size, pair in zip(shape, self.pads, strict=True)]
+        while len(axes) > 1 and axes[-1][1:] == (0, 0):
+            inner, _, _ = axes.pop()
+            size, before, after = axes.pop()
+            axes.append((size * inner, before * inner, after * inner))
+        return axes
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
         (x,) = arrays

@@ -33,6 +33,7 @@ def pool_first(graph: Graph) -> Graph:
         else:
             # Before the pooling there may be another.
             graph, index = exchanged, 0
+            ranges = channel_ranges(graph)
     return graph
 
 

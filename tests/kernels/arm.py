@@ -106,15 +106,17 @@ class ArmKernels:
         *,
         portions: Sequence[Portion] = (),
         ring_rows: int | None = None,
+        over: int | None = None,
         cycles: bool = False,
     ) -> Called:
         """The output of one layer; maps are (1, height, width, channels) or (rows, features).
 
         `portions` are the calls, one for all rows by default. With `ring_rows`, all maps lie in rings of so
         many rows: before a call just the input rows that it reads are there (rows that are not are noise),
-        after it the output rows are taken out. `cycles` asks for the timing core's (NUCLEO-L4R5ZI).
+        after it the output rows are taken out. `over` is the input whose memory the output is written to.
+        `cycles` asks for the timing core's (NUCLEO-L4R5ZI).
         """
-        height = output[1] if len(output) == 4 else output[0]
+        height = _rows(np.empty(output, np.int8))
         seen = _rows(inputs[0]) if candidate.accumulates else height
         portions = portions or [Portion(0, seen, tuple((0, _rows(x)) for x in inputs))]
         uc = self._processor()
@@ -125,8 +127,8 @@ class ArmKernels:
             self._call(uc, memory.words([prepare, struct, *[0] * 7]))
         state = memory.buffer(memory.noise.bytes(candidate.scratch_bytes + candidate.state_bytes))
         maps = [_Map(memory, x, ring_rows) for x in inputs]
-        made = _Map(memory, np.zeros(output, np.int8), ring_rows)
-        function = self.symbols[f"{candidate.kernel}_{candidate.library}"] | 1
+        made = _Map(memory, np.zeros(output, np.int8), ring_rows) if over is None else maps[over]
+        function = self.symbols[f"{candidate.kernel}{candidate.entry}_{candidate.library}"] | 1
         result, counted = np.zeros((height, int(np.prod(output)) // height), np.int8), 0
         figures = Figures()
         for portion in portions:
@@ -206,7 +208,7 @@ class ArmKernels:
 
 
 def _rows(array: np.ndarray) -> int:
-    return array.shape[1] if array.ndim == 4 else array.shape[0]
+    return array.shape[1] if array.ndim == 4 else array.shape[0] if array.ndim > 1 else 1
 
 
 class _Memory:

@@ -31,6 +31,9 @@ UNARY(sxtb16_high, "sxtb16 %0, %1, ror #8")
 UNARY(uxtb16, "uxtb16 %0, %1")
 UNARY(uxtb16_high, "uxtb16 %0, %1, ror #8")
 
+/* each lane saturated to [0, 255] */
+UNARY(usat8_lanes, "usat16 %0, #8, %1")
+
 /* a + bytes of b, by lanes */
 BINARY(sxtab16, "sxtab16 %0, %1, %2")
 BINARY(sxtab16_high, "sxtab16 %0, %1, %2, ror #8")
@@ -67,6 +70,20 @@ BINARY(pkhtb_high, "pkhtb %0, %2, %1, asr #16")
 CHOICE(max_s8, "%2, %3")
 CHOICE(min_s8, "%3, %2")
 
+#define PRODUCT(name)                                          \
+    INSTRUCTION int32_t name(uint32_t a, uint32_t b)           \
+    {                                                          \
+        int32_t y;                                             \
+        __asm__(#name " %0, %1, %2" : "=r"(y) : "r"(a), "r"(b)); \
+        return y;                                              \
+    }
+
+/* a.low * b.low; a.low * b.high; a.high * b.high */
+PRODUCT(smulbb)
+PRODUCT(smulbt)
+PRODUCT(smultt)
+
+#undef PRODUCT
 #undef CHOICE
 #undef UNARY
 #undef BINARY
