@@ -378,13 +378,11 @@ def _depthwise(rng: np.random.Generator) -> Iterator[Layer]:
 
 
 def _dense(rng: np.random.Generator) -> Iterator[Layer]:
-    for rows, depth, outputs in DENSE:
-        op = FullyConnected()
-        inputs = [
-            Tensor("x", (rows, depth), "int8", INPUT),
-            _weights(rng, (outputs, depth)),
-            _bias(rng, outputs),
-        ]
+    for index, (rows, depth, outputs) in enumerate(DENSE):
+        op, weights = FullyConnected(), _weights(rng, (outputs, depth))
+        if rows > 1 and index % 2:
+            weights = replace(weights, quantization=Quantization((0.01,), (0,)))
+        inputs = [Tensor("x", (rows, depth), "int8", INPUT), weights, _bias(rng, outputs)]
         yield op, inputs, _made(op, inputs)
 
 
@@ -503,7 +501,7 @@ def _products() -> Iterator[Layer]:
             _map(name, (*outer, *(each[::-1] if is_turned else each)))
             for name, each, is_turned in zip(("x", "second"), sizes, turned, strict=True)
         ]
-        yield op, inputs, _made(op, inputs)
+        yield op, inputs, _made(op, inputs, SATURATED if index % 5 == 4 else OUTPUT)
 
 
 def _sequences(rng: np.random.Generator) -> Iterator[Layer]:

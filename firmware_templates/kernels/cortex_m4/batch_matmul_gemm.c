@@ -1,7 +1,7 @@
 /* BATCH_MATMUL: the columns of b become records of weights, the rows of a are the pixels of a convolution.
  *
  * A record has two columns: their starts, then of each four values along the depth four words, (0, 2) of one column, of
- * the other, (1, 3) of both, then the multiplier twice. Values are less b's zero point, so that they take int16. The sum
+ * the other, (1, 3) of both. Values are less b's zero point, so that they take int16. The sum
  * starts from what a's zero point, and the 128 by which bytes are widened, take off.
  */
 #include "batch_matmul_gemm.h"
@@ -81,11 +81,10 @@ RAMCODE static __attribute__((noinline)) uint32_t *pack(const struct batch_matmu
     }
     to[0] = (uint32_t)(-2 * (p->a_zero + 128) * record.first);
     to[1] = (uint32_t)(-2 * (p->a_zero + 128) * record.second);
-    record.to[0] = record.to[1] = (uint32_t)p->multiplier;
-    return record.to + 2;
+    return record.to;
 }
 
-/* Records of all columns, and the shifts behind them; where these end. */
+/* Records of all columns, and the scale behind them; where it ends. */
 RAMCODE static uint32_t *pack_all(const struct batch_matmul_gemm *p, const int8_t *b, uint32_t *to)
 {
     int32_t step = p->b_turned ? p->depth : 1, columns = p->columns;
@@ -96,9 +95,9 @@ RAMCODE static uint32_t *pack_all(const struct batch_matmul_gemm *p, const int8_
 
         to = pack(p, b + first * step, b + (columns == 1 ? 0 : first + 1) * step, to);
     }
-    for (int32_t column = 0; column < columns; column += 4)
-        *to++ = (uint32_t)p->shift * 0x01010101u;
-    return to;
+    to[0] = (uint32_t)p->multiplier;
+    to[1] = (uint32_t)p->shift;
+    return to + 2;
 }
 
 RAMCODE static void turn(const int8_t *from, int32_t rows, int32_t depth, int8_t *to)
@@ -122,7 +121,7 @@ RAMCODE void batch_matmul_gemm_cortex_m4(const struct batch_matmul_gemm *p, cons
     conv.floor = INT8_MIN;
     conv.ceiling = INT8_MAX;
     conv.steps = p->steps;
-    conv.pair_bytes = 16 + 8 * p->steps;
+    conv.pair_bytes = 8 + 8 * p->steps;
     conv.multiply = p->multiply;
     conv.multiply_two = p->multiply_two;
     conv.store = p->store;

@@ -18,7 +18,7 @@ struct batch_matmul_gemm {
 };
 
 /* a, b and y are whole, in any shape: all products are made at once.
- * scratch: records as in conv_2d_gemm.S for b, with int16 and shifts behind them; a copy of a, where it is turned;
+ * scratch: records as in conv_2d_gemm.S for b, with int16 and the scale behind them; a copy of a, where it is turned;
  * 36 bytes for every 4 values of a row */
 void batch_matmul_gemm_cortex_m4(const struct batch_matmul_gemm *p, const struct feature_map *a,
                                  const struct feature_map *b, const struct feature_map *y, void *scratch,

@@ -18,6 +18,10 @@
  *
  *   uint8  right shifts less one, of each channel
  *
+ * where they have one multiplier and one shift as well, nothing in place of the last three words, and behind all
+ *
+ *   int32  multiplier, right shift less one
+ *
  * where weights are scaled, a power of two in them and the start (see gemm_macros.h), in place of the last word
  *
  *   int32  addends of both
@@ -40,7 +44,7 @@
     .equ ABOVE, 20              /* 127 - ceiling, and in the next word ceiling + 1, by bytes; likewise */
     .equ Y, 28                  /* where the four pixels go */
     .equ STORE, 44              /* one of the routines below */
-    .equ SHIFTS, 48             /* of all channels, where there is only one floor */
+    .equ BEHIND, 48             /* all records: shifts, or multiplier and shift */
     .equ ENTRY, 52              /* into the loop, for the steps that do not fill a round */
     .equ NEXT, 56               /* of the format: what comes after a pair */
     .equ FRAME, 60
@@ -218,7 +222,7 @@ done_\format:
     .macro store_four_one_floor name, signed
     routine \name
     ldr    lr, [sp, #START]
-    ldr    r0, [sp, #SHIFTS]
+    ldr    r0, [sp, #BEHIND]
     ldr    r12, [sp, #CHANNEL]
     ldr    r10, [r1], #4
     ldr    r11, [r1], #4
@@ -239,6 +243,26 @@ done_\format:
     store_four_one_floor conv_2d_gemm_store_half_up_one_floor, 0
     store_four_one_floor conv_2d_gemm_store_one_floor, 1
     store_four_one_floor conv_2d_gemm_store_once_one_floor, ONCE
+
+    .macro store_four_one_scale name, signed
+    routine \name
+    ldr    lr, [sp, #START]
+    ldr    r0, [sp, #BEHIND]
+    ldr    r10, [r0]
+    ldr    r12, [r0, #4]
+    requantize_above \signed, r10, r2, r3, r4, r5, r6, r7, r8, r9
+    pack_pairs
+    ldr    r10, [sp, #ABOVE]
+    ldr    r12, [sp, #ABOVE + 4]
+    load_places
+    store_clamped
+    ldr    pc, [sp, #NEXT]
+    .size  \name, . - \name
+    .endm
+
+    store_four_one_scale conv_2d_gemm_store_half_up_one_scale, 0
+    store_four_one_scale conv_2d_gemm_store_one_scale, 1
+    store_four_one_scale conv_2d_gemm_store_once_one_scale, ONCE
 
     routine conv_2d_gemm_store_scaled
     ldr    r10, [r1], #4

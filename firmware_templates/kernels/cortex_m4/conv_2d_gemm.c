@@ -346,7 +346,7 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
     block.x = words;
     block.x_end = words_end;
     block.start = 2 * (p->output_zero - p->floor) + 1;
-    block.shifts = (const uint8_t *)p->weights + (p->output_channels + 1) / 2 * p->pair_bytes;
+    block.behind = (const uint8_t *)p->weights + (p->output_channels + 1) / 2 * p->pair_bytes;
     set_ceiling(p, &block, (uint32_t)(127 - p->ceiling) * 0x01010101u);
     block.store = p->store;
     block.multiply = p->multiply;

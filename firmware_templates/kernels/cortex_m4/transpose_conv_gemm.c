@@ -87,7 +87,7 @@ RAMCODE void transpose_conv_gemm_cortex_m4(const struct transpose_conv_gemm *p, 
             conv.pair_bytes = p->pair_bytes + steps * p->step_bytes;
             conv.weights = weights;
             block.x_end = words + steps * PIXELS;
-            block.shifts = weights + (channels + 1) / 2 * conv.pair_bytes;
+            block.behind = weights + (channels + 1) / 2 * conv.pair_bytes;
             make_outputs(&conv, &block, &rows, words, slot_of(&rows, top) + columns->start, 2 * p->input_channels,
                          row_of(y, row) + columns->first * channels, p->stride_x * channels, columns->count);
         }

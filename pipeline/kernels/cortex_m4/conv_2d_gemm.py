@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from pipeline.arithmetic import doubling_high_product
 from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.conv_2d_gemm_work import (
     PIXELS,
+    Behind,
     Format,
     WidenedRows,
     Work,
@@ -37,6 +38,9 @@ STORES = {
     "stored_one_floor": "store_one_floor",
     "stored_half_up_one_floor": "store_half_up_one_floor",
     "stored_once_one_floor": "store_once_one_floor",
+    "stored_one_scale": "store_one_scale",
+    "stored_half_up_one_scale": "store_half_up_one_scale",
+    "stored_once_one_scale": "store_once_one_scale",
     "stored_scaled": "store_scaled",
     "stored_largest": "store_largest",
 }
@@ -124,21 +128,21 @@ def _parameters(
     p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format
 ) -> Parameters:
     """The fields of `struct conv_2d_gemm`, in its order."""
-    shifts_behind = work.one_floor and form is not Format.SCALED
+    behind = work.behind(form)
     ceiling = channels.ceiling
     uniform = bool((ceiling == ceiling[0]).all())
     order = row_order(p) if work.widened else tap_order(p)
     return {
         **{name: p[name] for name in GEOMETRY},
-        "floor": int(channels.floor[0]) if shifts_behind else -128,
+        "floor": -128 if behind is Behind.NOTHING else int(channels.floor[0]),
         "ceiling": int(ceiling[0]) if uniform else 0,
         "steps": work.steps,
-        "pair_bytes": form.pair_bytes(work.steps, work.one_floor),
+        "pair_bytes": work.pair_bytes(form),
         "way": f"conv_2d_gemm_{work.way}",
         "multiply": f"conv_2d_gemm_{form.loop}",
         "multiply_two": f"conv_2d_gemm_{form.loop}_two" if _may_end_with_few(p) else None,
         "store": f"conv_2d_gemm_{STORES[work.store_of(form)]}",
-        "weights": records(weights, order, channels, form, shifts_behind, scaling_of(p, weights, channels)),
+        "weights": records(weights, order, channels, form, behind, scaling_of(p, weights, channels)),
         "ceilings": None if uniform else ceiling.astype(np.int8),
     }
 
@@ -171,7 +175,7 @@ def records(
     order: np.ndarray,
     channels: Channels,
     form: Format,
-    shifts_behind: bool,
+    behind: Behind,
     scaling: Scaling | None,
 ) -> np.ndarray:
     """The records of all pairs of channels, as conv_2d_gemm.S reads them, in words.
@@ -185,6 +189,7 @@ def records(
         pairs = np.vstack([pairs, [max(count - 2, 0), count - 1]])
     start = channels.start
     shifts = (channels.shift - 1).astype(np.uint8)
+    multipliers = channels.multiplier[pairs].astype(np.uint32)
     end = [shifts[pairs], (channels.floor + 128)[pairs].astype(np.uint8)]
     if form is Format.SCALED and scaling:
         weights, start = weights * scaling.factor[:, np.newaxis], start * scaling.factor
@@ -195,16 +200,23 @@ def records(
         if form is Format.INT8
         else lanes.transpose(0, 2, 1, 3).astype(np.int16)
     )
-    fields = (start[pairs].astype(np.uint32), steps, channels.multiplier[pairs].astype(np.uint32))
+    ends: Mapping[Behind, Sequence[np.ndarray]] = {
+        Behind.NOTHING: [multipliers, *end],
+        Behind.SHIFTS: [multipliers],
+        Behind.SCALE: [],
+    }
     as_bytes = [
         np.ascontiguousarray(field).reshape(len(pairs), -1).view(np.uint8)
-        for field in (*fields, *(() if shifts_behind else end))
+        for field in (start[pairs].astype(np.uint32), steps, *ends[behind])
     ]
     found = np.hstack(as_bytes).reshape(-1)
-    if shifts_behind:
+    if behind is Behind.SHIFTS:
         # Two at a time are read, of an only channel too.
-        behind = np.resize(shifts, max(count, 2))
-        found = np.concatenate([found, np.pad(behind, (0, -len(behind) % 4))])
+        all_shifts = np.resize(shifts, max(count, 2))
+        found = np.concatenate([found, np.pad(all_shifts, (0, -len(all_shifts) % 4))])
+    if behind is Behind.SCALE:
+        scale = np.array([channels.multiplier[0], shifts[0]], np.uint32)
+        found = np.concatenate([found, scale.view(np.uint8)])
     return found.view(np.int32)
 
 

@@ -20,6 +20,16 @@ WIDENED_ROWS = 4
 SIDES = (("height", "y"), ("width", "x"))
 
 
+class Behind(Enum):
+    """What stands once behind all records, and not in each of them."""
+
+    NOTHING = "nothing"
+    SHIFTS = "shifts"
+    """Of all channels, which have one floor."""
+    SCALE = "scale"
+    """Multiplier and shift of all channels, which have one floor as well."""
+
+
 class Format(Enum):
     """How the weights of a pair of channels lie, with what their sums are rescaled by."""
 
@@ -32,11 +42,16 @@ class Format(Enum):
     def loop(self) -> str:
         return "int8" if self is Format.INT8 else "int16"
 
-    def pair_bytes(self, steps: int, one_floor: bool) -> int:
-        """Size of a record: starting values, weights, multipliers, then shifts and floors, or addends and
-        floors; with one floor for all, and shifts elsewhere, nothing."""
-        weights = 4 if self is Format.INT8 else 8
-        return 8 + weights * steps + 8 + (12 if self is Format.SCALED else 0 if one_floor else 4)
+    @property
+    def step_bytes(self) -> int:
+        """Of the weights of two taps and a pair of channels."""
+        return 4 if self is Format.INT8 else 8
+
+    def pair_bytes(self, steps: int, behind: Behind) -> int:
+        """Size of a record: starting values, weights, then what does not stand behind all: multipliers, and
+        shifts and floors, or addends and floors."""
+        end = {Behind.NOTHING: 12, Behind.SHIFTS: 8, Behind.SCALE: 0}[behind]
+        return 8 + self.step_bytes * steps + (20 if self is Format.SCALED else end)
 
 
 UNROLLED = {"int8": 8, "int16": 16, "int8_two": 8, "int16_two": 4}
@@ -112,15 +127,21 @@ class Work:
             return "pooled_rows"
         return "widened_rows" if self.widened else "rows"
 
-    @property
-    def one_floor(self) -> bool:
-        """Whether records need no floors, so that shifts lie behind them all; unless weights are scaled."""
-        return self.store.endswith("_one_floor")
+    def behind(self, form: Format) -> Behind:
+        """What the stores find behind all records."""
+        if form is Format.SCALED:
+            return Behind.NOTHING
+        ends = {"_one_floor": Behind.SHIFTS, "_one_scale": Behind.SCALE}
+        return next((behind for end, behind in ends.items() if self.store.endswith(end)), Behind.NOTHING)
+
+    def pair_bytes(self, form: Format) -> int:
+        """Of a record."""
+        return form.pair_bytes(self.steps, self.behind(form))
 
     def record_bytes(self, form: Format) -> int:
-        """Of all records, and of shifts behind them."""
-        shifts = math.ceil(self.pairs / 2) * 4 * (self.one_floor and form is not Format.SCALED)
-        return self.pairs * form.pair_bytes(self.steps, self.one_floor) + shifts
+        """Of all records, and of what stands behind them."""
+        behind = {Behind.NOTHING: 0, Behind.SHIFTS: math.ceil(self.pairs / 2) * 4, Behind.SCALE: 8}
+        return self.pairs * self.pair_bytes(form) + behind[self.behind(form)]
 
     def store_of(self, form: Format) -> str:
         """What the stores of sums are counted as."""
@@ -232,7 +253,7 @@ def as_convolution(rows: int, depth: int, columns: int) -> Parameters:
 
 
 def count_matrices(rows: int, depth: int, columns: int) -> Work:
-    """The work of such a product in one call, with one floor for all columns."""
+    """The work of such a product in one call."""
     p = as_convolution(rows, depth, columns)
     return count_work(p, 1, half_up=True, one_floor=True, rows=1, widened=False)
 

@@ -21,7 +21,7 @@ from pipeline.kernels.cortex_m4.conv_2d_gemm import (
     row_order,
     scaling_of,
 )
-from pipeline.kernels.cortex_m4.conv_2d_gemm_work import FEW_PIXELS, PIXELS, Format, Work
+from pipeline.kernels.cortex_m4.conv_2d_gemm_work import FEW_PIXELS, PIXELS, Behind, Format, Work
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import constant, integer, present
@@ -244,9 +244,9 @@ class _Layer:
     def parameters(self, form: Format) -> Parameters:
         """The fields of `struct transpose_conv_gemm`, in its order."""
         p, works = self.p, self.works()
-        shifts_behind = form is not Format.SCALED
+        behind = works[0].behind(form)
         arrays = [
-            records(phase.weights, row_order(phase.p), phase.channels, form, shifts_behind, phase.scaling)
+            records(phase.weights, row_order(phase.p), phase.channels, form, behind, phase.scaling)
             for phase in self.every
         ]
         sizes = [array.nbytes for array in arrays]
@@ -259,11 +259,11 @@ class _Layer:
             "pad_left": self.pad_left,
             "slot_bytes": self.slot_bytes,
             **{name: p[name] for name in ("input_zero", "output_zero")},
-            "floor": p["minimum"] if shifts_behind else -128,
+            "floor": -128 if behind is Behind.NOTHING else p["minimum"],
             "ceiling": p["maximum"],
             "steps": max(work.steps for work in works),
-            "pair_bytes": form.pair_bytes(0, one_floor=True),
-            "step_bytes": form.pair_bytes(1, one_floor=True) - form.pair_bytes(0, one_floor=True),
+            "pair_bytes": form.pair_bytes(0, behind),
+            "step_bytes": form.step_bytes,
             "multiply": f"conv_2d_gemm_{form.loop}",
             "multiply_two": f"conv_2d_gemm_{form.loop}_two" if any(work.twos for work in works) else None,
             "store": f"conv_2d_gemm_{STORES[works[0].store_of(form)]}",
