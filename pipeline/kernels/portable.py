@@ -10,8 +10,6 @@ from pipeline.kernels.portable_features import portable_features
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
 
-# A multiplier and a shift.
-SCALE_BYTES = 5
 # Of a kernel that was not profiled yet, for each element of its output: about what scaling and storing takes.
 INSTRUCTIONS_PER_RESULT, CYCLES_PER_RESULT = 40.0, 60.0
 
@@ -45,17 +43,17 @@ class Portable(Kernel):
                 parameters=lambda: op.parameters(inputs, output),
                 cost=Cost(instructions, cycles),
                 scratch_bytes=op.scratch_bytes(inputs, output),
-                weights_bytes=_weights_bytes(inputs) or array_bytes(op.parameters(inputs, output)),
+                weights_bytes=_weights_bytes(op, inputs, output),
                 features=features,
             ),
         )
 
 
-def _weights_bytes(inputs: Sequence[Tensor | None]) -> int:
-    """Constants, if any, and of channels that have scales of their own a multiplier and a shift each."""
-    constants = [x for x in inputs if x is not None and x.is_constant]
-    channels = max((len(x.quantization.scale) for x in constants if x.quantization is not None), default=1)
-    return sum(x.nbytes for x in constants) + SCALE_BYTES * channels * (channels > 1)
+def _weights_bytes(op: Operator, inputs: Sequence[Tensor | None], output: Tensor) -> int:
+    """Constants that the kernel is handed, and all arrays of its struct."""
+    handed = (inputs[position] for position in op.operands(inputs))
+    constants = sum(x.nbytes for x in handed if x is not None and x.is_constant)
+    return constants + array_bytes(op.parameters(inputs, output))
 
 
 KERNELS = (Portable(),)
