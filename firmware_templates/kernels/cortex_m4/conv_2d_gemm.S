@@ -22,6 +22,11 @@
  *
  *   int32  multiplier, right shift less one
  *
+ * where several sets of records share multipliers and shifts, the same, and in a table apart, for each channel
+ *
+ *   int32  multiplier
+ *   uint8  right shifts less one, of this channel and the next; two bytes of nothing
+ *
  * where weights are scaled, a power of two in them and the start (see gemm_macros.h), in place of the last word
  *
  *   int32  addends of both
@@ -44,7 +49,7 @@
     .equ ABOVE, 20              /* 127 - ceiling, and in the next word ceiling + 1, by bytes; likewise */
     .equ Y, 28                  /* where the four pixels go */
     .equ STORE, 44              /* one of the routines below */
-    .equ BEHIND, 48             /* all records: shifts, or multiplier and shift */
+    .equ BEHIND, 48             /* all records: shifts, or multiplier and shift; or a table apart */
     .equ ENTRY, 52              /* into the loop, for the steps that do not fill a round */
     .equ NEXT, 56               /* of the format: what comes after a pair */
     .equ FRAME, 60
@@ -219,6 +224,24 @@ done_\format:
     store_four conv_2d_gemm_store_half_up, 0
     store_four conv_2d_gemm_store, 1
 
+    /* lr START, r10 and r11 the multipliers, r12 shifts (less one), a byte each */
+    .macro store_two_scales signed
+    requantize_above \signed, r10, r2, r4, r6, r8
+    ldr    lr, [sp, #START]
+    lsrs   r12, r12, #8
+    requantize_above \signed, r11, r3, r5, r7, r9
+    store_above
+    .endm
+
+    .macro store_above
+    pack_pairs
+    ldr    r10, [sp, #ABOVE]
+    ldr    r12, [sp, #ABOVE + 4]
+    load_places
+    store_clamped
+    ldr    pc, [sp, #NEXT]
+    .endm
+
     .macro store_four_one_floor name, signed
     routine \name
     ldr    lr, [sp, #START]
@@ -227,16 +250,7 @@ done_\format:
     ldr    r10, [r1], #4
     ldr    r11, [r1], #4
     ldrh   r12, [r0, r12]
-    requantize_above \signed, r10, r2, r4, r6, r8
-    ldr    lr, [sp, #START]
-    lsrs   r12, r12, #8
-    requantize_above \signed, r11, r3, r5, r7, r9
-    pack_pairs
-    ldr    r10, [sp, #ABOVE]
-    ldr    r12, [sp, #ABOVE + 4]
-    load_places
-    store_clamped
-    ldr    pc, [sp, #NEXT]
+    store_two_scales \signed
     .size  \name, . - \name
     .endm
 
@@ -251,18 +265,29 @@ done_\format:
     ldr    r10, [r0]
     ldr    r12, [r0, #4]
     requantize_above \signed, r10, r2, r3, r4, r5, r6, r7, r8, r9
-    pack_pairs
-    ldr    r10, [sp, #ABOVE]
-    ldr    r12, [sp, #ABOVE + 4]
-    load_places
-    store_clamped
-    ldr    pc, [sp, #NEXT]
+    store_above
     .size  \name, . - \name
     .endm
 
     store_four_one_scale conv_2d_gemm_store_half_up_one_scale, 0
     store_four_one_scale conv_2d_gemm_store_one_scale, 1
     store_four_one_scale conv_2d_gemm_store_once_one_scale, ONCE
+
+    .macro store_four_apart name, signed
+    routine \name
+    ldr    r0, [sp, #BEHIND]
+    ldr    r12, [sp, #CHANNEL]
+    ldr    lr, [sp, #START]
+    add    r0, r0, r12, lsl #3
+    ldr    r10, [r0]
+    ldr    r12, [r0, #4]
+    ldr    r11, [r0, #8]
+    store_two_scales \signed
+    .size  \name, . - \name
+    .endm
+
+    store_four_apart conv_2d_gemm_store_half_up_apart, 0
+    store_four_apart conv_2d_gemm_store_apart, 1
 
     routine conv_2d_gemm_store_scaled
     ldr    r10, [r1], #4

@@ -17,12 +17,13 @@ conv_2d_gemm_products conv_2d_gemm_int8, conv_2d_gemm_int16, conv_2d_gemm_int8_t
 
 /* What becomes of their sums: results of both signs; of none below the output's zero point, perhaps with weights and
  * starts scaled so that all shifts are the same; those that are rounded once; and the largest of several. With one
- * floor records are shorter, and with one multiplier and shift as well. */
+ * floor records are shorter, and with one multiplier and shift as well, or where these
+ * are apart. */
 typedef void conv_2d_gemm_rescaling(void);
 conv_2d_gemm_rescaling conv_2d_gemm_store, conv_2d_gemm_store_half_up, conv_2d_gemm_store_one_floor,
     conv_2d_gemm_store_half_up_one_floor, conv_2d_gemm_store_once_one_floor, conv_2d_gemm_store_one_scale,
-    conv_2d_gemm_store_half_up_one_scale, conv_2d_gemm_store_once_one_scale, conv_2d_gemm_store_scaled,
-    conv_2d_gemm_store_largest;
+    conv_2d_gemm_store_half_up_one_scale, conv_2d_gemm_store_once_one_scale, conv_2d_gemm_store_apart,
+    conv_2d_gemm_store_half_up_apart, conv_2d_gemm_store_scaled, conv_2d_gemm_store_largest;
 
 struct conv_2d_gemm {
     int32_t input_height, input_width, input_channels;

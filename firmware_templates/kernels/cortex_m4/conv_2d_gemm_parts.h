@@ -17,7 +17,7 @@ struct conv_2d_gemm_block {
     uint32_t above, ceiling; /* 127 - ceiling + floor + 128, ceiling + 1; a byte for each channel of the pair, twice */
     int8_t *y[PIXELS];
     conv_2d_gemm_rescaling *store;
-    const uint8_t *behind;   /* all records: shifts, or multiplier and shift */
+    const uint8_t *behind;   /* all records: shifts, or multiplier and shift; or a table apart */
     conv_2d_gemm_products *multiply; /* not copied */
 };
 

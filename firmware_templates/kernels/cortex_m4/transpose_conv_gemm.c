@@ -63,6 +63,7 @@ RAMCODE void transpose_conv_gemm_cortex_m4(const struct transpose_conv_gemm *p, 
         .x = words,
         .start = 2 * (p->output_zero - p->floor) + 1,
         .store = p->store,
+        .behind = p->scales,
     };
 
     set_ceiling(&conv, &block, (uint32_t)(127 - p->ceiling) * 0x01010101u);
@@ -79,15 +80,13 @@ RAMCODE void transpose_conv_gemm_cortex_m4(const struct transpose_conv_gemm *p, 
         rows.taps_rows = taps;
         for (int32_t i = 0; i < p->stride_x; i++, columns++, begin++) {
             int32_t steps = taps * columns->words + (taps * columns->left_over + 1) / 2;
-            const uint8_t *weights = (const uint8_t *)p->weights + *begin;
 
             rows.words = columns->words;
             rows.left_over = columns->left_over;
             rows.to_next = p->slot_bytes - columns->words * 4;
             conv.pair_bytes = p->pair_bytes + steps * p->step_bytes;
-            conv.weights = weights;
+            conv.weights = (const uint8_t *)p->weights + *begin;
             block.x_end = words + steps * PIXELS;
-            block.behind = weights + (channels + 1) / 2 * conv.pair_bytes;
             make_outputs(&conv, &block, &rows, words, slot_of(&rows, top) + columns->start, 2 * p->input_channels,
                          row_of(y, row) + columns->first * channels, p->stride_x * channels, columns->count);
         }

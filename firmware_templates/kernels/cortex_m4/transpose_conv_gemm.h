@@ -28,6 +28,7 @@ struct transpose_conv_gemm {
     const void *columns;   /* struct transpose_conv_gemm_columns[stride_x] */
     const int32_t *phases; /* [stride_y][stride_x]: where each phase's weights begin, in bytes */
     const void *weights;   /* records as in conv_2d_gemm.S, phase by phase */
+    const void *scales;    /* of all phases; null where they are in the records */
 };
 
 /* scratch: 16 bytes for each step, and behind them as many widened rows as a phase has taps in a column at most */

@@ -41,6 +41,8 @@ STORES = {
     "stored_one_scale": "store_one_scale",
     "stored_half_up_one_scale": "store_half_up_one_scale",
     "stored_once_one_scale": "store_once_one_scale",
+    "stored_apart": "store_apart",
+    "stored_half_up_apart": "store_half_up_apart",
     "stored_scaled": "store_scaled",
     "stored_largest": "store_largest",
 }
@@ -204,6 +206,7 @@ def records(
         Behind.NOTHING: [multipliers, *end],
         Behind.SHIFTS: [multipliers],
         Behind.SCALE: [],
+        Behind.SCALES_APART: [],
     }
     as_bytes = [
         np.ascontiguousarray(field).reshape(len(pairs), -1).view(np.uint8)

@@ -28,6 +28,8 @@ class Behind(Enum):
     """Of all channels, which have one floor."""
     SCALE = "scale"
     """Multiplier and shift of all channels, which have one floor as well."""
+    SCALES_APART = "scales apart"
+    """Multipliers and shifts are in a table elsewhere, which several sets of records share; likewise."""
 
 
 class Format(Enum):
@@ -50,7 +52,7 @@ class Format(Enum):
     def pair_bytes(self, steps: int, behind: Behind) -> int:
         """Size of a record: starting values, weights, then what does not stand behind all: multipliers, and
         shifts and floors, or addends and floors."""
-        end = {Behind.NOTHING: 12, Behind.SHIFTS: 8, Behind.SCALE: 0}[behind]
+        end = {Behind.NOTHING: 12, Behind.SHIFTS: 8, Behind.SCALE: 0, Behind.SCALES_APART: 0}[behind]
         return 8 + self.step_bytes * steps + (20 if self is Format.SCALED else end)
 
 
@@ -131,7 +133,7 @@ class Work:
         """What the stores find behind all records."""
         if form is Format.SCALED:
             return Behind.NOTHING
-        ends = {"_one_floor": Behind.SHIFTS, "_one_scale": Behind.SCALE}
+        ends = {"_one_floor": Behind.SHIFTS, "_one_scale": Behind.SCALE, "_apart": Behind.SCALES_APART}
         return next((behind for end, behind in ends.items() if self.store.endswith(end)), Behind.NOTHING)
 
     def pair_bytes(self, form: Format) -> int:
@@ -140,8 +142,8 @@ class Work:
 
     def record_bytes(self, form: Format) -> int:
         """Of all records, and of what stands behind them."""
-        behind = {Behind.NOTHING: 0, Behind.SHIFTS: math.ceil(self.pairs / 2) * 4, Behind.SCALE: 8}
-        return self.pairs * self.pair_bytes(form) + behind[self.behind(form)]
+        behind = {Behind.SHIFTS: math.ceil(self.pairs / 2) * 4, Behind.SCALE: 8}
+        return self.pairs * self.pair_bytes(form) + behind.get(self.behind(form), 0)
 
     def store_of(self, form: Format) -> str:
         """What the stores of sums are counted as."""

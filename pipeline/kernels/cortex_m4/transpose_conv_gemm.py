@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,10 +37,12 @@ FULL_CALLS = 4
 # that were run (arm-none-eabi-gcc 12.2, -O2).
 COSTS: Mapping[str, tuple[float, float]] = {
     **gemm.COSTS,
-    "blocks": (125.0, 247.8),
-    "calls": (333.1, 466.4),
-    "lines": (59.4, 108.8),
-    "rows": (93.6, 89.5),
+    "blocks": (123.5, 226.4),
+    "calls": (327.1, 451.6),
+    "lines": (53.9, 111.7),
+    "rows": (91.7, 101.7),
+    "stored_apart": (77.7, 102.2),
+    "stored_half_up_apart": (69.9, 93.0),
 }
 
 
@@ -124,13 +126,14 @@ class _Layer:
         # A phase without taps has one of zeros.
         missing = [(0, max(step - taps, 0)) for step, taps in zip(stride, weights.shape[1:3], strict=True)]
         weights = np.pad(weights.astype(np.int64), ((0, 0), *missing, (0, 0)))
-        phases = []
-        for row in range(stride[0]):
-            taps = weights[:, row :: stride[0]]
-            made = [_phase(p, taps[:, :, column :: stride[1]]) for column in range(stride[1])]
-            if None in made:
-                return None
-            phases.append([phase for phase in made if phase is not None])
+        channels = exact_channels(_as_convolution(p, weights), weights.reshape(len(weights), -1))
+        if channels is None:
+            return None
+        taps = (weights[:, row :: stride[0]] for row in range(stride[0]))
+        phases = [
+            [_phase(p, each[:, :, column :: stride[1]], channels) for column in range(stride[1])]
+            for each in taps
+        ]
         pad, width = integer(p, "pad_left"), integer(p, "output_width")
         columns = [
             _Columns.of(k, integer(phase.p, "kernel_width"), stride[1], pad, width)
@@ -175,7 +178,7 @@ class _Layer:
     @property
     def store(self) -> str:
         signed = all(half_up(phase.p, phase.channels) for phase in self.every)
-        return "stored" + "_half_up" * signed + "_one_floor"
+        return "stored" + "_half_up" * signed + "_apart"
 
     def work(self, row: int, column: int, rows: int) -> Work:
         """Of `rows` rows of one phase."""
@@ -270,7 +273,21 @@ class _Layer:
             "columns": np.array([self._fields(each) for each in self.columns], np.int32),
             "phases": begins,
             "weights": np.concatenate(arrays),
+            "scales": None if behind is Behind.NOTHING else self._scales(),
         }
+
+    def _scales(self) -> np.ndarray:
+        """The table that all phases share, in words."""
+        channels = self.phases[0][0].channels
+        # Two at a time are read, of an only channel too.
+        count = max(len(channels.shift), 2)
+        multipliers, shifts = (np.resize(each, count) for each in (channels.multiplier, channels.shift - 1))
+        return np.stack([multipliers, shifts | np.roll(shifts, -1) << 8], axis=1).astype(np.int32)
+
+    def table_bytes(self, form: Format) -> int:
+        """Of all that stands beside the records."""
+        scales = 0 if form is Format.SCALED else self._scales().nbytes
+        return scales + 4 * len(self.every) + 20 * len(self.columns)
 
     def _fields(self, columns: _Columns) -> tuple[int, ...]:
         """Of `struct transpose_conv_gemm_columns`."""
@@ -279,15 +296,20 @@ class _Layer:
         return columns.first, columns.count, start, *divmod(columns.taps * depth, 2)
 
 
-def _phase(p: Parameters, weights: np.ndarray) -> _Phase | None:
-    """The convolution with taps (channels, height, width, input channels); its windows run the other way."""
+def _as_convolution(p: Parameters, weights: np.ndarray) -> Parameters:
+    """With taps (channels, height, width, input channels)."""
     height, width = weights.shape[1:3]
     window = {"kernel_height": height, "kernel_width": width, "dilation_y": 1, "dilation_x": 1}
     clamps = {name: np.array([integer(p, name)]) for name in ("minimum", "maximum")}
-    of_conv = {**p, **window, **clamps, "pool_height": 1, "pool_width": 1}
-    turned = weights[:, ::-1, ::-1].reshape(len(weights), -1)
-    channels = exact_channels(of_conv, turned)
-    return None if channels is None else _Phase(of_conv, turned, channels)
+    return {**p, **window, **clamps, "pool_height": 1, "pool_width": 1}
+
+
+def _phase(p: Parameters, weights: np.ndarray, channels: Channels) -> _Phase:
+    """The convolution with some of all taps, whose windows run the other way. It has all taps' scales."""
+    of_conv, turned = _as_convolution(p, weights), weights[:, ::-1, ::-1].reshape(len(weights), -1)
+    own = exact_channels(of_conv, turned)
+    assert own is not None  # fewer taps, smaller sums
+    return _Phase(of_conv, turned, replace(own, multiplier=channels.multiplier, shift=channels.shift))
 
 
 def _in_ram(layer: _Layer, form: Format, rows: int) -> Candidate:
@@ -310,7 +332,7 @@ def _candidate(layer: _Layer, form: Format, rows: int) -> Candidate:
         cost=Cost(instructions, cycles),
         features=features,
         scratch_bytes=4 * PIXELS * max(work.steps for work in works) + layer.most_taps * layer.slot_bytes,
-        weights_bytes=sum(sizes) + 4 * len(sizes) + 20 * len(layer.columns),
+        weights_bytes=sum(sizes) + layer.table_bytes(form),
         streamed={"weights": sum(size * work.blocks for size, work in zip(sizes, works, strict=True))},
         streams=True,
         rows_per_call=rows,
