@@ -78,7 +78,8 @@ def predict(
     """
     forecast = None
     if model is not None and model.cpu == board.cpu and not model.is_bracket:
-        forecast = forecast_cycles(schedule, model, optimize)
+        from_ram = runs_from_ram(board, optimize, code_in_ram)
+        forecast = forecast_cycles(schedule, model, optimize, from_ram=from_ram)
     sizes = sizes_of(program, board, optimize, code_in_ram)
     instructions = tuple(layer.predicted_instructions for layer in program.layers)
     if forecast:

@@ -274,7 +274,8 @@ def _forecast(graph: Graph, board: Board, settings: Settings) -> CycleForecast |
         return None
     rewritten, _ = apply_passes(graph)
     schedule = schedule_layers(rewritten, the_machine(settings, board), settings.optimize)
-    return forecast_cycles(schedule, model, settings.optimize)
+    from_ram = runs_from_ram(board, settings.optimize, settings.code_in_ram)
+    return forecast_cycles(schedule, model, settings.optimize, from_ram=from_ram)
 
 
 def quantize_file(

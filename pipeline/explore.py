@@ -9,7 +9,7 @@ from typing import get_args
 
 from pipeline.boards import Board, list_boards
 from pipeline.config import Settings
-from pipeline.demand import sizes_of
+from pipeline.demand import runs_from_ram, sizes_of
 from pipeline.deploy import model_path
 from pipeline.errors import ModelNotSupported
 from pipeline.forecast import CycleForecast, forecast_cycles
@@ -158,7 +158,10 @@ def _choice(board: Board, aim: Aim, schedule: Schedule, program: Program) -> Cho
     )
     # Where nothing fits, the schedule is the smallest, whatever its time: nobody would run it.
     model = timing_model(board) if fits and can_estimate(board) else None
-    cycles, low, high = _cycles(forecast_cycles(schedule, model, aim), model) if model else (None, None, None)
+    cycles = low = high = None
+    if model:
+        forecast = forecast_cycles(schedule, model, aim, from_ram=runs_from_ram(board, aim))
+        cycles, low, high = _cycles(forecast, model)
     seconds = None if cycles is None else cycles / board.hclk_hz
     joules = None
     if board.power and seconds is not None:

@@ -96,10 +96,15 @@ def _sum(values: Iterable[int | None]) -> int | None:
     return None if None in known else sum(value for value in known if value is not None)
 
 
-def forecast_cycles(schedule: Schedule, model: TimingModel, optimize: str) -> CycleForecast:
-    """Predicted cycles of each layer of a schedule on `model`'s board, compiled for the aim `optimize`."""
+def forecast_cycles(
+    schedule: Schedule, model: TimingModel, optimize: str, *, from_ram: bool = True
+) -> CycleForecast:
+    """Predicted cycles of each layer of a schedule on `model`'s board, compiled for the aim `optimize`.
+
+    `from_ram`: code that asks for RAM runs from there, if the board has some that is fit.
+    """
     layers = tuple(
-        _forecast_layer(schedule.graph, step, position, model, optimize)
+        _forecast_layer(schedule.graph, step, position, model, optimize, from_ram)
         for step in schedule.steps
         for position in range(len(step.nodes))
     )
@@ -107,12 +112,13 @@ def forecast_cycles(schedule: Schedule, model: TimingModel, optimize: str) -> Cy
 
 
 def _forecast_layer(
-    graph: Graph, step: Step, position: int, model: TimingModel, optimize: str
+    graph: Graph, step: Step, position: int, model: TimingModel, optimize: str, from_ram: bool
 ) -> LayerForecast:
     """By the kernel's formula; where it has none, by its own account and what its arrays cost in flash."""
     node, candidate = step.nodes[position], step.candidates[position]
     kernel = f"{candidate.library}/{candidate.kernel}"
-    found = forecast(kernel, candidate.work, model.board, kernel_level(kernel, optimize))
+    level = kernel_level(kernel, optimize)
+    found = forecast(kernel, candidate.work, model.board, level, from_ram=from_ram)
     reads = candidate.flash_read_bytes / model.read_bytes
     more = step.calls_too_many(graph, position)
     return LayerForecast(

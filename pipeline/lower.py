@@ -18,6 +18,10 @@ from pipeline.schedule import Schedule, Step
 from pipeline.stream import Portion
 from pipeline.tensors import Quantization, Tensor, map_rows, row_bytes
 
+# Between core and flash of an STM32L4 (RM0432, "Adaptive real-time memory accelerator"): eight lines of four
+# times 64 bits. Those of an STM32F4 and G4 are no longer.
+DATA_CACHE_BYTES, CACHE_LINE_BYTES = 256, 32
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -46,6 +50,13 @@ class Constant:
     data: np.ndarray
     in_ram: bool = False
     """Whether it is copied to RAM when the target starts."""
+
+    @property
+    def alignment(self) -> int:
+        """In bytes. What a data cache can keep takes no more of its lines than it must."""
+        kept = not self.in_ram and self.data.nbytes <= DATA_CACHE_BYTES
+        whole = self.data.nbytes % CACHE_LINE_BYTES == 0
+        return CACHE_LINE_BYTES if kept and whole else max(ALIGNMENT_BYTES, self.data.itemsize)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pipeline.kernels.base import Candidate
 from pipeline.kernels.costs import (
     CORE_FIGURES,
     COSTS_FILE,
+    FROM_FLASH,
     STALLS,
     Formula,
     Observation,
@@ -28,6 +29,7 @@ from pipeline.kernels.costs import (
     fit_formula,
     read_costs,
 )
+from pipeline.kernels.portable import Portable
 from pipeline.lower import lower_program
 from pipeline.plan import plan_schedule
 from pipeline.progress import Progress
@@ -169,8 +171,14 @@ def _observe(
     # Boards that differ in nothing that the core knows of are profiled once.
     alike = {other.name: _settings(timing_model(other)) for other in boards}
     own: dict[TimingModel, Figures] = {}
+    # Code that asks for RAM stays in flash where a board has none to run it from without waiting, and where
+    # nobody wants it there.
+    alike |= {
+        f"{name}{FROM_FLASH}": replace(model, fetch_ram=())
+        for name, model in alike.items()
+        if model.fetch_ram and candidate.library != Portable.name
+    }
     for in_ram in (True, False):
-        # Code that asks for RAM stays in flash where a board has none to run it from without waiting.
         models = [model for model in dict.fromkeys(alike.values()) if bool(model.fetch_ram) == in_ram]
         tree = render_sources(program, board, code_in_ram=in_ram)
         firmware = build_firmware(tree, board, folder / aim, optimize=aim)

@@ -124,6 +124,14 @@ SATURATED_CONVOLUTIONS = (
     ((13, 11, 20), 9, (3, 3), 1, True, None),
     ((32, 32, 32), 32, (3, 3), 2, True, None),
 )
+# The same with a lower clamp for each channel, as a MAXIMUM behind them leaves.
+CLAMPED_CONVOLUTIONS = (
+    ((16, 16, 8), 14, (3, 3), 1, True),
+    ((9, 13, 12), 16, (3, 3), 2, True),
+    ((12, 12, 20), 33, (1, 1), 1, True),
+    ((10, 10, 3), 9, (5, 5), 1, True),
+    ((8, 8, 36), 24, (3, 3), 1, False),
+)
 # (height, width, channels), kernel, stride, SAME padding, depth multiplier, fused pooling
 DEPTHWISE = (
     ((48, 48, 8), (3, 3), 1, True, 1, None),
@@ -230,6 +238,10 @@ REPEATED = (
     ((6, 50), (6, 1)), ((11, 31), (11, 1)), ((4, 5, 26), (4, 5, 1)), ((3, 9, 13), (3, 9, 1)),
     ((2, 64), (2, 1)), ((12, 36), (12, 1)),
 )  # fmt: skip
+NARROW = (
+    (20, 16, 2), (9, 9, 3), (30, 31, 2), (5, 40, 3), (13, 10, 1), (9, 11, 1), (16, 33, 1),
+    (8, 9, 6), (14, 5, 7), (6, 21, 6),
+)  # fmt: skip
 CLASSES = ((1, 2), (1, 10), (1, 12), (1, 100), (1, 1000), (4, 10), (16, 5), (64, 3), (10, 32), (1, 640))
 MARGINS = (
     ((32, 32, 16), 1), ((16, 16, 32), 1), ((8, 8, 64), 2), ((24, 24, 3), 1), ((48, 48, 1), 1),
@@ -298,7 +310,8 @@ def shapes() -> Iterator[Graph]:
     rng = np.random.default_rng(0)
     for op, inputs, output in chain(
         _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng),
-        _moving(), _transposed(rng), _products(), _sequences(rng), _repeated(rng),
+        _moving(), _transposed(rng), _products(), _sequences(rng), _repeated(rng), _clamped(rng),
+        (_table(rng, size) for size in NARROW),
     ):  # fmt: skip
         yield _graph(op, inputs, output)
 
@@ -434,12 +447,7 @@ def _others(rng: np.random.Generator) -> Iterator[Layer]:
                 _made(reduction, inputs, OUTPUT if isinstance(reduction, Mean) else INPUT),
             )
         yield Logistic(), [_map("x", size)], _map("y", size, PROBABILITIES)
-        tables = rng.integers(-128, 128, (size[2], 256), np.int8)
-        yield (
-            Table(tuple(table.tobytes() for table in tables), ("MUL", "ADD")),
-            [_map("x", size)],
-            _map("y", size, OUTPUT),
-        )
+        yield _table(rng, size)
         joined = Concatenation(3)
         inputs = [_map("x", size), _map("second", (*size[:2], 16))]
         yield joined, inputs, _made(joined, inputs, INPUT)
@@ -515,3 +523,22 @@ def _sequences(rng: np.random.Generator) -> Iterator[Layer]:
                 inputs.append(Tensor(name, (units, depth), "int8", Quantization((0.005,), (0,)), data))
         inputs += [replace(_bias(rng, units), name=f"bias_{gate}") for gate in range(4)]
         yield op, inputs, _made(op, inputs, PROBABILITIES)
+
+
+def _table(rng: np.random.Generator, size: tuple[int, int, int]) -> Layer:
+    """A table for each channel."""
+    tables = rng.integers(-128, 128, (size[2], 256), np.int8)
+    op = Table(tuple(table.tobytes() for table in tables), ("MUL", "ADD"))
+    return op, [_map("x", size)], _map("y", size, OUTPUT)
+
+
+def _clamped(rng: np.random.Generator) -> Iterator[Layer]:
+    """Clamps around the zero point, and above it, where rounding of what is below does not show."""
+    for low in (OUTPUT.zero_point[0] - 8, OUTPUT.zero_point[0]):
+        for size, channels, window, stride, same in CLAMPED_CONVOLUTIONS:
+            # One more channel: a layer of its own.
+            channels += low == OUTPUT.zero_point[0]
+            floor = tuple(low + channel % 11 for channel in range(channels))
+            op = Conv2D((stride, stride), pads=_pads(size, window, stride, same), floor=floor)
+            inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
+            yield op, inputs, _made(op, inputs)

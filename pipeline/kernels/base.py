@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.kernels.costs import core_cost
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.tensors import Tensor
@@ -37,7 +38,6 @@ class Candidate:
     """What tells it from the kernel's other candidates for the layer, in words."""
     parameters: Callable[[], Parameters]
     """The fields of the struct, in its order; made when they are wanted, since weights may be large."""
-    cost: Cost
     scratch_bytes: int = 0
     """Memory that one call needs for itself."""
     state_bytes: int = 0
@@ -58,13 +58,29 @@ class Candidate:
     accumulates: bool = False
     """Whether it takes input rows one after the other, and makes its output when it has seen the last."""
     features: Mapping[str, float] = field(default_factory=dict)
-    """What the work is counted by in costs.toml."""
+    """How often each thing is done: what the work is counted by in costs.toml, under the same names."""
     rows_per_call: int = 1
-    """Output rows that are cheapest to make at once; the cost is that of calls of so many."""
+    """Output rows that are cheapest to make at once; the features are those of calls of so many."""
     entry: str = ""
     """Which of a kernel's functions takes this layer's maps, where they are not as many for all layers."""
-    fixed_share: float = 1.0
-    """Of the cost, what a call takes for fewer rows, too."""
+    once_a_call: frozenset[str] | None = None
+    """Features that a call for fewer rows has as well; None: all."""
+
+    @property
+    def cost(self) -> Cost:
+        """By the kernel's formula in costs.toml."""
+        return self._cost_of(self.work)
+
+    @property
+    def fixed_share(self) -> float:
+        """Of the cycles, what a call takes for fewer rows, too."""
+        if self.once_a_call is None:
+            return 1.0
+        fixed = {name: count for name, count in self.features.items() if name in self.once_a_call}
+        return self._cost_of(fixed).cycles / self.cost.cycles
+
+    def _cost_of(self, work: Mapping[str, float]) -> Cost:
+        return Cost(*core_cost(f"{self.library}/{self.kernel}", work))
 
     @property
     def flash_read_bytes(self) -> int:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.kernels.base import Candidate, Cost, Kernel, array_bytes
-from pipeline.kernels.costs import core_cost, kernel_code
+from pipeline.kernels.base import Candidate, Kernel, array_bytes
+from pipeline.kernels.costs import kernel_code
 from pipeline.kernels.portable_features import portable_features
 from pipeline.operators import Operator
 from pipeline.tensors import Tensor
-
-# Of a kernel that was not profiled yet, for each element of its output: about what scaling and storing takes.
-INSTRUCTIONS_PER_RESULT, CYCLES_PER_RESULT = 40.0, 60.0
 
 # Flash of a kernel that was not profiled yet, of a call with its parameters, and of all that an image holds
 # besides: harness, HAL, startup, model descriptor (arm-none-eabi-gcc 12.2).
@@ -30,21 +27,15 @@ class Portable(Kernel):
     def candidates(
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> tuple[Candidate, ...]:
-        features = portable_features(op, inputs, output)
-        instructions, cycles = core_cost(f"{self.name}/{op.kernel}", features) or (
-            INSTRUCTIONS_PER_RESULT * output.elements,
-            CYCLES_PER_RESULT * output.elements,
-        )
         return (
             Candidate(
                 library=self.name,
                 kernel=op.kernel,
                 variant="plain C",
                 parameters=lambda: op.parameters(inputs, output),
-                cost=Cost(instructions, cycles),
                 scratch_bytes=op.scratch_bytes(inputs, output),
                 weights_bytes=_weights_bytes(op, inputs, output),
-                features=features,
+                features=portable_features(op, inputs, output),
             ),
         )
 

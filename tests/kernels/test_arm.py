@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from arm import ArmKernels, Portion
 
-from pipeline.kernels.base import Candidate, Cost
+from pipeline.kernels.base import Candidate
 
 pytestmark = pytest.mark.toolchain
 
@@ -82,7 +82,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> ArmKernels:
 def add_table(beyond: int = 0) -> Candidate:
     table = np.arange(16, dtype=np.int8)
     fields = {"width": 15, "beyond": beyond, "table": table}
-    return Candidate("cortex_m4", "add_table", "", lambda: fields, Cost(0, 0))
+    return Candidate("cortex_m4", "add_table", "", lambda: fields)
 
 
 def test_whole_maps_and_rings_give_the_same(kernels: ArmKernels) -> None:
@@ -102,7 +102,7 @@ def test_a_byte_beyond_a_buffer_is_noticed(kernels: ArmKernels) -> None:
 def test_conditional_accesses_run_under_the_timing_core_as_without_it(kernels: ArmKernels) -> None:
     """Unicorn forgets, after an access within an IT's block, that the block has an end."""
     x = np.random.default_rng(1).integers(-128, 128, (1, 1, 41, 1)).astype(np.int8)
-    larger = Candidate("cortex_m4", "larger", "", lambda: {"count": 40}, Cost(0, 0))
+    larger = Candidate("cortex_m4", "larger", "", lambda: {"count": 40})
     plain = kernels.run(larger, [x], (1, 1, 40, 1))
     profiled = kernels.run(larger, [x], (1, 1, 40, 1), cycles=True)
     flat = x.ravel()

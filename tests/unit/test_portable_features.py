@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.bench.shapes import shapes
-from pipeline.kernels.base import Candidate, Cost
+from pipeline.kernels.base import Candidate
 from pipeline.kernels.portable_features import portable_features
 from pipeline.operators import windows
 
@@ -83,6 +83,6 @@ def test_weights_that_a_cache_keeps_are_not_read_again():
 
 
 def test_arrays_in_ram_are_no_bytes_read_from_flash():
-    way = Candidate("a", "b", "c", dict, Cost(1, 1), streamed={"weights": 100}, features={"steps": 7})
+    way = Candidate("a", "b", "c", dict, streamed={"weights": 100}, features={"steps": 7})
     assert way.work == {"flash_read": 100, "layers": 1, "steps": 7}
     assert way.in_ram_too({"weights": 50}).work["flash_read"] == 0

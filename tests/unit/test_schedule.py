@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import pipeline.kernels
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
+from pipeline.kernels.costs import GUESSED
 from pipeline.passes import apply_passes
 from pipeline.read_tflite import read_tflite
 from pipeline.schedule import Machine, Scheduler, schedule_layers
@@ -29,10 +30,10 @@ class MadeUp(Kernel):
         if output.name not in self.seen:
             self.seen.append(output.name)
         cycles = self.cycles[self.seen.index(output.name) % 2]
-        cost = Cost(1.0, cycles)
+        work = {"things": cycles / GUESSED["zero_wait_cycles"]}
         return [
             Candidate(
-                "made_up", self.label, "", dict, cost, scratch_bytes=self.scratch, weights_bytes=self.weights
+                "made_up", self.label, "", dict, self.scratch, weights_bytes=self.weights, features=work
             )
         ]
 

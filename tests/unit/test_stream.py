@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import pipeline.kernels
 from pipeline.errors import UsageError
 from pipeline.graph import Graph
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.lower import Layer, Place, Program, lower_program
 from pipeline.passes import apply_passes
 from pipeline.plan import MemoryPlan, plan_schedule
@@ -45,8 +45,8 @@ class Rows(Kernel):
             return []
         return [
             Candidate(
-                "rows", op.kernel, "", dict, Cost(1.0, output.elements * (1.0 + 1.0 / rows)),
-                scratch_bytes=24 * rows, streams=True, rows_per_call=rows,
+                "rows", op.kernel, "", dict, scratch_bytes=24 * rows, streams=True, rows_per_call=rows,
+                features={"things": output.elements * (1.0 + 1.0 / rows)},
             )
             for rows in (1, 2, 4, HEIGHT)
         ]  # fmt: skip

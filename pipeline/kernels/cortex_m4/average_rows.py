@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.arithmetic import INT8_MAX, INT8_MIN
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.operators import Operator
 from pipeline.operators.average_pool_2d import AveragePool2D
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import integer, present
 from pipeline.operators.mean import Mean
 from pipeline.tensors import Tensor
-
-# Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
-COSTS = {
-    "fours": (6.0, 8.05),
-    "runs": (34.7, 51.5),
-    "singles": (10.9, 15.3),
-    "outputs": (31.3, 51.5),
-    "rows": (29.9, 50.7),
-}
 
 
 class AverageRows(Kernel):
@@ -43,14 +34,12 @@ class AverageRows(Kernel):
             "outputs": channels,
             "rows": height,
         }
-        instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
         return (
             Candidate(
                 library="cortex_m4",
                 kernel=self.name,
                 variant="row by row",
                 parameters=lambda: fields,
-                cost=Cost(instructions, cycles),
                 features=features,
                 state_bytes=4 * channels,
                 accumulates=True,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.arithmetic import INT8_MAX, INT8_MIN, LARGEST_ACCUMULATOR, doubling_high_product
-from pipeline.kernels.base import Candidate, Cost, Kernel
-from pipeline.kernels.cortex_m4 import conv_2d_gemm_work as gemm
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.conv_2d_gemm import STORES
 from pipeline.kernels.cortex_m4.conv_2d_gemm_work import PIXELS, Format, Work, count_matrices
 from pipeline.operators import Operator
@@ -19,21 +18,6 @@ from pipeline.tensors import Tensor
 
 LOOPS = ("outer", "inner", "a_outer", "a_inner", "b_outer", "b_inner", "rows", "depth", "columns")
 """The first fields of the struct, which the operator's parameters have under the same names."""
-
-# Instructions, and cycles where memory answers at once, of what conv_2d_gemm does not do: fitted on layers
-# that were run (arm-none-eabi-gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    **gemm.COSTS,
-    "calls": (328.2, 387.0),
-    "packed": (61.7, 107.1),
-    "packed_fours": (28.5, 36.7),
-    "packed_fours_turned": (21.2, 24.5),
-    "packed_rest_bytes": (5.9, 1.4),
-    "packed_rests": (24.9, 47.5),
-    "stored_half_up_one_scale": (65.9, 84.6),
-    "stored_one_scale": (73.9, 92.6),
-    "turned_bytes": (5.1, 7.3),
-}
 
 
 class BatchMatMulGemm(Kernel):
@@ -53,16 +37,12 @@ class BatchMatMulGemm(Kernel):
         rows, depth, columns = (integer(p, name) for name in ("rows", "depth", "columns"))
         work = replace(count_matrices(rows, depth, columns), store=_store(p))
         features = _features(p, work, op.a_transposed, _is_turned(op, columns))
-        instructions, cycles = (
-            sum(count * COSTS[name][figure] for name, count in features.items()) for figure in (0, 1)
-        )
         return (
             Candidate(
                 library="cortex_m4",
                 kernel=self.name,
                 variant="4 rows x 2 columns",
                 parameters=lambda: _parameters(op, p, work),
-                cost=Cost(instructions, cycles),
                 features=features,
                 scratch_bytes=work.record_bytes(Format.INT16)
                 + math.ceil(rows * depth / 4) * 4 * op.a_transposed
@@ -94,7 +74,7 @@ def _is_turned(op: BatchMatMul, columns: int) -> bool:
 
 
 def _features(p: Parameters, work: Work, a_turned: bool, b_turned: bool) -> dict[str, float]:
-    """How often each thing of COSTS is done."""
+    """How often each thing is done."""
     products = integer(p, "outer") * integer(p, "inner")
     fours, rest = divmod(integer(p, "depth"), 4)
     packed = products * work.pairs

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from pipeline.arithmetic import INT8_MAX, INT8_MIN
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.operators import Operator
 from pipeline.operators.add import HEADROOM_BITS, Add
 from pipeline.operators.base import Parameters
@@ -18,34 +18,6 @@ from pipeline.operators.checks import integer, present
 from pipeline.operators.mul import Mul
 from pipeline.tensors import Tensor, map_rows
 
-# Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "once": (54.3, 111.7),
-    "calls": (83.7, 171.4),
-    "rows": (15.2, 19.3),
-    "odd_words": (0.2, 0.7),
-    "line_each_runs": (18.8, 30.1),
-    "line_each_words": (31.9, 35.0),
-    "line_each_rest": (12.9, 15.6),
-    "line_one_runs": (15.3, 25.6),
-    "line_one_words": (22.9, 25.7),
-    "line_one_rest": (11.6, 14.3),
-    "scaled_each_runs": (32.1, 39.3),
-    "scaled_each_words": (82.2, 98.0),
-    "scaled_each_rest": (33.0, 42.9),
-    "scaled_one_large_runs": (34.7, 49.2),
-    "scaled_one_large_words": (65.0, 74.2),
-    "scaled_one_large_rest": (26.0, 30.6),
-    "scaled_one_small_runs": (36.8, 54.2),
-    "scaled_one_small_words": (40.1, 45.8),
-    "scaled_one_small_rest": (15.9, 16.9),
-    "product_each_runs": (18.6, 22.9),
-    "product_each_words": (35.8, 40.8),
-    "product_each_rest": (17.9, 21.6),
-    "product_one_runs": (23.2, 33.7),
-    "product_one_words": (30.0, 36.1),
-    "product_one_rest": (12.3, 14.4),
-}
 HALF = 2**30
 """The multiplier of the operand of the larger scale, whose factor is 1/2."""
 INT32 = np.iinfo(np.int32)
@@ -117,7 +89,6 @@ class BinaryRows(Kernel):
             kernel=self.name,
             variant=form.words,
             parameters=lambda: fields,
-            cost=Cost(0.0, 0.0),
             entry=f"{entry}_whole",
             weights_bytes=read,
             streamed={"constant": read} if read else {},
@@ -129,7 +100,7 @@ class BinaryRows(Kernel):
 
 
 def _counted(way: Candidate, form: str, walk: _Walk) -> Candidate:
-    """The candidate with its cost."""
+    """The candidate with its work."""
     runs, words = walk.rows * walk.runs, walk.rows * walk.runs * (walk.run // 4)
     odd = walk.run % 4 > 0 and runs > 1
     features = {
@@ -142,8 +113,7 @@ def _counted(way: Candidate, form: str, walk: _Walk) -> Candidate:
         # Words that do not begin where words do take longer.
         "odd_words": words * (3 if walk.one is None else 2) if odd else 0,
     }
-    instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
-    return replace(way, cost=Cost(instructions, cycles), features=features)
+    return replace(way, features=features)
 
 
 def _walk(operands: tuple[Tensor, Tensor], output: Tensor) -> _Walk | None:

@@ -97,7 +97,6 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Wor
         + ", rows widened" * work.widened
         + f", weights {form.value}" * (form is not Format.INT8),
         parameters=lambda: _parameters(p, weights, channels, work, form),
-        cost=work.cost(form),
         features=work.features(form),
         scratch_bytes=4 * PIXELS * work.steps + _bytes_aside(p, work),
         weights_bytes=record_bytes,

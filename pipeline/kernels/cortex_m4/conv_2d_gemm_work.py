@@ -1,4 +1,4 @@
-"""What conv_2d_gemm does for a layer, counted as its code does it, and what each of these things costs."""
+"""What conv_2d_gemm does for a layer, counted as its code does it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from enum import Enum
 
 import numpy as np
 
-from pipeline.kernels.base import Cost
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import integer
 
@@ -58,48 +57,6 @@ class Format(Enum):
 
 UNROLLED = {"int8": 8, "int16": 16, "int8_two": 8, "int16_two": 4}
 """Steps of one round of the loops."""
-
-# Instructions, and cycles where memory answers at once, of each thing that is counted: fitted on layers that
-# were run (arm-none-eabi-gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "blocks": (191.7, 338.4),
-    "border_rows": (33.25, 39.79),
-    "border_words": (7.324, 11.36),
-    "borders": (96.13, 152.7),
-    "calls": (162.8, 155.0),
-    "collected_odd_words": (0.3956, 2.343),
-    "collected_rest": (12.09, 12.43),
-    "collected_rows": (28.16, 26.96),
-    "collected_words": (5.964, 11.3),
-    "four_bytes": (9.303, 13.29),
-    "four_runs": (8.985, 10.22),
-    "four_words": (26.63, 29.43),
-    "fours": (57.0, 111.0),
-    "fours_with_rest": (53.57, 91.91),
-    "odd_blocks": (43.25, 94.94),
-    "padding_rows": (68.47, 0.0),
-    "padding_words": (2.927, 5.014),
-    "rounds": (3.187, 6.278),
-    "steps_int16": (11.01, 16.97),
-    "steps_int16_two": (8.0, 9.0),
-    "steps_int8": (14.0, 16.9),
-    "steps_int8_two": (9.0, 10.0),
-    "stored": (80.03, 99.35),
-    "stored_half_up": (71.04, 88.36),
-    "stored_half_up_one_floor": (68.04, 86.0),
-    "stored_largest": (65.95, 60.57),
-    "stored_one_floor": (76.03, 96.0),
-    "stored_scaled": (56.04, 73.36),
-    "widened_bytes": (7.661, 10.33),
-    "widened_rows": (59.45, 123.2),
-    "widened_words": (9.951, 11.84),
-    "window_bytes": (4.361, 9.263),
-    "window_four_words": (26.5, 28.75),
-    "window_runs": (14.98, 25.62),
-    "window_words": (9.428, 12.45),
-    "windows": (60.23, 131.6),
-    "windows_with_rest": (28.98, 58.19),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +107,7 @@ class Work:
         return "stored_scaled" if form is Format.SCALED else self.store
 
     def features(self, form: Format) -> dict[str, float]:
-        """How often each thing of COSTS is done."""
+        """How often each thing is done."""
         loops = {form.loop: self.blocks - self.twos, f"{form.loop}_two": self.twos}
         rounds = {loop: math.ceil((self.steps - 1) / unrolled) for loop, unrolled in UNROLLED.items()}
         return {
@@ -159,14 +116,6 @@ class Work:
             **{f"steps_{loop}": blocks * self.pairs * self.steps for loop, blocks in loops.items()},
             "rounds": sum(blocks * self.pairs * rounds[loop] for loop, blocks in loops.items()),
         }
-
-    def cost(self, form: Format) -> Cost:
-        """The sum over all features."""
-        features = self.features(form)
-        instructions, cycles = (
-            sum(count * COSTS[name][figure] for name, count in features.items()) for figure in (0, 1)
-        )
-        return Cost(instructions, cycles)
 
 
 def runs_of(p: Parameters) -> tuple[int, int]:

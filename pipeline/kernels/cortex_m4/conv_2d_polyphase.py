@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.conv_2d_gemm import Channels, exact_channels, half_up
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
@@ -43,19 +43,6 @@ RUNS = tuple(map(tuple, "CC CL CR LC LR LL RC RR RL".split()))
 
 PLACES = sum(len(TAPS[vertical]) * len(TAPS[horizontal]) for vertical, horizontal in RUNS)
 """Products of a pair of channels for each tile."""
-
-# Instructions, and cycles where memory answers at once, of each thing that is counted: fitted on layers that
-# were run (arm-none-eabi-gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "blocks": (1487.0, 2485.0),
-    "calls": (99.11, 145.7),
-    "pairs": (32.54, 78.6),
-    "patches": (175.7, 222.3),
-    "rounds": (10.32, 12.96),
-    "steps": (10.52, 16.47),
-    "stored": (146.3, 195.9),
-    "stored_half_up": (137.3, 184.9),
-}
 
 
 class Conv2DPolyphase(Kernel):
@@ -110,9 +97,6 @@ def _pair_bytes(p: Parameters) -> int:
 
 def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, height: int, rows: int) -> Candidate:
     features, blocks = _work(p, height, rows, half_up(p, channels))
-    instructions, cycles = (
-        sum(count * COSTS[name][figure] for name, count in features.items()) for figure in (0, 1)
-    )
     depth = integer(p, "input_channels")
     record_bytes = math.ceil(integer(p, "output_channels") / 2) * _pair_bytes(p)
     return Candidate(
@@ -120,7 +104,6 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, height: i
         kernel=Conv2DPolyphase.name,
         variant="4 tiles of 2 x 2 outputs x 2 channels",
         parameters=lambda: _parameters(p, weights, channels),
-        cost=Cost(instructions, cycles),
         features=features,
         scratch_bytes=PLACES * (2 * TILES * depth + 4) + depth,
         weights_bytes=record_bytes,
@@ -131,7 +114,7 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, height: i
 
 
 def _work(p: Parameters, height: int, rows: int, is_half_up: bool) -> tuple[dict[str, float], int]:
-    """How often each thing of COSTS is done in calls of so many rows; and how many blocks there are."""
+    """How often each thing is done in calls of so many rows; and how many blocks there are."""
     calls = [min(rows, height - first) for first in range(0, height, rows)]
     # By the call: blocks of tiles, and the rows of a tile that are made.
     blocks = [math.ceil(math.ceil(count / 2) * _across(p) / TILES) for count in calls]

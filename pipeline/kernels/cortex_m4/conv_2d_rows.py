@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.conv_2d_gemm import Channels, exact_channels
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
@@ -28,27 +28,10 @@ WIDTHS = {"six": 6, "four": 4}
 """Columns of a strip. Words of a step are loaded together: six columns take less than four and two."""
 RECORD_BYTES = 12
 
-# Instructions, and cycles where memory answers at once, of each thing that is counted: fitted on layers that
-# were run (arm-none-eabi-gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "calls": (286.3, 422.1),
-    "pixels": (27.75, 34.99),
-    "pixel_words": (11.79, 15.85),
-    "filters": (42.91, 71.95),
-    "byte_filters": (27.76, 47.42),
-    "filter_words": (2.622, 5.559),
-    "strips": (10.48, 14.91),
-    "steps_six": (27.27, 33.27),
-    "steps_four": (21.59, 23.87),
-    "byte_steps_six": (29.94, 35.98),
-    "byte_steps_four": (23.46, 25.7),
-    "rows_six": (71.25, 88.67),
-    "rows_four": (58.67, 81.58),
-    "pooled_six": (51.28, 61.36),
-    "pooled_four": (45.36, 52.25),
-}
-ONCE_A_PIECE = ("calls", "filters", "filter_words", "byte_filters")
-"""Of these, what fewer rows take as well."""
+STEP_CYCLES = {"six": 34, "four": 24}
+"""Of one filter's taps, two channels of them, for a strip: about what its loads and products take."""
+ONCE_A_PIECE = frozenset({"calls", "filters", "filter_words", "byte_filters"})
+"""Of the features, what fewer rows have as well."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +70,8 @@ class Layer:
     def strips(self) -> dict[str, int]:
         """How many there are of each width: as few products as can be, the last strip overlapping."""
 
-        def cycles(sixes: int) -> float:
-            return sixes * COSTS["steps_six"][1] + self._fours(sixes) * COSTS["steps_four"][1]
+        def cycles(sixes: int) -> int:
+            return sixes * STEP_CYCLES["six"] + self._fours(sixes) * STEP_CYCLES["four"]
 
         # Six columns overlap to the left, too: a map has to be as wide as that.
         most = math.ceil(self.width / 6) if self.width >= 6 else 0
@@ -108,7 +91,7 @@ class Layer:
         return 4 * (widened * 9 * pairs + piece)
 
     def features(self, rows: int, strips: int, widened: bool) -> dict[str, int]:
-        """How many there are of each thing in COSTS, in calls of so many rows before pooling."""
+        """How many there are of each thing, in calls of so many rows before pooling."""
         calls = math.ceil(self.height / rows)
         all_strips = self.strips()
         pieces = calls * sum(math.ceil(n / strips) for n in all_strips.values())
@@ -207,9 +190,6 @@ class Conv2DRows(Kernel):
 
 
 def _candidate(layer: Layer, rows: int, strips: int, widened: bool) -> Candidate:
-    features = layer.features(rows, strips, widened)
-    instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
-    by_call = sum(features.get(name, 0) * COSTS[name][1] for name in ONCE_A_PIECE)
     return Candidate(
         library="cortex_m4",
         kernel=Conv2DRows.name,
@@ -218,14 +198,13 @@ def _candidate(layer: Layer, rows: int, strips: int, widened: bool) -> Candidate
         + " at a time"
         + ", weights as bytes" * (not widened),
         parameters=lambda: layer.parameters(rows, strips, widened),
-        cost=Cost(instructions, cycles),
-        features=features,
+        features=layer.features(rows, strips, widened),
         scratch_bytes=layer.scratch_bytes(rows, strips, widened),
         weights_bytes=layer.weights.size + RECORD_BYTES * layer.filters,
         streamed={"weights": layer.flash_read(rows, strips, widened)},
         streams=True,
         rows_per_call=rows // layer.pool,
-        fixed_share=by_call / cycles,
+        once_a_call=ONCE_A_PIECE,
     )
 
 

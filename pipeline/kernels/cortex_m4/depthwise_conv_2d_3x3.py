@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.depthwise import (
     CHANNELS_AT_ONCE,
     Channels,
@@ -23,30 +23,6 @@ from pipeline.operators.checks import constant, integer, present
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.tensors import Tensor
 
-# Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "calls": (252.1, 479.9),
-    "channels": (4.884, 5.133),
-    "filled": (4.826, 6.291),
-    "groups_1": (195.6, 291.0),
-    "groups_2": (158.0, 236.0),
-    "laid_once": (14.47, 15.52),
-    "laid_pairs": (29.36, 43.55),
-    "laid_rounds": (2.094, 3.897),
-    "laid_twice": (20.04, 23.9),
-    "outputs_1": (9.914, 11.65),
-    "outputs_1_any_shift": (13.96, 17.01),
-    "outputs_2": (12.9, 14.56),
-    "outputs_2_any_shift": (17.05, 20.47),
-    "pairs": (29.65, 70.09),
-    "passes": (27.37, 35.88),
-    "rounds": (1.746, 3.642),
-    "stored": (6.173, 6.262),
-    "stored_clamped": (16.45, 18.77),
-    "stored_last": (1.796, 3.407),
-    "stored_last_clamped": (12.78, 17.72),
-    "stored_lines": (9.645, 7.344),
-}
 ROWS_AT_ONCE = (1, 2, 8)
 POSITION_BYTES = {1: 8 * CHANNELS_AT_ONCE, 2: 4 * CHANNELS_AT_ONCE}
 """By stride."""
@@ -188,7 +164,6 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, *, down:
     calls = list(_calls(p, height, rows, down))
     clamped = bool(filters.channels.clamps.any())
     features = _features(filters, calls)
-    instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
 
     def parameters() -> Parameters:
         return {
@@ -213,7 +188,6 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, *, down:
         kernel=DepthwiseConv2D3x3.name,
         variant=f"4 channels of {by}",
         parameters=parameters,
-        cost=Cost(instructions, cycles),
         features=features,
         scratch_bytes=max(call.scratch_bytes for call in calls) + channels,
         weights_bytes=filter_bytes(channels) + 2 * clamped * channels,
@@ -224,7 +198,7 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, *, down:
 
 
 def _features(filters: Filters, calls: Sequence[Lines]) -> dict[str, float]:
-    """How often each thing of COSTS is done."""
+    """How often each thing is done."""
     channels = len(filters.weights)
     groups = math.ceil(channels / CHANNELS_AT_ONCE)
     made = groups * CHANNELS_AT_ONCE

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.depthwise import (
     CHANNELS_AT_ONCE,
     Channels,
@@ -23,26 +24,6 @@ from pipeline.operators.checks import constant, integer, present
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.tensors import Tensor
 
-# Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "calls": (242, 191.9),
-    "filled": (4.127, 4.844),
-    "filters": (73.61, 132.3),
-    "jobs": (16.58, 35.75),
-    "laid": (15.37, 16.64),
-    "line_ends": (4.216, 8.252),
-    "line_starts": (8.349, 13.14),
-    "lines": (39.99, 77.65),
-    "loads": (1.063, 1.196),
-    "places": (44.93, 89.99),
-    "products": (1.004, 0.9756),
-    "runs": (30.75, 48.64),
-    "runs_any_shift": (28.78, 39.23),
-    "segments": (2.015, 2.743),
-    "waits": (0.0, 0.6308),
-    "widened": (4.051, 4.232),
-    "widened_rows": (0.0, 0.07964),
-}
 MOST_COLUMNS = 5
 """Words of weights that the loops hold."""
 POOL = 8
@@ -291,8 +272,6 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, way: Way
     channels = len(filters.weights)
     calls = list(_calls(p, height, rows, way))
     clamped = bool(filters.channels.clamps.any())
-    features = _features(filters, calls)
-    instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
     filter_bytes = way.filter_bytes(channels)
 
     def parameters() -> Parameters:
@@ -314,8 +293,7 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, way: Way
         kernel=DepthwiseConv2DPairs.name,
         variant=f"4 outputs of a channel, by {by}",
         parameters=parameters,
-        cost=Cost(instructions, cycles),
-        features=features,
+        features=_features(filters, calls),
         scratch_bytes=max(call.scratch_bytes for call in calls) + whole_words(channels),
         weights_bytes=filter_bytes + 2 * clamped * channels,
         streamed={"filters": filter_bytes * len(calls)},
@@ -325,13 +303,13 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, way: Way
 
 
 def _features(filters: Filters, calls: Sequence[Call]) -> dict[str, float]:
-    """How often each thing of COSTS is done."""
+    """How often each thing is done."""
     way = calls[0].way
     groups = math.ceil(len(filters.weights) / CHANNELS_AT_ONCE)
     made = groups * CHANNELS_AT_ONCE
     any_shift = float(filters.any_shift.mean())
     runs = segments = 0
-    counts = dict.fromkeys(COSTS, 0.0)
+    counts: dict[str, float] = defaultdict(float)
     for call in calls:
         jobs, lines = call.jobs, call.lines
         counts["calls"] += 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.depthwise import Channels
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
@@ -15,22 +15,6 @@ from pipeline.operators.checks import constant, integer
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.tensors import Tensor
 
-# Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "clamped": (6.684, 7.702),
-    "copied_bytes": (3.711, 6.56),
-    "copied_channels": (9.078, 11.18),
-    "copied_pixels": (14.29, 12.77),
-    "few_channels": (20.41, 13.56),
-    "found_taps": (15.65, 20.73),
-    "fours": (55.75, 76.11),
-    "lines": (38.66, 52.06),
-    "moved_taps": (5.019, 8.093),
-    "pairs": (20.31, 27.19),
-    "pixels": (62.16, 122.2),
-    "pooled": (2.535, 2.609),
-    "rows": (112.1, 149.6),
-}
 CHANNELS_AT_ONCE = 4
 POINTER_BYTES = 4
 GEOMETRY = (
@@ -62,7 +46,6 @@ class DepthwiseConv2DTaps(Kernel):
         clamped = bool(channels.clamps.any())
         filter_bytes = filters(weights, channels).nbytes
         features = _features(p, output.shape[1], clamped)
-        instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
         pixels = output.shape[1] * output.shape[2] * _pooled(p)
         candidate = Candidate(
             library="cortex_m4",
@@ -73,7 +56,6 @@ class DepthwiseConv2DTaps(Kernel):
                 "filters": filters(weights, channels),
                 "clamps": clamps(channels) if clamped else None,
             },
-            cost=Cost(instructions, cycles),
             features=features,
             scratch_bytes=_scratch_bytes(p),
             weights_bytes=filter_bytes + (clamps(channels).nbytes if clamped else 0),
@@ -145,7 +127,7 @@ def clamps(channels: Channels) -> np.ndarray:
 
 
 def _features(p: Parameters, height: int, clamped: bool) -> dict[str, float]:
-    """How often each thing of COSTS is done."""
+    """How often each thing is done."""
     taps, width = _taps(p), integer(p, "output_width") * integer(p, "pool_width")
     rows = height * integer(p, "pool_height")
     inside = _windows_inside(p, rows, "height", "y", "top")

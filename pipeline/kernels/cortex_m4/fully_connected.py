@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from pipeline.arithmetic import INT8_MAX, INT8_MIN, LARGEST_ACCUMULATOR
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.thresholds import MOST_BITS, fitting_multipliers, thresholds_once
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
@@ -35,8 +35,6 @@ class Scaling:
 class InnerProduct(Kernel):
     """firmware_templates/kernels/cortex_m4/fully_connected.h"""
 
-    costs: ClassVar[Mapping[str, tuple[float, float]]]
-    """Instructions and cycles of each of the features."""
     unrolled: ClassVar[int]
     """Words of inputs in a turn of the loop."""
     way: ClassVar[str]
@@ -61,15 +59,13 @@ class InnerProduct(Kernel):
         scratch, scaling = self.scratch(depth), _scaling(p, weights)
         if scratch is None or scaling is None:
             return ()
-        features = self._features(rows, filled(depth), outputs)
         size = filled(depth) * filled(outputs)
         one = Candidate(
             library="cortex_m4",
             kernel=self.name,
             variant=self.way,
             parameters=lambda: _parameters(p, weights, scaling),
-            cost=self._cost(features),
-            features=features,
+            features=self._features(rows, filled(depth), outputs),
             scratch_bytes=scratch,
             weights_bytes=size + 4 * filled(outputs) + scaling.multiplier.nbytes,
             streamed={"weights": size * rows},
@@ -77,11 +73,8 @@ class InnerProduct(Kernel):
         )
         return one, one.in_ram_too({"weights": size})
 
-    def _cost(self, features: Mapping[str, float]) -> Cost:
-        return Cost(*(sum(count * self.costs[name][i] for name, count in features.items()) for i in (0, 1)))
-
     def _features(self, rows: int, inputs: int, outputs: int) -> dict[str, float]:
-        """How often each thing of `costs` is done."""
+        """How often each thing is done."""
         groups, words = filled(outputs) // GROUP, inputs // GROUP
         return {
             "steps": rows * groups * words,

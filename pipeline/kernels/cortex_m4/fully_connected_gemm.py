@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from pipeline.arithmetic import INT8_MAX, INT8_MIN
-from pipeline.kernels.base import Candidate, Cost, Kernel
-from pipeline.kernels.cortex_m4 import conv_2d_gemm_work as gemm
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.conv_2d_gemm import (
     SCALED_SHIFT,
     STORES,
@@ -33,15 +32,6 @@ from pipeline.operators.base import Parameters
 from pipeline.operators.checks import array, constant, integer
 from pipeline.operators.fully_connected import FullyConnected
 from pipeline.tensors import Tensor
-
-# Instructions, and cycles where memory answers at once, of what conv_2d_gemm does not do: fitted on layers
-# that were run (arm-none-eabi-gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    **gemm.COSTS,
-    "calls": (297.4, 428.6),
-    "stored_once_one_floor": (69.7, 88.0),
-    "stored_once_one_scale": (63.5, 83.6),
-}
 
 
 class FullyConnectedGemm(Kernel):
@@ -131,9 +121,6 @@ def _sizes(p: Parameters) -> tuple[int, int, int]:
 def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, form: Format) -> Candidate:
     work = replace(count_matrices(*_sizes(p)), store=_store(channels))
     features = work.features(form)
-    instructions, cycles = (
-        sum(count * COSTS[name][figure] for name, count in features.items()) for figure in (0, 1)
-    )
     record_bytes = work.record_bytes(form)
     left = integer(p, "inputs") % 4
     return Candidate(
@@ -141,7 +128,6 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, form: For
         kernel=FullyConnectedGemm.name,
         variant="4 rows x 2 outputs" + f", weights {form.value}" * (form is not Format.INT8),
         parameters=lambda: _parameters(p, weights, channels, work, form),
-        cost=Cost(instructions, cycles),
         features=features,
         scratch_bytes=4 * PIXELS * work.steps + max(2 * work.steps, PIXELS * 4 * math.ceil(left / 4)),
         weights_bytes=record_bytes,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import array
@@ -16,21 +17,57 @@ from pipeline.operators.relu import Clamping
 from pipeline.operators.unary import EVERY_INT8, Unary
 from pipeline.tensors import Tensor
 
-# Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "once": (11.0, 27.0),
-    "rows": (48.6, 75.3),
-    "words": (17.0, 22.4),
-    "rest": (5.8, 11.8),
-    "own_rows": (36.8, 64.3),
-    "own_pixels": (19.0, 29.9),
-    "own_words": (18.0, 21.3),
-    "own_unaligned": (1.2, 4.9),
-    "own_rest": (4.65, 5.0),
-}
 ENTRIES = len(EVERY_INT8)
 FLASH_READ_BYTES = 8
 """What a flash reads for one entry of a table."""
+
+NEGLIGIBLE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Of constants in flash, in sets of lines; the line that was not used for the longest time goes."""
+
+    line_bytes: int
+    lines: int
+    ways: int
+
+    def missed(self, tables: int, passes: int) -> float:
+        """How many of all reads miss, where each pass reads an entry of each table, any as likely as another.
+
+        An inference repeats the one before. Tables whose addresses differ by the sets' size share their sets.
+        """
+        groups = self.lines // self.ways * self.line_bytes // ENTRIES
+        fewer, larger = divmod(tables, groups)
+        shares = ((fewer + 1, larger), (fewer, groups - larger))
+        return passes * sum(
+            sharing * count * self._chance(sharing, passes) for sharing, count in shares if sharing * count
+        )
+
+    def _chance(self, sharing: int, passes: int) -> float:
+        """That a read misses where so many tables share their sets.
+
+        A line that was read `ago` passes before is there if fewer lines of its set than ways were read since.
+        """
+        once = self.line_bytes / ENTRIES
+        missed, left = 0.0, 1.0
+        for ago in range(1, passes + 1):
+            again = left if ago == passes else left * once
+            left -= again
+            since = 1 - (1 - once) ** ago
+            missed += again * (1 - _at_most(self.ways - 1, sharing - 1, since))
+            if left < NEGLIGIBLE:
+                break
+        return missed
+
+
+def _at_most(most: int, count: int, chance: float) -> float:
+    """The chance that no more than `most` of `count` things happen, each with this chance."""
+    return sum(math.comb(count, n) * chance**n * (1 - chance) ** (count - n) for n in range(most + 1))
+
+
+CACHES = {"flash_missed_8k": Cache(16, 512, 2), "flash_missed_16k": Cache(32, 512, 4)}
+"""Those of an STM32U5 (RM0456, ICACHE), and of a Cortex-M7 with 16 KB (STM32F767, STM32H743)."""
 
 
 class LookupRows(Kernel):
@@ -48,33 +85,47 @@ class LookupRows(Kernel):
         channels = output.shape[-1] if len(tables) > 1 else output.elements // _rows(output)
         pixels = output.elements // channels
         own = "own_" if len(tables) > 1 else ""
-        features = _features(_rows(output), pixels, channels, own)
-        instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
+        streams = op.rows_read(inputs, output, 0, 1) is not None
+        # In calls for one row each, where it can be called so.
+        calls = _rows(output) if streams else 1
+        features = {"calls": float(calls), **_features(_rows(output), pixels, channels, own)}
         flash = Candidate(
             library="cortex_m4",
             kernel=self.name,
             variant="a table for each channel" if own else "a table",
             parameters=lambda: _fields(tables, pixels // _rows(output), channels),
-            cost=Cost(instructions, cycles),
             weights_bytes=tables.nbytes,
             # One table is as large as the cache between core and flash: it is read about once.
             streamed={"table": FLASH_READ_BYTES * output.elements if own else tables.nbytes},
             features=features,
-            streams=op.rows_read(inputs, output, 0, 1) is not None,
+            streams=streams,
         )
         ram = flash.in_ram_too({"table": tables.nbytes})
-        # How often the cache holds what one table is asked for is a matter of the board.
-        asked = {} if own else {"cached_reads": float(output.elements)}
-        return replace(flash, features={**features, **asked}), ram
+        read = _reads(_rows(output), pixels, channels, bool(own))
+        return replace(flash, features={**features, **read}), ram
+
+
+def _reads(rows: int, pixels: int, channels: int, own: bool) -> dict[str, float]:
+    """What is read of tables in flash, and again where a cache does not hold it."""
+    if own:
+        return {name: cache.missed(channels, pixels) for name, cache in CACHES.items()}
+    reads = pixels * channels
+    pieces = ENTRIES // FLASH_READ_BYTES
+    # At each row, what is read besides the table takes lines from it.
+    again = pieces * (1 - (1 - 1 / pieces) ** (reads / rows))
+    return {"flash_cached_reads": reads, "flash_cached_pieces": rows * again}
 
 
 def _features(rows: int, pixels: int, channels: int, own: str) -> dict[str, float]:
-    """How often each thing of COSTS is done; `own` where each channel has a table."""
+    """How often each thing is done; `own` where each channel has a table."""
     words = float(pixels * (channels // 4))
-    found = {"once": 1.0, f"{own}rows": rows, f"{own}words": words, f"{own}rest": pixels * (channels % 4)}
+    found = {f"{own}rows": rows, f"{own}words": words, f"{own}rest": pixels * (channels % 4)}
     if own:
         # Words that do not begin where words do take longer.
-        found |= {"own_pixels": pixels, "own_unaligned": words * (channels % 4 > 0)}
+        found |= {
+            "own_pixels" if channels >= 4 else "own_narrow_pixels": pixels,
+            "own_unaligned": words * (channels % 4 > 0),
+        }
     return found
 
 

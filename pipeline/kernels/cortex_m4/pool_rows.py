@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.operators import Operator
 from pipeline.operators.average_pool_2d import AveragePool2D
 from pipeline.operators.base import Parameters
@@ -15,29 +15,6 @@ from pipeline.operators.checks import integer
 from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.tensors import Tensor
 
-# Instructions and zero-wait cycles of each feature, fitted on layers that were run (gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    "largest_1": (36.7, 62.66),
-    "largest_1_lines": (8.972, 12.03),
-    "largest_1_taps": (7.035, 10.09),
-    "largest_4": (36.46, 63.75),
-    "largest_4_lines": (9.113, 11.37),
-    "largest_4_taps": (7.025, 11.66),
-    "largest_8": (40.81, 65.79),
-    "largest_8_lines": (8.717, 11.52),
-    "largest_8_taps": (10.01, 13.04),
-    "mean_1": (44.14, 75.33),
-    "mean_1_lines": (8.869, 11.24),
-    "mean_1_taps": (5.004, 10.03),
-    "mean_4": (87.33, 140.3),
-    "mean_4_lines": (9.201, 11.67),
-    "mean_4_taps": (6.031, 9.544),
-    "mean_8": (165.4, 249.7),
-    "mean_8_lines": (9.825, 11.66),
-    "mean_8_taps": (9.016, 14.06),
-    "pixels": (26.53, 30.5),
-    "rows": (75.26, 129.5),
-}
 POINTER_BYTES = 4
 LARGEST_MEAN = 256
 """Elements of a window whose sums of bytes fit int16."""
@@ -64,14 +41,12 @@ class PoolRows(Kernel):
             return ()
         p = op.parameters(inputs, output)
         features = _features(p, output.shape[1], "mean" if average else "largest")
-        instructions, cycles = (sum(n * COSTS[name][i] for name, n in features.items()) for i in (0, 1))
         return (
             Candidate(
                 library="cortex_m4",
                 kernel=self.name,
                 variant="row by row",
                 parameters=lambda: {**{name: p[name] for name in FIELDS}, "average": int(average)},
-                cost=Cost(instructions, cycles),
                 features=features,
                 scratch_bytes=POINTER_BYTES * op.window[0],
                 # A single row needs all of its input at once; average_rows takes that row by row.
@@ -81,7 +56,7 @@ class PoolRows(Kernel):
 
 
 def _features(p: Parameters, height: int, what: str) -> dict[str, float]:
-    """How often each thing of COSTS is done; what is made of a window is counted for each of its sizes."""
+    """How often each thing is done; what is made of a window is counted for each of its sizes."""
     channels, width = integer(p, "channels"), integer(p, "output_width")
     rows = _inside(p, height, "height", "y", "top")
     columns = _inside(p, width, "width", "x", "left")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
-from pipeline.kernels.cortex_m4 import conv_2d_gemm_work as gemm
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.conv_2d_gemm import (
     STORES,
     Channels,
@@ -32,18 +31,6 @@ INPUT = ("input_height", "input_width", "input_channels")
 """The first fields of the struct, which the operator's parameters have under the same names."""
 FULL_CALLS = 4
 """Rows of each phase in a call that has memory to spare: most input rows are then widened once."""
-
-# Instructions, and cycles where memory answers at once, of what conv_2d_gemm does otherwise: fitted on layers
-# that were run (arm-none-eabi-gcc 12.2, -O2).
-COSTS: Mapping[str, tuple[float, float]] = {
-    **gemm.COSTS,
-    "blocks": (123.5, 226.4),
-    "calls": (327.1, 451.6),
-    "lines": (53.9, 111.7),
-    "rows": (91.7, 101.7),
-    "stored_apart": (77.7, 102.2),
-    "stored_half_up_apart": (69.9, 93.0),
-}
 
 
 class TransposeConvGemm(Kernel):
@@ -237,7 +224,7 @@ class _Layer:
         }
 
     def features(self, form: Format, calls: int) -> dict[str, float]:
-        """How often each thing of COSTS is done."""
+        """How often each thing is done."""
         height = integer(self.p, "output_height")
         found: Counter[str] = Counter()
         for work in self.works():
@@ -319,18 +306,13 @@ def _in_ram(layer: _Layer, form: Format, rows: int) -> Candidate:
 
 def _candidate(layer: _Layer, form: Format, rows: int) -> Candidate:
     works = layer.works()
-    features = layer.features(form, rows)
-    instructions, cycles = (
-        sum(count * COSTS[name][figure] for name, count in features.items()) for figure in (0, 1)
-    )
     sizes = [work.record_bytes(form) for work in works]
     return Candidate(
         library="cortex_m4",
         kernel=TransposeConvGemm.name,
         variant="4 outputs x 2 channels, by phases" + f", weights {form.value}" * (form is not Format.INT8),
         parameters=lambda: layer.parameters(form),
-        cost=Cost(instructions, cycles),
-        features=features,
+        features=layer.features(form, rows),
         scratch_bytes=4 * PIXELS * max(work.steps for work in works) + layer.most_taps * layer.slot_bytes,
         weights_bytes=sum(sizes) + layer.table_bytes(form),
         streamed={"weights": sum(size * work.blocks for size, work in zip(sizes, works, strict=True))},

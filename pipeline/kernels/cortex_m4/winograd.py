@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
-from pipeline.kernels.base import Candidate, Cost, Kernel
+from pipeline.kernels.base import Candidate, Kernel
 from pipeline.operators import Operator
 from pipeline.operators.base import Parameters
 from pipeline.operators.checks import array, constant, integer, present
@@ -203,7 +203,7 @@ class Layer:
         return sum(-(-tiles // (TILES * blocks)) for tiles in self._tiles(strips))
 
     def features(self, u: U, strips: int, blocks: int) -> dict[str, int]:
-        """How many there are of each of the things that the layer's cost is made of."""
+        """How often each thing is done, in calls of so many strips."""
         tiles = self._tiles(strips)
         pairs = -(-self.filters // 2)
         positions = sum(-(-each // TILES) for each in tiles) * pairs * self.algorithm.positions
@@ -308,11 +308,6 @@ class Winograd(Kernel):
     @abstractmethod
     def algorithm(self) -> Algorithm: ...
 
-    @property
-    @abstractmethod
-    def costs(self) -> Mapping[str, tuple[float, float]]:
-        """Instructions and cycles of each of `Layer.features`, fitted on layers that were run."""
-
     def candidates(
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> tuple[Candidate, ...]:
@@ -337,8 +332,6 @@ class Winograd(Kernel):
         )
 
     def _candidate(self, layer: Layer, u: U, strips: int, blocks: int) -> Candidate:
-        features = layer.features(u, strips, blocks)
-        instructions, cycles = (sum(n * self.costs[name][i] for name, n in features.items()) for i in (0, 1))
         plain = u is not U.CONSTANT
         field, size = ("weights", layer.weights.size) if plain else ("transformed", layer.transformed_bytes)
         prepared = {"transformed": layer.transformed_bytes} if u is U.PREPARED else {}
@@ -347,8 +340,7 @@ class Winograd(Kernel):
             kernel=self.name,
             variant=u.value if blocks == 1 else f"{u.value}, for {blocks} blocks of tiles",
             parameters=lambda: layer.parameters(self.name, u, blocks),
-            cost=Cost(instructions, cycles),
-            features=features,
+            features=layer.features(u, strips, blocks),
             scratch_bytes=layer.scratch_bytes(blocks, has_room=u is U.MADE or blocks > 1),
             weights_bytes=size + (12 if plain else 8) * layer.filters,
             streamed={} if prepared else {field: layer.passes(strips, blocks) * size},
