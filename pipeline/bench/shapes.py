@@ -132,6 +132,19 @@ CLAMPED_CONVOLUTIONS = (
     ((10, 10, 3), 9, (5, 5), 1, True),
     ((8, 8, 36), 24, (3, 3), 1, False),
 )
+# (height, width, channels in), channels out, (kernel height, width), dilation; SAME padding
+DILATED_CONVOLUTIONS = (
+    ((10, 10, 8), 12, (3, 3), 2),
+    ((12, 9, 16), 8, (3, 3), 3),
+    ((14, 14, 5), 10, (3, 3), 2),
+    ((16, 12, 12), 16, (3, 1), 2),
+    ((9, 16, 20), 6, (2, 3), 4),
+)
+# (height, width, channels), kernel; SAME padding
+FEW_CHANNELS = (
+    ((10, 10, 3), (3, 3)), ((14, 12, 2), (5, 5)), ((20, 20, 1), (3, 3)), ((12, 16, 3), (7, 3)),
+    ((24, 8, 2), (3, 3)), ((16, 16, 1), (4, 4)),
+)  # fmt: skip
 # (height, width, channels), kernel, stride, SAME padding, depth multiplier, fused pooling
 DEPTHWISE = (
     ((48, 48, 8), (3, 3), 1, True, 1, None),
@@ -311,6 +324,7 @@ def shapes() -> Iterator[Graph]:
     for op, inputs, output in chain(
         _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng),
         _moving(), _transposed(rng), _products(), _sequences(rng), _repeated(rng), _clamped(rng),
+        _dilated(rng), _few_channels(rng),
         (_table(rng, size) for size in NARROW),
     ):  # fmt: skip
         yield _graph(op, inputs, output)
@@ -542,3 +556,18 @@ def _clamped(rng: np.random.Generator) -> Iterator[Layer]:
             op = Conv2D((stride, stride), pads=_pads(size, window, stride, same), floor=floor)
             inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
             yield op, inputs, _made(op, inputs)
+
+
+def _dilated(rng: np.random.Generator) -> Iterator[Layer]:
+    for size, channels, window, dilation in DILATED_CONVOLUTIONS:
+        pads = same_pads(size[:2], window, (1, 1), (dilation, dilation))
+        op = Conv2D(dilation=(dilation, dilation), pads=pads, activation=Activation.RELU)
+        inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
+        yield op, inputs, _made(op, inputs)
+
+
+def _few_channels(rng: np.random.Generator) -> Iterator[Layer]:
+    for size, window in FEW_CHANNELS:
+        op = DepthwiseConv2D(pads=_pads(size, window, 1, True), activation=Activation.RELU)
+        inputs = [_map("x", size), _weights(rng, (1, *window, size[2]), axis=3), _bias(rng, size[2])]
+        yield op, inputs, _made(op, inputs)

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.kernels import costs, predicted_code_bytes
 from pipeline.kernels.costs import (
+    FROM_FLASH,
     Observation,
     costs_table,
     costs_text,
@@ -139,3 +140,36 @@ def test_the_shipped_formulas_keep_their_goal():
             for board, cost in formula.boards.items():
                 assert cost.band.median_percent < 5, (level, kernel, board)
                 assert cost.band.worst_percent < 20, (level, kernel, board)
+
+
+def test_work_that_nothing_was_fitted_on_costs_a_guess(rng, monkeypatch):
+    monkeypatch.setattr(
+        costs, "costs_table", lambda: {"-O2": {"cortex_m4/a": fit_formula(observations(rng))}}
+    )
+    features = observations(rng, 1)[0].features
+    known = costs.core_cost("cortex_m4/a", features)
+    assert known[1] == pytest.approx(sum(TRUE[name] * features[name] for name in TRUE), rel=1e-3)
+    more = costs.core_cost("cortex_m4/a", {**features, "unseen": 7, "flash_unseen": 1000})
+    assert np.subtract(more, known) == pytest.approx([7 * guess for guess in costs.GUESSED.values()])
+    assert costs.core_cost("cortex_m4/b", {"unseen": 7}) == pytest.approx(np.subtract(more, known))
+
+
+def test_code_in_flash_has_figures_of_its_own(rng):
+    seen = []
+    for one in observations(rng):
+        ram = one.stalls[BOARD]
+        flash = {**ram, "fetch_stall_cycles": 9 * one.features["results"]}
+        seen.append(replace(one, stalls={BOARD: ram, BOARD + FROM_FLASH: flash, "without_fast_ram": ram}))
+    table = {"-O2": {"cortex_m4/a": fit_formula(seen)}}
+    assert costs_text(read_costs(costs_text(table, "gcc 1")), "gcc 1") == costs_text(table, "gcc 1")
+    features = seen[0].features
+    fetched = {
+        (board, from_ram): forecast(
+            "cortex_m4/a", features, board, table=table, from_ram=from_ram
+        ).fetch_stall_cycles
+        for board in (BOARD, "without_fast_ram")
+        for from_ram in (True, False)
+    }
+    assert fetched[BOARD, False] == pytest.approx(9 * features["results"], rel=1e-3)
+    for elsewhere in ((BOARD, True), ("without_fast_ram", True), ("without_fast_ram", False)):
+        assert fetched[elsewhere] == pytest.approx(5 * features["results"], rel=1e-3)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.lower import identifier, lower_program
+from pipeline.lower import Constant, identifier, lower_program
 from pipeline.passes import apply_passes
 from pipeline.plan import plan_schedule
 from pipeline.read_tflite import read_tflite
@@ -122,3 +122,11 @@ def test_equal_constants_are_stored_once():
 )
 def test_any_text_becomes_an_identifier(text, expected):
     assert identifier(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "in_ram", "alignment"),
+    [(256, False, 32), (32, False, 32), (54, False, 4), (288, False, 4), (256, True, 4)],
+)
+def test_what_a_data_cache_can_keep_begins_where_a_line_does(size, in_ram, alignment):
+    assert Constant("table", "", np.zeros(size, np.int8), in_ram).alignment == alignment

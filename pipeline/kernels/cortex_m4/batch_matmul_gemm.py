@@ -36,14 +36,13 @@ class BatchMatMulGemm(Kernel):
             return ()
         rows, depth, columns = (integer(p, name) for name in ("rows", "depth", "columns"))
         work = replace(count_matrices(rows, depth, columns), store=_store(p))
-        features = _features(p, work, op.a_transposed, _is_turned(op, columns))
         return (
             Candidate(
                 library="cortex_m4",
                 kernel=self.name,
                 variant="4 rows x 2 columns",
                 parameters=lambda: _parameters(op, p, work),
-                features=features,
+                features=_features(p, work, op.a_transposed, _is_turned(op, columns)),
                 scratch_bytes=work.record_bytes(Format.INT16)
                 + math.ceil(rows * depth / 4) * 4 * op.a_transposed
                 + 4 * PIXELS * work.steps

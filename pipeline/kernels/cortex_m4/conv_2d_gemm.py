@@ -97,7 +97,7 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Wor
         + ", rows widened" * work.widened
         + f", weights {form.value}" * (form is not Format.INT8),
         parameters=lambda: _parameters(p, weights, channels, work, form),
-        features=work.features(form),
+        features={**work.features(form), **work.from_flash(form)},
         scratch_bytes=4 * PIXELS * work.steps + _bytes_aside(p, work),
         weights_bytes=record_bytes,
         streamed={"weights": record_bytes * work.blocks},

@@ -117,6 +117,11 @@ class Work:
             "rounds": sum(blocks * self.pairs * rounds[loop] for loop, blocks in loops.items()),
         }
 
+    def from_flash(self, form: Format) -> dict[str, float]:
+        """How often loop and store run in turns that are more than the 1 KB of an STM32L4's or F4's cache."""
+        large = form is Format.INT16 and self.store != "stored_largest" and self.steps >= UNROLLED[form.loop]
+        return {"flash_overflows": self.blocks * self.pairs * large}
+
 
 def runs_of(p: Parameters) -> tuple[int, int]:
     """How many runs of contiguous bytes lie beneath a window, and how long they are."""

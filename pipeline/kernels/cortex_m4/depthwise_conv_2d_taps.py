@@ -16,6 +16,8 @@ from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.tensors import Tensor
 
 CHANNELS_AT_ONCE = 4
+KEPT_BYTES = 160
+"""Of filters that an STM32L4's data cache still has at the next pixel: five of its eight lines."""
 POINTER_BYTES = 4
 GEOMETRY = (
     "input_height input_width input_channels output_width output_channels kernel_height kernel_width "
@@ -59,7 +61,7 @@ class DepthwiseConv2DTaps(Kernel):
             features=features,
             scratch_bytes=_scratch_bytes(p),
             weights_bytes=filter_bytes + (clamps(channels).nbytes if clamped else 0),
-            streamed={"filters": filter_bytes * pixels},
+            streamed={"filters": filter_bytes * (pixels if filter_bytes > KEPT_BYTES else 1)},
             streams=True,
         )
         return (candidate, candidate.in_ram_too({"filters": filter_bytes}))

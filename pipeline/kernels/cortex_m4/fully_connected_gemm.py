@@ -120,7 +120,6 @@ def _sizes(p: Parameters) -> tuple[int, int, int]:
 
 def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, form: Format) -> Candidate:
     work = replace(count_matrices(*_sizes(p)), store=_store(channels))
-    features = work.features(form)
     record_bytes = work.record_bytes(form)
     left = integer(p, "inputs") % 4
     return Candidate(
@@ -128,7 +127,7 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, form: For
         kernel=FullyConnectedGemm.name,
         variant="4 rows x 2 outputs" + f", weights {form.value}" * (form is not Format.INT8),
         parameters=lambda: _parameters(p, weights, channels, work, form),
-        features=features,
+        features=work.features(form),
         scratch_bytes=4 * PIXELS * work.steps + max(2 * work.steps, PIXELS * 4 * math.ceil(left / 4)),
         weights_bytes=record_bytes,
         streamed={"weights": record_bytes * work.blocks},
