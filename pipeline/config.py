@@ -78,7 +78,7 @@ class Settings(BaseModel):
     input_type: BorderType | None = Field(
         default=None,
         description="int8, or uint8 or float32: the model then quantizes its inputs itself; "
-        "default: int8, or what a .tflite file has",
+        "default: the activations' own type, or what a .tflite file has",
     )
     output_type: BorderType | None = Field(
         default=None, description="int8, or uint8 or float32: the model then converts its outputs itself"

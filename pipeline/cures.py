@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pipeline.config import Settings
 from pipeline.demand import predict
 from pipeline.deploy import generate, model_path, samples_of, the_board
-from pipeline.errors import UsageError
+from pipeline.errors import ModelNotSupported, UsageError
 from pipeline.load import FloatModel, Samples, TfliteModel, load_model
 from pipeline.progress import Progress
 from pipeline.quantize import (
@@ -63,6 +63,8 @@ class CureTable:
     rows: tuple[CureRow, ...]
     best: str
     """The recipe that `auto` takes."""
+    refused: str = ""
+    """Why there is no row of int16, where there is none."""
 
 
 def cure_table(
@@ -101,7 +103,8 @@ def cure_table(
     fewer = [Recipe(samples=few) for few in FEWER_SAMPLES if few < len(prepared.x)]
     tried = compare_recipes(prepared, run, [*fewer, *recipes], check=carried, progress=progress)
     best = best_of(tried[len(fewer) :])
-    rows = [_row(one, prepared, settings, is_best=one is best) for one in tried]
+    wide, refused = _wide(prepared, run, count, carried)
+    rows = [_row(one, prepared, settings, is_best=one is best) for one in (*tried, *wide)]
     return CureTable(
         model=model.name,
         board=settings.board,
@@ -110,7 +113,21 @@ def cure_table(
         float_accuracy=run.accuracy,
         rows=(*(() if harm else _unfolded(model, samples, run, settings, prepared)), *rows),
         best=str(best.recipe),
+        refused=refused,
     )
+
+
+def _wide(
+    prepared: Prepared, run: FloatRun, samples: int, check: Callable[[bytes], None]
+) -> tuple[tuple[Cured, ...], str]:
+    """The model in int16; or, where TFLite or a kernel has no such form, why not."""
+    recipes = [
+        Recipe(samples=samples, activations="int16", correct_bias=corrected) for corrected in (False, True)
+    ]
+    try:
+        return compare_recipes(prepared, run, recipes, check=check), ""
+    except ModelNotSupported as error:
+        return (), f"int16 cannot be tried: {'; '.join([error.problem, *error.details])}"
 
 
 def _unfolded(
@@ -172,6 +189,7 @@ def table_words(table: CureTable) -> str:
     return (
         f"{table.model}, on {words.plural(table.samples, 'sample')} ({table.origin}){accuracy}. "
         f"Sizes and cycles are predicted for {table.board}."
+        f"{f' {table.refused}.' if table.refused else ''}"
     )
 
 

@@ -291,7 +291,9 @@ def quantize_file(
     if output is not None:
         writable_folder(output.parent)
     loaded = load_quantized(settings, progress)
-    path = output or output_folder(settings, loaded.name) / f"{loaded.name}_int8.tflite"
+    recipe = asked_recipe(settings)
+    activations = recipe.activations if recipe else "int8"
+    path = output or output_folder(settings, loaded.name) / f"{loaded.name}_{activations}.tflite"
     write_file(path, loaded.quantized.tflite)
     return path, loaded.quantized, inspect_loaded(loaded, progress)
 
@@ -412,7 +414,7 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     def carried(tflite: bytes) -> None:
         read_tflite(tflite, model.name)
 
-    border = BorderTypes(settings.input_type or "int8", settings.output_type or "int8")
+    border = BorderTypes(settings.input_type, settings.output_type)
     if recipe is None:
         count = settings.calibration_samples
         prepared = prepare_model(model, samples, count=count, border=border, progress=progress)

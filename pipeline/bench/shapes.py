@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from itertools import chain
 
 import numpy as np
 
 from pipeline.graph import Graph, Node
-from pipeline.operators import Operator
+from pipeline.operators import INT16_FORMS, Operator
 from pipeline.operators.add import Add
 from pipeline.operators.arg_max import ArgMax
 from pipeline.operators.average_pool_2d import AveragePool2D
 from pipeline.operators.base import Activation
 from pipeline.operators.batch_matmul import BatchMatMul
 from pipeline.operators.concatenation import Concatenation
-from pipeline.operators.conv_2d import Conv2D
+from pipeline.operators.conv_2d import Conv2D, Conv2DInt16
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.dequantize import Dequantize
 from pipeline.operators.fully_connected import FullyConnected
@@ -38,6 +39,7 @@ from pipeline.operators.resize_nearest_neighbor import ResizeNearestNeighbor
 from pipeline.operators.slice import Slice
 from pipeline.operators.softmax import Softmax
 from pipeline.operators.sub import Sub
+from pipeline.operators.tanh import TanhInt16
 from pipeline.operators.transpose import Transpose
 from pipeline.operators.transpose_conv import TransposeConv
 from pipeline.operators.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
@@ -316,6 +318,15 @@ SATURATED = Quantization((0.04,), (-128,))
 # With INPUT and OUTPUT, sums of these have ties, so that no sum of two products is the reference's.
 SMALLER, LARGER = Quantization((0.03,), (5,)), Quantization((0.09,), (5,))
 PROBABILITIES = Quantization((1 / 256,), (-128,))
+UNIT_16 = Quantization((2.0**-15,), (0,))
+OF_INT16: Mapping[type[Operator], int] = {
+    Conv2D: 6,
+    DepthwiseConv2D: 6,
+    FullyConnected: 5,
+    Softmax: 2,
+    Logistic: 2,
+}
+"""Of so many layers of a kind one is profiled with int16 as well."""
 
 
 def shapes() -> Iterator[Graph]:
@@ -325,7 +336,7 @@ def shapes() -> Iterator[Graph]:
         _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng),
         _moving(), _transposed(rng), _products(), _sequences(rng), _repeated(rng), _clamped(rng),
         _dilated(rng), _few_channels(rng),
-        (_table(rng, size) for size in NARROW),
+        (_table(rng, size) for size in NARROW), _of_int16(),
     ):  # fmt: skip
         yield _graph(op, inputs, output)
 
@@ -345,7 +356,7 @@ def _graph(op: Operator, inputs: list[Tensor], output: Tensor) -> Graph:
 
 
 def _is_linear(op: Operator) -> bool:
-    return isinstance(op, Conv2D) and op.activation is Activation.NONE
+    return isinstance(op, Conv2D | Conv2DInt16) and op.activation is Activation.NONE
 
 
 def _map(name: str, shape: tuple[int, ...], quantization: Quantization = INPUT) -> Tensor:
@@ -524,6 +535,36 @@ def _products() -> Iterator[Layer]:
             for name, each, is_turned in zip(("x", "second"), sizes, turned, strict=True)
         ]
         yield op, inputs, _made(op, inputs, SATURATED if index % 5 == 4 else OUTPUT)
+
+
+def _of_int16() -> Iterator[Layer]:
+    """Some of the layers above with activations of int16, of those that have loops of their own for them.
+
+    The others have the loops of int8, and are predicted by its formulas.
+    """
+    rng = np.random.default_rng(16)
+    seen: Counter[type[Operator]] = Counter()
+    for op, inputs, output in chain(_convolutions(rng), _depthwise(rng), _dense(rng), _others(rng)):
+        seen[type(op)] += 1
+        if seen[type(op)] % OF_INT16.get(type(op), 1) != 0 or type(op) not in OF_INT16:
+            continue
+        tensors, made = [_widened(each) for each in inputs], _widened(output)
+        if isinstance(op, Softmax | Logistic):
+            made = replace(made, quantization=UNIT_16)
+        attributes = {field.name: getattr(op, field.name) for field in fields(op)}  # type: ignore[arg-type]
+        yield INT16_FORMS[op.tflite_name](**attributes), tensors, made
+        if isinstance(op, Logistic):
+            yield TanhInt16(), tensors, made
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    """The tensor as it is beside int16: of finer steps around 0; weights stay, biases are of 64 bits."""
+    if tensor.name == "weights" or tensor.dtype not in {"int8", "int32"} or tensor.name in {"axes", "pads"}:
+        return tensor
+    dtype = "int64" if tensor.name == "bias" else "int16"
+    data = None if tensor.data is None else tensor.data.astype(dtype)
+    finer = tensor.quantization and Quantization((tensor.scale / 256,), (0,))
+    return replace(tensor, dtype=dtype, data=data, quantization=finer)
 
 
 def _sequences(rng: np.random.Generator) -> Iterator[Layer]:

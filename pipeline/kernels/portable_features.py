@@ -152,6 +152,59 @@ def _fully_connected(layer: _Layer) -> dict[str, float]:
     }
 
 
+def _conv_2d_int16(layer: _Layer) -> dict[str, float]:
+    op, x, w, output = layer.op, layer.x, layer.weights, layer.output
+    window, pool = taps(layer.inputs), op.pool or (1, 1)
+    outputs = (output.shape[1] * pool[0], output.shape[2] * pool[1])
+    rows, columns = _inside(op, x, window, outputs)
+    # Two filters at a time; a last one without a neighbour counts as two.
+    pairs = -(-output.shape[3] // 2)
+    windows = math.prod(outputs)
+    macs = 2 * pairs * rows * columns * x.shape[3]
+    return {
+        "macs": macs,
+        "stretches": pairs * rows * (outputs[1] if op.dilation[1] == 1 else columns),
+        "windows": pairs * windows,
+        "patches": output.shape[1] * output.shape[2] if pool == (1, 1) else windows * pairs,
+        "results": output.elements,
+        "flash_read": macs if w.nbytes > DATA_CACHE_BYTES else 0,
+        **_read_over(macs, w),
+    }
+
+
+def _depthwise_conv_2d_int16(layer: _Layer) -> dict[str, float]:
+    op, x, w, output = layer.op, layer.x, layer.weights, layer.output
+    window, pool = taps(layer.inputs), op.pool or (1, 1)
+    outputs = (output.shape[1] * pool[0], output.shape[2] * pool[1])
+    rows, columns = _inside(op, x, window, outputs)
+    channels, windows = output.shape[3], math.prod(outputs)
+    macs = rows * columns * channels
+    large, wide = w.nbytes > DATA_CACHE_BYTES, math.prod(window) > DATA_CACHE_LINES
+    return {
+        "macs": macs,
+        "stretches": channels * rows * outputs[1],
+        "windows": channels * windows,
+        "patches": output.shape[1] * output.shape[2] if pool == (1, 1) else windows * channels,
+        "results": output.elements,
+        "flash_read": macs if large and not wide else 0,
+        "flash_missed": macs if large and wide else 0,
+        **_read_over(macs, w),
+    }
+
+
+def _fully_connected_int16(layer: _Layer) -> dict[str, float]:
+    w = layer.weights
+    outputs, depth = w.shape
+    rows, pairs = layer.output.elements // outputs, -(-outputs // 2)
+    return {
+        "macs": rows * 2 * pairs * depth,
+        "pairs": rows * pairs,
+        "results": layer.output.elements,
+        "flash_read": rows * w.elements if rows == 1 or w.nbytes > DATA_CACHE_BYTES else 0,
+        **_read_over(rows * w.elements, w),
+    }
+
+
 def _binary(layer: _Layer) -> dict[str, float]:
     walk = layer.op.walk(layer.inputs)
     constant = layer.x.is_constant or layer.weights.is_constant
@@ -333,20 +386,30 @@ def _elementwise(layer: _Layer) -> dict[str, float]:
 
 COUNTERS: Mapping[str, Callable[[_Layer], dict[str, float]]] = {
     "add": _binary,
+    "add_int16": _binary,
     "arg_max": _arg_max,
     "average_pool_2d": _pooling,
+    "average_pool_2d_int16": _pooling,
     "batch_matmul": _batch_matmul,
     "concatenation": _concatenation,
     "conv_2d": _conv_2d,
+    "conv_2d_int16": _conv_2d_int16,
     "depthwise_conv_2d": _depthwise_conv_2d,
+    "depthwise_conv_2d_int16": _depthwise_conv_2d_int16,
     "dequantize": _elementwise,
     "fully_connected": _fully_connected,
+    "fully_connected_int16": _fully_connected_int16,
     "lookup": _elementwise,
     "max_pool_2d": _pooling,
+    "max_pool_2d_int16": _pooling,
     "maximum": _binary,
+    "maximum_int16": _binary,
     "mean": _mean,
+    "mean_int16": _mean,
     "minimum": _binary,
+    "minimum_int16": _binary,
     "mul": _binary,
+    "mul_int16": _binary,
     "pad": _pad,
     "prelu": _binary,
     "quantize": _elementwise,
@@ -356,6 +419,7 @@ COUNTERS: Mapping[str, Callable[[_Layer], dict[str, float]]] = {
     "resize_bilinear": _resize_bilinear,
     "select": _select,
     "softmax": _softmax,
+    "softmax_int16": _softmax,
     "strided_copy": _strided_copy,
     "transpose_conv": _transpose_conv,
     "unidirectional_sequence_lstm": _lstm,

@@ -4,7 +4,7 @@ Rounded weights make a layer's outputs wrong by an amount whose mean over the da
 layers carry it on. The mean of a layer with weights W and bias b over samples and positions is
 W * E[x] + b, where E[x] is the mean of the patches that it reads: so the float layer's and the int8
 layer's are both known from the mean of their inputs over the calibration samples, and the difference is
-added to the int32 bias. Layers are corrected in execution order, each with the inputs that the corrected
+added to the bias. Layers are corrected in execution order, each with the inputs that the corrected
 ones before it make, so that whatever shifted them (weights, ranges that cut, roundings) is taken back too.
 
 Source: M. Nagel, M. van Baalen, T. Blankevoort, M. Welling, "Data-Free Quantization Through Weight
@@ -24,6 +24,7 @@ from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
 from pipeline.tensors import Values
 
 SAMPLES = 64
+BIAS_TYPES = (schema.TensorType.INT32, schema.TensorType.INT64)
 CORRECTED = frozenset({Operator.CONV_2D, Operator.DEPTHWISE_CONV_2D, Operator.FULLY_CONNECTED})
 
 
@@ -62,7 +63,7 @@ def _has_own_bias(integers: TfliteGraph, operator: Any) -> bool:
     """Whether its bias lies in a buffer that no other tensor shares."""
     tensors = integers.subgraph.tensors
     bias = int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
-    if integers.constant(bias) is None or tensors[bias].type != schema.TensorType.INT32:
+    if integers.constant(bias) is None or tensors[bias].type not in BIAS_TYPES:
         return False
     return [tensor.buffer for tensor in tensors].count(tensors[bias].buffer) == 1
 
@@ -123,14 +124,16 @@ def _mean_patch(graph: TfliteGraph, operator: Any, mean: np.ndarray, window: tup
 
 
 def _shift_bias(content: bytearray, integers: TfliteGraph, operator: Any, shift: np.ndarray) -> None:
-    """Add a real shift (channels,) to the int32 bias, in the file and in `integers`."""
+    """Add a real shift (channels,) to the bias, in the file and in `integers`."""
     tensor = int(operator.inputs[2])
     held = integers.subgraph.tensors[tensor]
     bias = integers.constant(tensor)
     assert bias is not None
     steps = np.round(shift / np.asarray(held.quantization.scale, np.float64))
     limits = np.iinfo(np.int32)
-    corrected = np.clip(bias + steps, limits.min, limits.max).astype(np.int32)
+    if bias.dtype == np.int32:
+        steps = np.clip(bias + steps, limits.min, limits.max) - bias
+    corrected = bias + steps.astype(bias.dtype)
     # In the file's own bytes: packed anew, its buffers would lose their alignment.
     schema.Model.GetRootAs(content, 0).Buffers(held.buffer).DataAsNumpy()[:] = corrected.view(np.uint8)
     integers.set_constant(tensor, corrected)

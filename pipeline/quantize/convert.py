@@ -1,4 +1,4 @@
-"""Full int8 conversion: rewrite, check the rewrite, calibrate, cure, convert, report."""
+"""Full conversion to integers: rewrite, check the rewrite, calibrate, cure, convert, report."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from pipeline.quantize.bias import correct_biases
 from pipeline.quantize.dead import refuse_dead, widen_dead
 from pipeline.quantize.equalize import equalize
 from pipeline.quantize.fold import Rewritten, fold_normalizations, in_float32
+from pipeline.quantize.int16 import as_kernels_take_it
 from pipeline.quantize.predict import (
     dequantize,
     give_samples,
@@ -32,7 +33,7 @@ from pipeline.quantize.predict import (
     run_float,
 )
 from pipeline.quantize.ranges import choose_ranges, measure_ranges, observe
-from pipeline.quantize.recipe import CALIBRATION_SAMPLES, INT8_BORDER, BorderTypes, Recipe
+from pipeline.quantize.recipe import CALIBRATION_SAMPLES, OWN_BORDER, ActivationType, BorderTypes, Recipe
 from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 from pipeline.quantize.tflite_graph import TfliteGraph
 from pipeline.quantize.train import Trained, fine_tune, refuse_untrainable
@@ -59,7 +60,7 @@ class Prepared:
     """float32 (M, *input_shape): samples to fine-tune on, where there are any."""
     rewrites: tuple[str, ...]
     """What has been done to the model in float, in words."""
-    border: BorderTypes = INT8_BORDER
+    border: BorderTypes = OWN_BORDER
 
 
 def quantize_model(
@@ -67,18 +68,19 @@ def quantize_model(
     samples: Samples,
     *,
     recipe: Recipe | None = None,
-    border: BorderTypes = INT8_BORDER,
+    border: BorderTypes = OWN_BORDER,
     check: Callable[[bytes], object] | None = None,
     progress: Progress | None = None,
 ) -> QuantizedModel:
-    """Convert to int8 with per-channel weights, a batch of one, and inputs and outputs as `border` says.
+    """Convert to integers with per-channel weights, a batch of one, and inputs and outputs as `border` says.
 
     Float rewrites come first (batch norm folded, `pipeline.quantize.fold`), checked on the samples, then
     the recipe's cures. The same model, samples and recipe give the same bytes. `check` is given the file
     as soon as it is converted, to refuse what the later stages cannot carry before TFLite's own kernels
     meet it.
 
-    Raises CheckFailed E_REWRITE where a rewrite changes the function, UsageError E_SAMPLES_SHAPE,
+    Raises CheckFailed E_REWRITE where a rewrite changes the function, UsageError E_SAMPLES_SHAPE or
+    E_BORDER_TYPE,
     and ModelNotSupported E_OP_UNSUPPORTED where TFLite has no int8 form of an operator, or
     E_MODEL_DEAD where nothing of the inputs reaches an output.
     """
@@ -111,7 +113,7 @@ def prepare_model(
     samples: Samples,
     *,
     count: int = CALIBRATION_SAMPLES,
-    border: BorderTypes = INT8_BORDER,
+    border: BorderTypes = OWN_BORDER,
     fold: bool = True,
     progress: Progress | None = None,
 ) -> Prepared:
@@ -173,7 +175,9 @@ def apply_recipe(
     if recipe.epochs:
         words.append(str(_fine_tune(prepared, graph, recipe.epochs, progress)))
     float_tflite = graph.pack()
-    tflite = _make_integers(prepared, float_tflite)
+    tflite = _make_integers(prepared, float_tflite, recipe.activations)
+    if recipe.activations == "int16":
+        words.append("activations in int16")
     if check:
         check(tflite)
     if recipe.correct_bias:
@@ -339,21 +343,51 @@ def _convert(model: FloatModel, function: Any, x: Values, progress: Progress | N
             raise _not_convertible(model, error, chatter()) from error
 
 
-def _make_integers(prepared: Prepared, graph: bytes) -> bytes:
-    """The int8 file of a float graph with ranges: TFLite's own quantizer, as its converter calls it."""
-    tensorflow = import_tensorflow()
-    from tensorflow.lite.python.convert import mlir_quantize
+def _make_integers(prepared: Prepared, graph: bytes, activations: ActivationType = "int8") -> bytes:
+    """The integers of a float graph with ranges: TFLite's own quantizer, as its converter calls it.
 
+    With int16 the quantizer leaves float32 at the border, and the converter takes that off afterwards.
+    """
+    tensorflow = import_tensorflow()
+    from tensorflow.compiler.mlir.lite import types_pb2
+    from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.python.util import modify_model_io_type
+
+    types: Any = types_pb2
+    set_border: Any = modify_model_io_type
+    wide = activations == "int16"
+    border = [
+        tensorflow.dtypes.as_dtype(side or activations)
+        for side in (prepared.border.inputs, prepared.border.outputs)
+    ]
+    _refuse_border(prepared, activations)
     with captured_stderr() as chatter:
         try:
             quantized = mlir_quantize(
                 graph,
-                input_data_type=tensorflow.dtypes.as_dtype(prepared.border.inputs),
-                output_data_type=tensorflow.dtypes.as_dtype(prepared.border.outputs),
+                inference_type=types.QUANTIZED_INT16 if wide else types.QUANTIZED_INT8,
+                input_data_type=border[0],
+                output_data_type=border[1],
             )
+            if wide:
+                quantized = set_border(as_kernels_take_it(bytes(quantized), graph), *border)
         except Exception as error:  # the quantizer raises ConverterError, ValueError and RuntimeError
             raise _not_convertible(prepared.model, error, chatter()) from error
     return _signed(bytes(quantized), prepared.model)
+
+
+def _refuse_border(prepared: Prepared, activations: ActivationType) -> None:
+    """Types that TFLite's quantizer does not put at the border of a model with these activations."""
+    possible = ("int16", "float32") if activations == "int16" else ("int8", "uint8", "float32")
+    for side, asked in (("input", prepared.border.inputs), ("output", prepared.border.outputs)):
+        if asked is not None and asked not in possible:
+            raise UsageError(
+                f"the {side}s were to be {asked}, and the model's activations are {activations}: "
+                f"expected {' or '.join(possible)}",
+                code="E_BORDER_TYPE",
+                where=prepared.model.path,
+                hint=f"leave --{side}-type out for {activations}; <model>_preprocess.h converts",
+            )
 
 
 def _signed(tflite: bytes, model: FloatModel) -> bytes:
@@ -444,14 +478,15 @@ def _rename(frozen: Any, names: dict[str, str], outputs: Sequence[str]) -> Any:
 
 
 def _measure_ranges(tflite: bytes, x: Values, progress: Progress | None) -> tuple[TensorRange, ...]:
-    """Of the inputs and of every operator's output: values seen, and how many stand at the ends."""
+    """Of all int8 and int16 inputs and operators' outputs: values seen, and how many stand at the ends."""
     interpreter = make_interpreter(tflite, reference=True, keep_all=True)
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     wanted = [detail["index"] for detail in interpreter.get_input_details()] + [
         int(index) for operator in interpreter._get_ops_details() for index in operator["outputs"]
     ]
-    wanted = [index for index in dict.fromkeys(wanted) if details[index]["dtype"] == np.int8]
-    lows, highs = dict.fromkeys(wanted, 127), dict.fromkeys(wanted, -128)
+    wanted = [index for index in dict.fromkeys(wanted) if details[index]["dtype"] in (np.int8, np.int16)]
+    bounds = {index: np.iinfo(details[index]["dtype"]) for index in wanted}
+    lows, highs = ({index: int(getattr(bounds[index], end)) for index in wanted} for end in ("max", "min"))
     ends, counts = dict.fromkeys(wanted, 0), dict.fromkeys(wanted, 0)
     for number in give_samples(interpreter, x):
         interpreter.invoke()
@@ -459,7 +494,8 @@ def _measure_ranges(tflite: bytes, x: Values, progress: Progress | None) -> tupl
             values = interpreter.get_tensor(index)
             lows[index] = min(lows[index], int(values.min()))
             highs[index] = max(highs[index], int(values.max()))
-            ends[index] += int(((values == -128) | (values == 127)).sum())
+            at_ends = (values == bounds[index].min) | (values == bounds[index].max)
+            ends[index] += int(at_ends.sum())
             counts[index] += values.size
         _report(progress, "measuring ranges", number + 1, len(x))
     return tuple(

@@ -96,9 +96,11 @@ class Cured:
 def candidates(
     prepared: Prepared, epochs: int = EPOCHS, count: int = CALIBRATION_SAMPLES
 ) -> tuple[Recipe, ...]:
-    """All recipes that are worth a try; with fine-tuning where there are training samples.
+    """All recipes of int8 that are worth a try; with fine-tuning where there are training samples.
 
-    Of a model with ranges of its own only the plain one, which keeps them.
+    int16 comes nearer to float than any of them, and costs more on the target than all: nobody but the
+    user can say whether it is worth that. Of a model with ranges of its own only the plain one, which
+    keeps them.
     """
     if TfliteGraph(prepared.graph).has_own_ranges:
         return (Recipe(samples=count),)

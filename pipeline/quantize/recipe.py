@@ -13,21 +13,24 @@ CALIBRATION_SAMPLES = 500
 EPOCHS = 2
 PLAIN = "minmax"
 RANGES = get_args(RangeMethod)
-REWRITES = ("equalize", "train", "bias")
+WIDE = "int16"
+REWRITES = ("equalize", WIDE, "train", "bias")
+FOR_INT8 = (*(word for word in RANGES if word != PLAIN), "train")
+"""Cures for steps as coarse as those of int8 activations. Weights are int8 either way."""
 
-
-BorderType = Literal["int8", "uint8", "float32"]
+ActivationType = Literal["int8", "int16"]
+BorderType = Literal["int8", "uint8", "int16", "float32"]
 
 
 @dataclass(frozen=True, slots=True)
 class BorderTypes:
-    """The type of all inputs and of all outputs. Where it is not int8, the model itself converts."""
+    """The type of all inputs and of all outputs; None: that of the activations, so that nothing converts."""
 
-    inputs: BorderType = "int8"
-    outputs: BorderType = "int8"
+    inputs: BorderType | None = None
+    outputs: BorderType | None = None
 
 
-INT8_BORDER = BorderTypes()
+OWN_BORDER = BorderTypes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +46,20 @@ class Recipe:
     """Of fine-tuning on training samples, `pipeline.quantize.train`; 0: none."""
     correct_bias: bool = False
     """`pipeline.quantize.bias`"""
+    activations: ActivationType = "int8"
+    """Of the whole model; weights are int8 either way."""
 
     @property
     def cures(self) -> int:
         """How many parts of it differ from plain conversion."""
-        return (self.ranges != "minmax") + self.equalize + bool(self.epochs) + self.correct_bias
+        wide = self.activations == WIDE
+        return (self.ranges != "minmax") + self.equalize + wide + bool(self.epochs) + self.correct_bias
 
     def __str__(self) -> str:
         """`equalize+mse+bias`, in the order in which it is done; `minmax` where nothing is."""
         words = ["equalize"] if self.equalize else []
         words += [self.ranges] if self.ranges != "minmax" or not self.cures else []
+        words += [WIDE] if self.activations == WIDE else []
         words += ["train"] if self.epochs else []
         words += ["bias"] if self.correct_bias else []
         return "+".join(words)
@@ -86,10 +93,18 @@ def parse_recipe(text: str, samples: int = CALIBRATION_SAMPLES, epochs: int = EP
             code="E_RECIPE",
             hint="leave bias out: training has taken the roundings into account, biases and all",
         )
+    useless = sorted({*words} & {*FOR_INT8})
+    if WIDE in words and useless:
+        raise UsageError(
+            f"the quantization {text!r} asks for int16 and for {', '.join(useless)}, which mends int8",
+            code="E_RECIPE",
+            hint="int16 alone, or with equalize or bias",
+        )
     recipe = Recipe(
         samples=samples,
         equalize="equalize" in words,
         epochs=epochs if "train" in words else 0,
         correct_bias="bias" in words,
+        activations="int16" if WIDE in words else "int8",
     )
     return replace(recipe, ranges=ranges[0]) if ranges else recipe  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
     schema.TensorType.INT32: np.dtype(np.int32),
     schema.TensorType.INT64: np.dtype(np.int64),
     schema.TensorType.INT8: np.dtype(np.int8),
+    schema.TensorType.INT16: np.dtype(np.int16),
     schema.TensorType.BOOL: np.dtype(np.bool_),
 }
 Operator = schema.BuiltinOperator
@@ -184,12 +185,16 @@ class TfliteGraph:
         return float(held.min[0]), float(held.max[0])
 
     def reach(self, tensor: int) -> tuple[float, float] | None:
-        """The smallest and largest real value that an int8 tensor can hold; None of another."""
-        held = self.subgraph.tensors[tensor].quantization
-        if self._type(tensor) != schema.TensorType.INT8 or held is None or held.scale is None:
+        """The smallest and largest real value that an int8 or int16 tensor can hold; None of another."""
+        held, kind = self.subgraph.tensors[tensor].quantization, self._type(tensor)
+        if (
+            kind not in {schema.TensorType.INT8, schema.TensorType.INT16}
+            or held is None
+            or held.scale is None
+        ):
             return None
-        scale, zero_point = float(held.scale[0]), int(held.zeroPoint[0])
-        return scale * (-128 - zero_point), scale * (127 - zero_point)
+        scale, zero_point, bounds = float(held.scale[0]), int(held.zeroPoint[0]), np.iinfo(DTYPES[kind])
+        return scale * (int(bounds.min) - zero_point), scale * (int(bounds.max) - zero_point)
 
     def set_range(self, tensor: int, low: float, high: float) -> None:
         """What the converter makes the tensor's scale and zero point of."""

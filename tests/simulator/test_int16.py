@@ -91,3 +91,20 @@ def test_every_output_is_exact(files, images, tmp_path, board, border):
     assert figures["outputs"]["elements"] == 6 * 10
     assert figures["outputs"]["differing_elements"] == 0
     assert figures["model"]["inputs"][0]["bytes"] == 16 * 16 * 3 * (2 if border == "int16" else 4)
+
+
+def test_a_keras_model_by_the_recipe(images, tmp_path):
+    import keras
+
+    network(keras).save(tmp_path / "wide.keras")
+    np.savez(tmp_path / "samples.npz", x=images)
+    settings = Settings(
+        model=tmp_path / "wide.keras", board="host", samples=tmp_path / "samples.npz", recipe="int16+bias",
+        output=tmp_path / "out", estimate_for="none", inferences=4,
+    )  # fmt: skip
+    deploy(settings, quiet)
+    figures = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert figures["quantization"]["recipe"] == "int16+bias"
+    assert figures["outputs"]["elements"] == 4 * 10
+    assert figures["outputs"]["differing_elements"] == 0
+    assert figures["agreement"]["same_class"] == 1

@@ -13,6 +13,7 @@ from pipeline.cures import cure_table, markdown_table
 from pipeline.errors import CheckFailed, ModelNotSupported, UsageError
 from pipeline.load import Preprocessing, Samples, load_model
 from pipeline.quantize import (
+    BorderTypes,
     Recipe,
     apply_recipe,
     best_of,
@@ -31,6 +32,7 @@ from pipeline.quantize.predict import predict_int8
 from pipeline.quantize.ranges import Observed, choose_ranges, measure_ranges, observe
 from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
 from pipeline.quantize.train import refuse_untrainable
+from pipeline.read_tflite import read_tflite
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -363,7 +365,17 @@ def test_a_bad_pixel_in_the_samples_costs_less_with_chosen_ranges(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["minmax", "mse", "equalize", "bias", "equalize+percentile+bias", "equalize+bias"]
+    "text",
+    [
+        "minmax",
+        "mse",
+        "equalize",
+        "bias",
+        "equalize+percentile+bias",
+        "equalize+bias",
+        "int16",
+        "equalize+int16+bias",
+    ],
 )
 def test_a_recipe_is_one_word(text):
     assert str(parse_recipe(text)) == text
@@ -382,6 +394,8 @@ def test_any_order_is_read():
         ("mse+percentile", "one of"),
         ("bias+bias", "once"),
         ("train+bias", "leave bias out"),
+        ("int16+mse", "int16 alone"),
+        ("train+int16", "int16 alone"),
     ],
 )
 def test_a_recipe_that_cannot_be_read(text, said):
@@ -537,7 +551,10 @@ def test_the_table_of_cures(tmp_path):
         ("minmax", 50),
         ("minmax", 60),
     ]
-    assert len(recipes) == 3 + 12
+    assert len(recipes) == 3 + 12 + 2
+    assert [name for name, _ in recipes[-2:]] == ["int16", "int16+bias"]
+    assert not table.best.startswith("int16")
+    assert table.rows[-2].fidelity.sqnr_db > table.rows[3].fidelity.sqnr_db + 2
     assert table.float_accuracy == 1
     assert [row.recipe for row in table.rows if row.is_best] == [table.best]
     assert all(row.cycles and row.weights_bytes > 500 and row.ram_bytes > 500 for row in table.rows)
@@ -547,6 +564,73 @@ def test_the_table_of_cures(tmp_path):
     assert text.count("**") == 2
     lost = 100 * (1 - table.rows[3].fidelity.accuracy)
     assert f"| {lost:+.2f} |" in text
+
+
+def test_the_table_says_why_a_model_cannot_be_int16(tmp_path):
+    _, samples = prepared_of(lambda k: [k.Conv2D(4, 3), k.Activation("hard_swish")], tmp_path)
+    np.savez(tmp_path / "data.npz", x=samples.x)
+    table = cure_table(
+        Settings(model=tmp_path / "net.keras", samples=tmp_path / "data.npz"), lambda *step: None
+    )
+    assert not any(row.recipe.startswith("int16") for row in table.rows)
+    assert "HARD_SWISH" in table.refused
+    assert table.refused in markdown_table(table)
+
+
+# --- int16 -------------------------------------------------------------------------------------------
+
+
+def test_activations_of_16_bits_are_as_the_kernels_take_them(tmp_path):
+    prepared, samples = prepared_of(mobile, tmp_path)
+    expected = real_outputs(prepared.graph, samples.x)
+    _, tflite, words = apply_recipe(prepared, parse_recipe("int16"))
+    graph = read_tflite(tflite, "net")
+    assert "activations in int16" in words
+    assert {graph.tensors[node.output].dtype for node in graph.nodes} == {"int16"}
+    assert {tensor.zero_point for tensor in graph.tensors.values() if tensor.dtype == "int16"} == {0}
+    found = sqnr_db(expected, predict_int8(tflite, samples.x)[1])
+    plain = sqnr_db(expected, predict_int8(apply_recipe(prepared, parse_recipe("minmax"))[1], samples.x)[1])
+    assert found > plain + 1
+    mended = predict_int8(apply_recipe(prepared, parse_recipe("int16+bias"))[1], samples.x)[1]
+    assert sqnr_db(expected, mended) > found
+
+
+def test_a_bias_that_leaves_32_bits_is_kept_in_int16(tmp_path):
+    """Of small inputs and weights: in steps of their product, the bias is beyond int32."""
+
+    def spoil(model, rng):
+        kernel, bias = model.layers[1].get_weights()
+        model.layers[1].set_weights([kernel * 1e-4, bias + 20])
+
+    prepared, samples = prepared_of(lambda k: [k.Conv2D(4, 3), k.Conv2D(3, 3)], tmp_path, spoil=spoil)
+    expected = real_outputs(prepared.graph, samples.x)
+    _, tflite, _ = apply_recipe(prepared, parse_recipe("int16"))
+    graph = read_tflite(tflite, "net")
+    biases = [tensor.data for tensor in graph.tensors.values() if tensor.dtype == "int64"]
+    assert max(int(np.abs(bias).max()) for bias in biases) > 2**31
+    np.testing.assert_allclose(
+        predict_int8(tflite, samples.x)[1], expected, atol=0.03 * np.abs(expected).max()
+    )
+
+
+@pytest.mark.parametrize("border", ["int8", "uint8"])
+def test_no_other_integers_at_the_border_of_int16(tmp_path, border):
+    prepared, _ = prepared_of(linear, tmp_path)
+    with pytest.raises(UsageError) as caught:
+        apply_recipe(replace(prepared, border=BorderTypes(inputs=border)), parse_recipe("int16"))
+    assert caught.value.code == "E_BORDER_TYPE"
+    with pytest.raises(UsageError) as caught:
+        apply_recipe(replace(prepared, border=BorderTypes(outputs="int16")), parse_recipe("minmax"))
+    assert caught.value.code == "E_BORDER_TYPE"
+
+
+def test_float_at_the_border_of_int16(tmp_path):
+    prepared, _ = prepared_of(linear, tmp_path)
+    for inputs, outputs in (("float32", None), (None, "float32"), ("float32", "float32")):
+        border = BorderTypes(inputs, outputs)
+        graph = read_tflite(apply_recipe(replace(prepared, border=border), parse_recipe("int16"))[1], "net")
+        assert graph.tensors[graph.inputs[0]].dtype == (inputs or "int16")
+        assert graph.tensors[graph.outputs[0]].dtype == (outputs or "int16")
 
 
 def test_no_cures_for_what_is_int8_already(tmp_path):
