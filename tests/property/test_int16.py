@@ -74,6 +74,21 @@ def test_sums_of_all_sizes(kernels: Kernels, name: str, dice: Dice) -> None:
     check(kernels, name, options, inputs, Spec(shapes[2], INT16, scale), [near(dice, shapes[0])])
 
 
+@pytest.mark.parametrize("bits", [1, 3, 9, 20])
+def test_ties_of_fully_connected(kernels: Kernels, bits: int) -> None:
+    """Halves of the output's step, on both sides of 0, and sums beside them."""
+    halves = np.arange(-999, 1000, 2, dtype=np.int64) << (bits - 1)
+    bias = np.concatenate([halves, halves + 1, halves - 1])
+    options = schema.FullyConnectedOptionsT()
+    inputs = [
+        Spec((1, 1), INT16, 0.5),
+        Spec((len(bias), 1), scale=1.0, data=np.zeros((len(bias), 1), np.int8)),
+        Spec(bias.shape, "int64", 0.5, data=bias),
+    ]
+    output = Spec((1, len(bias)), INT16, 2.0 ** (bits - 1))
+    check(kernels, "FULLY_CONNECTED", options, inputs, output, [np.zeros((1, 1), np.int16)])
+
+
 @pytest.mark.parametrize("name", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
 @few
 @given(dice=DICE)
