@@ -32,20 +32,53 @@ def random_network(rng: np.random.Generator, operators: int, height: int = SIZE)
         unread.discard(chosen)
         return chosen
 
+    def convolve(index: int, x: int, y: int, channels: int) -> None:
+        w = chain.tensor(
+            f"w_{index}", (CHANNELS, 3, 3, channels), scale=0.01,
+            data=rng.integers(-127, 128, (CHANNELS, 3, 3, channels)),
+        )  # fmt: skip
+        b = chain.tensor(
+            f"b_{index}", (CHANNELS,), "int32", scale=0.0005, data=rng.integers(-300, 300, CHANNELS)
+        )
+        chain.operator("CONV_2D", [x, w, b], y, convolution_options())
+
     for index in range(operators):
-        kinds = ["CONV_2D", "ADD", "MUL", "RELU", "RELU6", "MAX_POOL_2D", "MAXIMUM", "RESHAPE", "MEAN"]
+        kinds = [
+            "CONV_2D", "ADD", "MUL", "RELU", "RELU6", "MAX_POOL_2D", "MAXIMUM", "RESHAPE", "MEAN",
+            "CONCATENATION", "RESIZE_NEAREST_NEIGHBOR",
+        ]  # fmt: skip
         kind = rng.choice(kinds)
         name = f"net/layer_{index}/Op"
         if kind == "CONV_2D":
             x, y = pick(), tensor(name)
-            w = chain.tensor(
-                f"w_{index}", (CHANNELS, 3, 3, CHANNELS), scale=0.01,
-                data=rng.integers(-127, 128, (CHANNELS, 3, 3, CHANNELS)),
+            convolve(index, x, y, CHANNELS)
+        elif kind == "CONCATENATION":
+            # Joined to what a ReLU brings to the same scale, and convolved back to as many channels.
+            x, other, y = pick(), pick(), tensor(name)
+            brought = tensor(f"net/brought_{index}/Op", like=x)
+            chain.operator("RELU", [other], brought)
+            held = chain.graph.tensors[x].quantization
+            joined = chain.tensor(
+                f"net/joined_{index}/Op", (*shape[:3], 2 * CHANNELS),
+                scale=held.scale[0], zero_point=held.zeroPoint[0],
             )  # fmt: skip
-            b = chain.tensor(
-                f"b_{index}", (CHANNELS,), "int32", scale=0.0005, data=rng.integers(-300, 300, CHANNELS)
-            )
-            chain.operator(kind, [x, w, b], y, convolution_options())
+            options = schema.ConcatenationOptionsT()
+            options.axis = 3
+            chain.operator(kind, [x, brought], joined, options)
+            convolve(index, joined, y, 2 * CHANNELS)
+        elif kind == "RESIZE_NEAREST_NEIGHBOR":
+            # Stretched, and pooled back to its size.
+            x = pick()
+            y = tensor(name, like=x)
+            larger = (2 * height, 2 * SIZE)
+            held = chain.graph.tensors[x].quantization
+            stretched = chain.tensor(
+                f"net/stretched_{index}/Op", (1, *larger, CHANNELS),
+                scale=held.scale[0], zero_point=held.zeroPoint[0],
+            )  # fmt: skip
+            size = chain.tensor(f"size_{index}", (2,), "int32", data=np.array(larger))
+            chain.operator(kind, [x, size], stretched, schema.ResizeNearestNeighborOptionsT())
+            chain.operator("MAX_POOL_2D", [stretched], y, pool_options(3, 2, same=True))
         elif kind in {"ADD", "MUL"}:
             options = schema.AddOptionsT() if kind == "ADD" else schema.MulOptionsT()
             operands = [pick(), pick()]

@@ -306,10 +306,15 @@ SLICES = (
     ((7, 7, 96), (0, 3, 0, 0), (1, 1, 7, 96), (1, 1, 1, 1)),
 )  # fmt: skip
 # (height, width, channels) of a map that is made larger, and by how much
+# (height, width), channels of each that is joined
+JOINED = (
+    ((12, 12), (24, 8)), ((16, 16), (5, 7)), ((10, 10), (8, 16, 8)), ((6, 6), (33, 12)), ((20, 20), (4, 4)),
+    ((24, 24), (16, 16)), ((7, 9), (20, 6, 3)), ((8, 8), (48, 32, 16, 16)), ((14, 5), (1, 2)),
+)  # fmt: skip
 RESIZED = (
     ((4, 4, 16), 2), ((8, 8, 8), 2), ((6, 10, 3), 2), ((5, 5, 24), 2), ((3, 3, 64), 2), ((8, 8, 1), 3),
     ((2, 2, 40), 4),
-    ((12, 12, 6), 2),
+    ((12, 12, 6), 2), ((7, 7, 5), 2), ((10, 10, 12), 2), ((16, 16, 20), 2), ((9, 4, 35), 3),
 )  # fmt: skip
 
 INPUT = Quantization((0.05,), (-3,))
@@ -476,6 +481,12 @@ def _others(rng: np.random.Generator) -> Iterator[Layer]:
         joined = Concatenation(3)
         inputs = [_map("x", size), _map("second", (*size[:2], 16))]
         yield joined, inputs, _made(joined, inputs, INPUT)
+    for place, widths in JOINED:
+        for axis in (2, 3):
+            joined = Concatenation(axis)
+            joining = [(*place, n) if axis == 3 else (place[0], n, widths[0]) for n in widths]
+            inputs = [_map(f"x{i}", shape) for i, shape in enumerate(joining)]
+            yield joined, inputs, _made(joined, inputs, INPUT)
     for classes in CLASSES:
         x = Tensor("x", classes, "int8", INPUT)
         yield Softmax(), [x], Tensor("y", classes, "int8", PROBABILITIES)

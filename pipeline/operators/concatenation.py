@@ -50,6 +50,13 @@ class Joining(Operator):
     def operands(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
         return tuple(range(len(inputs)))
 
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int] | None:
+        """Rows lie beside each other where they are joined along width or channels."""
+        maps = all(x is not None and not x.is_constant and len(x.shape) == 4 for x in inputs)
+        return (first, end) if maps and len(output.shape) == 4 and self.axis in {2, 3} else None
+
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct concatenation`, in its order."""
         outer = math.prod(output.shape[: self.axis])

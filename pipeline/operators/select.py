@@ -56,6 +56,15 @@ class Select(Operator):
     def operands(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
         return (0,)
 
+    def rows_read(
+        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
+    ) -> tuple[int, int] | None:
+        shape = present(inputs[0]).shape
+        if len(shape) != 4:
+            return None
+        rows = self.indices(1, shape[1])[first:end]
+        return int(rows.min()), int(rows.max()) + 1
+
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct select`, in its order."""
         shape = present(inputs[0]).shape

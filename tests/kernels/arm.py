@@ -124,7 +124,7 @@ class ArmKernels:
         struct = memory.constants(candidate.parameters(), candidate.in_ram, candidate.prepared)
         if candidate.prepared:
             prepare = self.symbols[f"{candidate.kernel}_prepare_{candidate.library}"] | 1
-            self._call(uc, memory.words([prepare, struct, *[0] * 7]))
+            self._call(uc, memory.words([prepare, struct, *[0] * 9]))
         state = memory.buffer(memory.noise.bytes(candidate.scratch_bytes + candidate.state_bytes))
         maps = [_Map(memory, x, ring_rows) for x in inputs]
         made = _Map(memory, np.zeros(output, np.int8), ring_rows) if over is None else maps[over]
@@ -135,7 +135,7 @@ class ArmKernels:
             for each, (low, high) in zip(maps, portion.reads, strict=True):
                 each.show(low, high)
             arguments = [struct, *(each.address for each in maps), made.address, state, *portion.rows]
-            listed = memory.words([function, *arguments, *[0] * (8 - len(arguments))])
+            listed = memory.words([function, *arguments, *[0] * (10 - len(arguments))])
             if cycles:
                 figures += self._profile(uc, listed)
             else:

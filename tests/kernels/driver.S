@@ -1,4 +1,4 @@
-/* Calls kernels one after the other, as the harness calls layers: a list of function, then eight arguments. */
+/* Calls kernels one after the other, as the harness calls layers: a list of function, then ten arguments. */
     .syntax unified
     .thumb
     .text
@@ -6,28 +6,28 @@
     .thumb_func
     .type run_layers, %function
 run_layers:                     /* r0: the list, r1: calls, r2: what is written to harness_layer before each */
-    push {r4-r7, lr}
-    sub  sp, #20                /* four arguments, aligned */
+    push {r4-r9, lr}
+    sub  sp, #28                /* six arguments, aligned */
     mov  r4, r0
     mov  r5, r1
     ldr  r6, =harness_layer
 1:  str  r2, [r6]
     mov  r7, r2
     add  r0, r4, #20
-    ldm  r0, {r0-r3}
-    stm  sp, {r0-r3}
+    ldm  r0, {r0-r3, r8-r9}
+    stm  sp, {r0-r3, r8-r9}
     ldr  r12, [r4]
     add  r0, r4, #4
     ldm  r0, {r0-r3}
     blx  r12
     mov  r2, r7
-    adds r4, #36
+    adds r4, #44
     subs r5, #1
     bne  1b
     mvn  r2, #0
     str  r2, [r6]
-    add  sp, #20
-    pop  {r4-r7, pc}
+    add  sp, #28
+    pop  {r4-r9, pc}
     .ltorg
     .size run_layers, . - run_layers
 
