@@ -21,6 +21,7 @@ from pipeline.operators.conv_2d import Conv2D, Conv2DInt16
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.dequantize import Dequantize
 from pipeline.operators.fully_connected import FullyConnected
+from pipeline.operators.leaky_relu import LeakyReluInt16
 from pipeline.operators.logistic import Logistic
 from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.operators.maximum import Maximum
@@ -324,14 +325,25 @@ SATURATED = Quantization((0.04,), (-128,))
 SMALLER, LARGER = Quantization((0.03,), (5,)), Quantization((0.09,), (5,))
 PROBABILITIES = Quantization((1 / 256,), (-128,))
 UNIT_16 = Quantization((2.0**-15,), (0,))
-OF_INT16: Mapping[type[Operator], int] = {
-    Conv2D: 6,
-    DepthwiseConv2D: 6,
-    FullyConnected: 5,
-    Softmax: 2,
-    Logistic: 2,
+OF_INT16: Mapping[type[Operator], tuple[int, int]] = {
+    Conv2D: (6, 11),
+    DepthwiseConv2D: (3, 16),
+    FullyConnected: (3, 13),
+    Softmax: (2, 5),
+    Logistic: (2, 5),
+    MaxPool2D: (3, 5),
+    AveragePool2D: (3, 5),
+    Add: (2, 5),
+    Mul: (1, 9),
+    Maximum: (1, 9),
+    Minimum: (1, 9),
+    Mean: (2, 5),
+    Quantize: (2, 5),
+    Dequantize: (2, 5),
+    Relu: (4, 2),
+    Requantize: (4, 3),
 }
-"""Of so many layers of a kind one is profiled with int16 as well."""
+"""Of so many layers of a kind one is profiled with int16 as well, and no more than so many."""
 
 
 def shapes() -> Iterator[Graph]:
@@ -549,23 +561,25 @@ def _products() -> Iterator[Layer]:
 
 
 def _of_int16() -> Iterator[Layer]:
-    """Some of the layers above with activations of int16, of those that have loops of their own for them.
-
-    The others have the loops of int8, and are predicted by its formulas.
-    """
+    """Some of the layers above with activations of int16, and those that have no table then."""
     rng = np.random.default_rng(16)
     seen: Counter[type[Operator]] = Counter()
-    for op, inputs, output in chain(_convolutions(rng), _depthwise(rng), _dense(rng), _others(rng)):
+    above = (_convolutions(rng), _depthwise(rng), _dense(rng), _others(rng), _pools(), _elementwise(rng))
+    for op, inputs, output in chain(*above):
+        every, most = OF_INT16.get(type(op), (1, 0))
         seen[type(op)] += 1
-        if seen[type(op)] % OF_INT16.get(type(op), 1) != 0 or type(op) not in OF_INT16:
+        if seen[type(op)] % every or seen[type(op)] > every * most:
             continue
         tensors, made = [_widened(each) for each in inputs], _widened(output)
         if isinstance(op, Softmax | Logistic):
             made = replace(made, quantization=UNIT_16)
         attributes = {field.name: getattr(op, field.name) for field in fields(op)}  # type: ignore[arg-type]
-        yield INT16_FORMS[op.tflite_name](**attributes), tensors, made
+        form = INT16_FORMS[op.tflite_name]
+        # Several operators have the name QUANTIZE, and their types tell them apart.
+        yield form(**attributes) if attributes else form.read(None, tensors, made), tensors, made
         if isinstance(op, Logistic):
             yield TanhInt16(), tensors, made
+            yield LeakyReluInt16(), tensors, _widened(output)
 
 
 def _widened(tensor: Tensor) -> Tensor:

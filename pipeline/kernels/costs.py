@@ -29,17 +29,6 @@ FROM_FLASH = "_from_flash"
 COSTS_FILE = Path(__file__).with_name("costs.toml")
 NEGLIGIBLE = 1e-4
 """A feature that is nowhere more than this share of a layer is left out."""
-SAME_LOOPS: Mapping[str, str] = {
-    "portable/leaky_relu_int16": "portable/requantize",
-    **{
-        f"portable/{name}_int16": f"portable/{name}"
-        for name in (
-            "add", "average_pool_2d", "dequantize", "max_pool_2d", "maximum", "mean", "minimum", "mul",
-            "quantize", "requantize",
-        )
-    },
-}  # fmt: skip
-"""Kernels that do for int16 what another does for int8, load by load and product by product."""
 DIGITS = 4
 """Significant digits of a coefficient in the file."""
 GUESSED = {"instructions": 40.0, "zero_wait_cycles": 60.0}
@@ -136,12 +125,6 @@ class Observation:
 # --- predicting -------------------------------------------------------------------------------------
 
 
-def _formula(kernel: str, level: str, table: Table) -> Formula | None:
-    """The kernel's own formula, or that of the one whose loops it has."""
-    formulas = table.get(level, {})
-    return formulas.get(kernel) or formulas.get(SAME_LOOPS.get(kernel, ""))
-
-
 def forecast(
     kernel: str,
     features: Features,
@@ -156,7 +139,7 @@ def forecast(
     `kernel` is `<library>/<kernel>`, `level` how it is compiled; `from_ram`: code that asks for RAM is there,
     if the board has some that is fit.
     """
-    formula = _formula(kernel, level, costs_table() if table is None else table)
+    formula = (costs_table() if table is None else table).get(level, {}).get(kernel)
     if formula is None or board not in formula.boards or not formula.counts(features):
         return None
     # Code that does not ask for RAM is in flash either way, and was fitted once.
@@ -169,7 +152,7 @@ def forecast(
 
 def core_cost(kernel: str, features: Features, level: str = "-O2") -> tuple[float, float]:
     """Instructions, and cycles with memory that answers at once; of what was not fitted, a guess."""
-    formula = _formula(kernel, level, costs_table())
+    formula = costs_table().get(level, {}).get(kernel)
     known = formula.features if formula else ()
     new = sum(count for name, count in features.items() if name not in known and not name.startswith(FLASH))
     instructions, cycles = (
@@ -181,7 +164,7 @@ def core_cost(kernel: str, features: Features, level: str = "-O2") -> tuple[floa
 
 def kernel_code(kernel: str, level: str = "-O2") -> Mapping[str, int] | None:
     """Flash of a kernel with its constants, and of what it shares, by name; None: it was not profiled."""
-    formula = _formula(kernel, level, costs_table())
+    formula = costs_table().get(level, {}).get(kernel)
     return {kernel: formula.code_bytes, **formula.shared_code} if formula else None
 
 

@@ -199,6 +199,7 @@ def _fully_connected_int16(layer: _Layer) -> dict[str, float]:
     return {
         "macs": rows * 2 * pairs * depth,
         "pairs": rows * pairs,
+        "singles": rows * (outputs % 2),
         "results": layer.output.elements,
         "flash_read": rows * w.elements if rows == 1 or w.nbytes > DATA_CACHE_BYTES else 0,
         **_read_over(rows * w.elements, w),

@@ -8,13 +8,11 @@ import numpy as np
 
 from pipeline.arithmetic import activation_range
 from pipeline.graph import Graph, Node
-from pipeline.operators.conv_2d import Conv2D
-from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
+from pipeline.operators.convolution import Convolution
 from pipeline.operators.maximum import Maximum
 from pipeline.operators.minimum import Minimum
 from pipeline.operators.relu import Clamping
-
-INT8 = np.iinfo(np.int8)
+from pipeline.tensors import Tensor
 
 
 def fuse_clamp(graph: Graph) -> Graph:
@@ -40,7 +38,7 @@ def fuse_clamp(graph: Graph) -> Graph:
 
 def _clamped(graph: Graph, node: Node, clamp: Node) -> Node | None:
     op = node.op
-    if not isinstance(op, Conv2D | DepthwiseConv2D) or op.pool is not None:
+    if not isinstance(op, Convolution) or op.pool is not None:
         return None
     stored, result = graph.tensors[node.output], graph.tensors[clamp.output]
     if stored.quantization != result.quantization or stored.shape != result.shape:
@@ -49,16 +47,23 @@ def _clamped(graph: Graph, node: Node, clamp: Node) -> Node | None:
     if bounds is None:
         return None
     lower, upper = bounds
-    floor = np.full(stored.shape[-1], INT8.min) if op.floor is None else np.array(op.floor)
-    ceiling = np.full(stored.shape[-1], INT8.max) if op.ceiling is None else np.array(op.ceiling)
+    lowest, highest = _limits(stored)
+    floor = np.full(stored.shape[-1], lowest) if op.floor is None else np.array(op.floor)
+    ceiling = np.full(stored.shape[-1], highest) if op.ceiling is None else np.array(op.ceiling)
     # clamp(min(max(x, floor), ceiling)) with further bounds is again a floor followed by a ceiling.
     floor = np.clip(floor, lower, upper)
     ceiling = np.clip(ceiling, lower, upper)
     return replace(
         node,
-        op=replace(op, floor=_unless(floor, INT8.min), ceiling=_unless(ceiling, INT8.max)),
+        op=replace(op, floor=_unless(floor, lowest), ceiling=_unless(ceiling, highest)),
         output=clamp.output,
     )
+
+
+def _limits(tensor: Tensor) -> tuple[int, int]:
+    """The smallest and the largest integer of a tensor's type."""
+    bounds = np.iinfo(tensor.dtype)
+    return int(bounds.min), int(bounds.max)
 
 
 def _unless(bound: np.ndarray, idle: int) -> tuple[int, ...] | None:
@@ -66,9 +71,9 @@ def _unless(bound: np.ndarray, idle: int) -> tuple[int, ...] | None:
 
 
 def _bounds(graph: Graph, node: Node, clamp: Node, channels: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """(lower, upper) int8 bounds per channel that the clamp puts on its input, or None."""
-    lower, upper = np.full(channels, INT8.min), np.full(channels, INT8.max)
+    """(lower, upper) bounds per channel that the clamp puts on its input, or None."""
     output = graph.tensors[clamp.output]
+    lower, upper = (np.full(channels, end) for end in _limits(graph.tensors[node.output]))
     if isinstance(clamp.op, Maximum | Minimum):
         others = [name for name in clamp.inputs if name != node.output]
         constant = graph.tensors[others[0]] if others else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.graph import Graph
-from pipeline.operators.conv_2d import Conv2D
-from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
+from pipeline.operators.convolution import Convolution
 from pipeline.operators.pad import Pad
 
 
@@ -22,12 +21,7 @@ def fuse_pad(graph: Graph) -> Graph:
         if not isinstance(node.op, Pad) or reader is None or reader.inputs[0] != node.output:
             continue
         padded, pads = graph.tensors[node.output], node.op.pads
-        if (
-            len(pads) != 4
-            or any(pads[0])
-            or any(pads[3])
-            or not isinstance(reader.op, Conv2D | DepthwiseConv2D)
-        ):
+        if len(pads) != 4 or any(pads[0]) or any(pads[3]) or not isinstance(reader.op, Convolution):
             continue
         if node.op.value(graph.operands(node), padded) != padded.zero_point:
             continue

@@ -6,21 +6,20 @@ from dataclasses import replace
 
 from pipeline.graph import Graph
 from pipeline.operators.base import Activation
-from pipeline.operators.conv_2d import Conv2D
-from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
+from pipeline.operators.convolution import Convolution
 from pipeline.operators.max_pool_2d import MaxPool2D
 
 
 def fuse_pool(graph: Graph) -> Graph:
     """Replace `convolution -> MAX_POOL_2D` by one node, where the windows tile the map without overlap.
 
-    The maximum of int8 values is the same before and after they are stored; rows and columns that
+    The maximum of integers is the same before and after they are stored; rows and columns that
     fill no window are dropped by both.
     """
     nodes = list(graph.nodes)
     for node in graph.nodes:
         pool = graph.only_consumer(node.output)
-        if not isinstance(node.op, Conv2D | DepthwiseConv2D) or node.op.pool is not None or pool is None:
+        if not isinstance(node.op, Convolution) or node.op.pool is not None or pool is None:
             continue
         if not isinstance(pool.op, MaxPool2D) or not _tiles(graph, pool.op, node.output, pool.output):
             continue

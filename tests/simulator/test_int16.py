@@ -10,6 +10,8 @@ import pytest
 from pipeline.config import Settings
 from pipeline.deploy import deploy
 from pipeline.operators import INT16_FORMS
+from pipeline.operators.convolution import Convolution
+from pipeline.passes import apply_passes
 from pipeline.read_tflite import read_tflite
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.simulator, pytest.mark.toolchain]
@@ -31,6 +33,7 @@ def network(keras):
     x = layers.ReLU(6.0)(layers.DepthwiseConv2D(3, strides=2)(x))
     x = layers.ReLU()(layers.Add()([x, layers.Conv2D(8, 1)(x)]))
     x = layers.AveragePooling2D(2)(layers.MaxPooling2D(2, 1)(x))
+    x = layers.MaxPooling2D(2)(layers.Conv2D(8, 3, padding="same")(layers.ZeroPadding2D(2)(x)))
     branches = [layers.Conv2D(5, 3, padding="same", activation=name)(x) for name in ("sigmoid", "tanh")]
     slope = layers.LeakyReLU(negative_slope=0.2)(layers.Conv2D(5, 3, dilation_rate=2, padding="same")(x))
     x = layers.Concatenate()([x, *branches, slope])
@@ -75,6 +78,14 @@ def test_all_layers_are_of_int16(files):
     assert wide >= {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL", "SUB", "MEAN", "SOFTMAX"}
     assert wide >= {"MAX_POOL_2D", "AVERAGE_POOL_2D", "LOGISTIC", "TANH", "LEAKY_RELU", "QUANTIZE"}
     assert wide <= INT16_FORMS.keys()
+
+
+def test_padding_pooling_and_clamps_are_fused(files):
+    """As of int8; that no bit changes is what the others say."""
+    rewritten, _ = apply_passes(read_tflite(files["int16"].read_bytes(), "wide"))
+    left = [node.op for node in rewritten.nodes]
+    assert not {"PAD", "RELU", "RELU6", "MINIMUM"} & {op.tflite_name for op in left}
+    assert any(isinstance(op, Convolution) and op.pool for op in left)
 
 
 @pytest.mark.parametrize("board", ["host", "qemu_mps2_an386", "nucleo_l4r5zi"])
