@@ -126,6 +126,23 @@ SATURATED_CONVOLUTIONS = (
     ((8, 8, 64), 64, (3, 3), 1, True, None),
     ((13, 11, 20), 9, (3, 3), 1, True, None),
     ((32, 32, 32), 32, (3, 3), 2, True, None),
+    ((24, 24, 8), 48, (1, 1), 1, True, None),
+    ((24, 24, 12), 16, (1, 1), 1, True, None),
+    ((12, 12, 64), 40, (1, 1), 1, True, None),
+    ((6, 6, 96), 64, (1, 1), 1, True, None),
+    ((9, 9, 22), 13, (1, 1), 1, True, None),
+    ((5, 5, 48), 32, (1, 1), 1, True, None),
+    ((40, 40, 3), 12, (3, 3), 2, True, None),
+    ((1, 100, 6), 20, (1, 5), 1, True, None),
+)
+# The same with ceilings of their own for the channels, as what is left of a batch norm behind a ReLU.
+CUT_CONVOLUTIONS = (
+    ((16, 16, 3), 12, (3, 3), 1, True, (2, 2)),
+    ((1, 124, 3), 16, (1, 5), 1, False, (1, 2)),
+    ((40, 8, 4), 10, (3, 3), 1, True, (2, 1)),
+    ((12, 12, 20), 24, (1, 1), 1, True, None),
+    ((14, 14, 8), 18, (3, 3), 1, True, None),
+    ((15, 15, 6), 8, (3, 3), 1, True, (3, 3)),
 )
 # The same with a lower clamp for each channel, as a MAXIMUM behind them leaves.
 CLAMPED_CONVOLUTIONS = (
@@ -290,6 +307,7 @@ PRODUCTS = (
     ((1, 48), 48), ((4, 25, 6), 25), ((8, 100), 3),
     ((16, 32), 16), ((2, 49, 16), 49), ((30, 24), 12), ((2, 9, 33), 17), ((50, 10), 50), ((5, 128), 7),
     ((3, 30, 4), 30), ((33, 5), 1), ((4, 12, 20), 21), ((2, 2, 40), 9), ((64, 8), 64), ((3, 6, 7), 11),
+    ((1, 96), 20), ((2, 64), 24), ((3, 40), 16), ((2, 1, 24), 10), ((1, 17), 33), ((3, 3, 50), 6),
 )  # fmt: skip
 # the permutation of a map's axes, and the first and the end of those of MAPS that it is tried on
 TRANSPOSED = (
@@ -411,11 +429,14 @@ def _convolutions(rng: np.random.Generator) -> Iterator[Layer]:
         (CONVOLUTIONS, Activation.RELU, OUTPUT),
         (LINEAR_CONVOLUTIONS, Activation.NONE, OUTPUT),
         (SATURATED_CONVOLUTIONS, Activation.RELU, SATURATED),
+        (CUT_CONVOLUTIONS, Activation.RELU, OUTPUT),
     )
-    listed = ((*each, activation, made) for shapes, activation, made in lists for each in shapes)
-    for size, channels, window, stride, same, pool, activation, made in listed:
+    listed = ((*each, shapes, activation, made) for shapes, activation, made in lists for each in shapes)
+    for size, channels, window, stride, same, pool, shapes, activation, made in listed:
         pads = _pads(size, window, stride, same)
         op = Conv2D((stride, stride), pads=pads, activation=activation, pool=pool)
+        if shapes is CUT_CONVOLUTIONS:
+            op = replace(op, ceiling=tuple(map(int, rng.integers(20, 120, channels))))
         inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
         yield op, inputs, _made(op, inputs, made)
 

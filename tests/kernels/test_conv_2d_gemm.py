@@ -32,7 +32,7 @@ def is_widened(candidate: Candidate) -> bool:
 
 
 def is_scaled(candidate: Candidate) -> bool:
-    return candidate.parameters()["store"] == "conv_2d_gemm_store_scaled"
+    return candidate.parameters()["store"] in {"conv_2d_gemm_store_scaled", "conv_2d_gemm_store_saturated"}
 
 
 def draw_layer(dice: Dice) -> Layer:
@@ -234,6 +234,38 @@ def test_windows_from_widened_rows(
         candidates = [each for each in candidates_of(layer) if is_widened(each)]
         assert candidates
         check(arm_kernels, layer, candidates, Dice(width, 5))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("channels", [3, 8])
+def test_single_pixels(arm_kernels: ArmKernels, width: int, channels: int) -> None:
+    """Four at a time, also where a ring begins again within a block, and where less than four are left."""
+    for seed, zero in enumerate((-128, 4)):
+        for filters in (4, 5):
+            layer = typical(7, width, channels, filters, 1, zeros=(-5, zero))
+            candidates = candidates_of(layer)
+            assert {each.parameters()["way"] for each in candidates} == {"conv_2d_gemm_pixels"}
+            check(arm_kernels, layer, candidates[-1:], Dice(width + seed, 5))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "store"),
+    [
+        ({}, "saturated"),
+        ({"zeros": (2, -100)}, "scaled"),
+        ({"ceiling": (127, 127, 127, 127, 127, 100)}, "scaled"),
+        ({"floor": (-128, -128, -128, -128, -120, -128)}, "scaled"),
+        ({"activation": Activation.NONE, "zeros": (2, 4)}, "one_floor"),
+    ],
+    ids=str,
+)
+def test_results_that_are_cut_at_the_ends_of_int8_only(
+    arm_kernels: ArmKernels, attributes: dict[str, Any], store: str
+) -> None:
+    layer = typical(**{"activation": Activation.RELU, **attributes})
+    candidates = candidates_of(layer)
+    assert candidates[-1].parameters()["store"] == f"conv_2d_gemm_store_{store}"
+    check(arm_kernels, layer, candidates[-1:])
 
 
 def test_refuses_sums_that_could_overflow() -> None:

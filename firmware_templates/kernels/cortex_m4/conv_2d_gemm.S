@@ -30,7 +30,7 @@
  * where weights are scaled, a power of two in them and the start (see gemm_macros.h), in place of the last word
  *
  *   int32  addends of both
- *   uint8  floors of both plus 128, twice
+ *   uint8  floors of both plus 128, twice; not where results are cut at the ends of int8 only
  *
  * Registers in the loops: r0 pixels, r1 weights, r2 to r9 the sums (pixel 0 channel o, o + 1, pixel 1 ...),
  * r10 and r11 the weights of both channels, r12 and lr two pixels. Nothing is left for a count: the loops end where
@@ -294,7 +294,8 @@ done_\format:
     ldr    r11, [r1], #4
     ldr    r12, [r1], #4
     ldr    lr, [r1], #4
-    requantize_scaled
+    requantize_scaled usat
+    pack_pairs
     ldr    r10, [r1], #4
     ldr    r11, [sp, #ABOVE]
     ldr    r12, [sp, #ABOVE + 4]
@@ -302,6 +303,29 @@ done_\format:
     store_pairs
     ldr    pc, [sp, #NEXT]
     .size  conv_2d_gemm_store_scaled, . - conv_2d_gemm_store_scaled
+
+/* The same where SSAT is the only clamp. */
+    routine conv_2d_gemm_store_saturated
+    ldr    r10, [r1], #4
+    ldr    r11, [r1], #4
+    ldr    r12, [r1], #4
+    ldr    lr, [r1], #4
+    requantize_scaled ssat
+    bfi    r2, r3, #8, #8
+    bfi    r4, r5, #8, #8
+    bfi    r6, r7, #8, #8
+    bfi    r8, r9, #8, #8
+    ldr    lr, [sp, #CHANNEL]
+    ldr    r3, [sp, #Y]
+    ldr    r5, [sp, #Y + 4]
+    ldr    r7, [sp, #Y + 8]
+    ldr    r9, [sp, #Y + 12]
+    strh   r2, [r3, lr]
+    strh   r4, [r5, lr]
+    strh   r6, [r7, lr]
+    strh   r8, [r9, lr]
+    ldr    pc, [sp, #NEXT]
+    .size  conv_2d_gemm_store_saturated, . - conv_2d_gemm_store_saturated
 
 /* The largest of the four pixels, and of what is there already. Rescaling keeps the order of the sums. */
     .macro larger a, b

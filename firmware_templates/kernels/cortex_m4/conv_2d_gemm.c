@@ -14,6 +14,8 @@
  */
 #include "conv_2d_gemm_parts.h"
 
+#include "../portable/fixed_point.h"
+
 /* Where the steps of one pixel go, and the bytes that no whole word is left for; and how many of a run there are.
  * conv_2d_gemm_widen advances the first two. */
 struct runs {
@@ -91,6 +93,16 @@ RAMCODE static __attribute__((noinline)) void widen_one_by_one(const struct conv
                            p->dilation_x * p->input_channels);
 }
 
+/* The bytes that no whole word was left for. */
+static inline void widen_rest(const struct conv_2d_gemm_windows *w, struct runs *runs)
+{
+    if (runs->left > 0) {
+        runs->words = (int32_t)(runs->bytes - w->bytes + 3) / 4;
+        runs->left = 0;
+        conv_2d_gemm_widen(runs, w->bytes, 1, 0);
+    }
+}
+
 /* One pixel of a block: what lies beneath the convolution's output (row, column). */
 RAMCODE static __attribute__((noinline)) void lay(const struct conv_2d_gemm_windows *w, int32_t row, int32_t column,
                                                   uint32_t *to)
@@ -109,10 +121,16 @@ RAMCODE static __attribute__((noinline)) void lay(const struct conv_2d_gemm_wind
         conv_2d_gemm_widen(&runs, row_of(x, top) + left * p->input_channels, p->kernel_height,
                            p->dilation_y * x->row_bytes);
     }
-    if (runs.left > 0) {
-        runs.words = (int32_t)(runs.bytes - w->bytes + 3) / 4;
-        runs.left = 0;
-        conv_2d_gemm_widen(&runs, w->bytes, 1, 0);
+    widen_rest(w, &runs);
+}
+
+/* Likewise of four pixels, each of which has `bytes_each`. */
+static inline void widen_rest_of_four(const struct conv_2d_gemm_windows *w, struct runs *runs, int32_t bytes_each)
+{
+    if (runs->left > 0) {
+        runs->words = bytes_each / 4;
+        runs->left = 0;
+        conv_2d_gemm_widen_four(runs, w->bytes, 1, 0, bytes_each, 0);
     }
 }
 
@@ -131,11 +149,7 @@ RAMCODE static __attribute__((noinline)) bool lay_four(const struct conv_2d_gemm
         return false;
     conv_2d_gemm_widen_four(&runs, row_of(w->x, top) + left * p->input_channels, p->kernel_height,
                             p->dilation_y * w->x->row_bytes, distance, bytes_each);
-    if (runs.left > 0) {
-        runs.words = bytes_each / 4;
-        runs.left = 0;
-        conv_2d_gemm_widen_four(&runs, w->bytes, 1, 0, bytes_each, 0);
-    }
+    widen_rest_of_four(w, &runs, bytes_each);
     return true;
 }
 
@@ -181,6 +195,15 @@ RAMCODE void conv_2d_gemm_multiply_all(const struct conv_2d_gemm *p, struct conv
     }
 }
 
+/* The same, without a detour where all channels are alike. */
+static inline void multiply_block(const struct conv_2d_gemm *p, struct conv_2d_gemm_block *block)
+{
+    if (p->ceilings == 0 && p->output_channels % 2 == 0)
+        block->multiply(block, p->weights);
+    else
+        conv_2d_gemm_multiply_all(p, block);
+}
+
 RAMCODE void conv_2d_gemm_pooled_rows(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
                                       struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
 {
@@ -196,7 +219,9 @@ RAMCODE void conv_2d_gemm_pooled_rows(const struct conv_2d_gemm_windows *w, cons
         for (int32_t pixel = 0; pixel < PIXELS; pixel++)
             block->y[pixel] = to;
         for (int32_t done = 0; done < outputs; done += PIXELS) {
-            for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
+            int32_t made = choose_products(p, block, outputs - done);
+
+            for (int32_t pixel = 0; pixel < made; pixel++) {
                 int32_t k = done + pixel < outputs ? done + pixel : outputs - 1;
 
                 lay(w, row * p->pool_height + k / p->pool_width, column * p->pool_width + k % p->pool_width,
@@ -216,20 +241,20 @@ RAMCODE void conv_2d_gemm_rows(const struct conv_2d_gemm_windows *w, const struc
 
     while (left > 0) {
         int32_t made = choose_products(p, block, left);
-        bool laid = column + PIXELS <= w->width && lay_four(w, row, column, words);
+        bool laid = column + PIXELS <= p->output_width && lay_four(w, row, column, words);
 
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
             if (!laid && pixel < made)
                 lay(w, row, column, words + pixel);
             block->y[pixel] = to;
-            if (--left > 0 && ++column < w->width) {
+            if (--left > 0 && ++column < p->output_width) {
                 to += p->output_channels;
             } else if (left > 0) {
                 column = 0;
                 to = row_of(y, ++row);
             }
         }
-        conv_2d_gemm_multiply_all(p, block);
+        multiply_block(p, block);
     }
 }
 
@@ -298,7 +323,8 @@ RAMCODE void conv_2d_gemm_widened_rows(const struct conv_2d_gemm_windows *w, con
         int32_t last = column + PIXELS > p->output_width && row + 1 < first + count ? row + 1 : row;
 
         choose_products(p, block, left);
-        conv_2d_gemm_widen_rows(w, &rows, last * p->stride_y + p->kernel_height);
+        if (rows.next < last * p->stride_y + p->kernel_height)
+            conv_2d_gemm_widen_rows(w, &rows, last * p->stride_y + p->kernel_height);
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
             from[pixel] = line + column * step;
             block->y[pixel] = to;
@@ -311,17 +337,69 @@ RAMCODE void conv_2d_gemm_widened_rows(const struct conv_2d_gemm_windows *w, con
             }
         }
         conv_2d_gemm_collect(&rows, from, words);
-        conv_2d_gemm_multiply_all(p, block);
+        multiply_block(p, block);
     }
 }
 
-/* Whether each output is made of the pixel at its own place, and all rows asked for lie one behind the other. */
-static inline bool is_one_row(const struct conv_2d_gemm *p, const struct feature_map *x, const struct feature_map *y,
-                              int32_t first, int32_t count)
+/* A block of windows of one pixel that do not all lie one behind the other, or are less than four. */
+RAMCODE static __attribute__((noinline)) void make_pixels(const struct conv_2d_gemm_windows *w,
+                                                          const struct feature_map *y,
+                                                          struct conv_2d_gemm_block *block, uint32_t *words,
+                                                          int32_t row, int32_t column, int32_t left)
 {
-    return p->kernel_height == 1 && p->kernel_width == 1 && p->stride_y == 1 && p->stride_x == 1
-           && p->output_width == p->input_width && p->pad_left == 0 && p->pad_top == 0
-           && first % x->rows + count <= x->rows && first % y->rows + count <= y->rows;
+    const struct conv_2d_gemm *p = w->p;
+    int32_t inputs = p->input_channels, made = choose_products(p, block, left);
+
+    for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
+        struct runs runs = {words + pixel, w->bytes, inputs / 4, inputs % 4};
+
+        if (pixel < made) {
+            conv_2d_gemm_widen(&runs, row_of(w->x, row) + column * inputs, 1, 0);
+            widen_rest(w, &runs);
+        }
+        block->y[pixel] = row_of(y, row) + column * p->output_channels;
+        if (--left > 0 && ++column == p->output_width) {
+            column = 0;
+            row++;
+        }
+    }
+    multiply_block(p, block);
+}
+
+/* Windows of one pixel each, at its own place: rows are as one, up to where a ring of rows begins again. */
+RAMCODE void conv_2d_gemm_pixels(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
+                                 struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count)
+{
+    const struct conv_2d_gemm *p = w->p;
+    const struct feature_map *x = w->x;
+    int32_t inputs = p->input_channels, outputs = p->output_channels, width = p->output_width;
+    int32_t left = count * width, bytes_each = inputs % 4 != 0 ? 4 : 0;
+
+    while (left > 0) {
+        int32_t done = count * width - left, row = first + done / width, column = done % width;
+        int32_t rows = smaller(x->rows - row % x->rows, y->rows - row % y->rows);
+        int32_t one_behind_the_other = smaller(left, rows * width - column);
+        const int8_t *from = row_of(x, row) + column * inputs;
+        int8_t *to = row_of(y, row) + column * outputs;
+
+        if (one_behind_the_other < PIXELS) {
+            make_pixels(w, y, block, words, row, column, left);
+            left -= PIXELS;
+            continue;
+        }
+        block->multiply = p->multiply;
+        left -= one_behind_the_other & ~(PIXELS - 1);
+        for (; one_behind_the_other >= PIXELS; one_behind_the_other -= PIXELS) {
+            struct runs runs = {words, w->bytes, inputs / 4, inputs % 4};
+
+            conv_2d_gemm_widen_four(&runs, from, 1, 0, inputs, bytes_each);
+            widen_rest_of_four(w, &runs, bytes_each);
+            for (int32_t pixel = 0; pixel < PIXELS; pixel++, to += outputs)
+                block->y[pixel] = to;
+            multiply_block(p, block);
+            from += PIXELS * inputs;
+        }
+    }
 }
 
 RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct feature_map *x,
@@ -340,11 +418,12 @@ RAMCODE void conv_2d_gemm_cortex_m4(const struct conv_2d_gemm *p, const struct f
     };
     struct conv_2d_gemm_block block;
 
-    w.width = is_one_row(p, x, y, first, count) ? count * p->output_width : p->output_width;
     w.last_top = p->input_height - w.rows;
-    w.last_left = p->input_width - w.columns + w.width - p->output_width;
+    w.last_left = p->input_width - w.columns;
     block.x = words;
     block.x_end = words_end;
+    block.channel = 0;
+    block.channel_end = p->output_channels;
     block.start = 2 * (p->output_zero - p->floor) + 1;
     block.behind = (const uint8_t *)p->weights + (p->output_channels + 1) / 2 * p->pair_bytes;
     set_ceiling(p, &block, (uint32_t)(127 - p->ceiling) * 0x01010101u);

@@ -6,24 +6,26 @@
 struct conv_2d_gemm_windows;
 struct conv_2d_gemm_block;
 
-/* How a layer's windows are laid: from memory, from widened rows, or those of a pooling window together. */
+/* How a layer's windows are laid: from memory, of single pixels, from widened rows, or those of a pooling window
+ * together. */
 typedef void conv_2d_gemm_way(const struct conv_2d_gemm_windows *w, const struct feature_map *y,
                               struct conv_2d_gemm_block *block, uint32_t *words, int32_t first, int32_t count);
-conv_2d_gemm_way conv_2d_gemm_rows, conv_2d_gemm_widened_rows, conv_2d_gemm_pooled_rows;
+conv_2d_gemm_way conv_2d_gemm_rows, conv_2d_gemm_pixels, conv_2d_gemm_widened_rows, conv_2d_gemm_pooled_rows;
 
 /* The products of a block with all weights, by their format; of its first two pixels alone. */
 typedef void conv_2d_gemm_products(const struct conv_2d_gemm_block *block, const void *weights);
 conv_2d_gemm_products conv_2d_gemm_int8, conv_2d_gemm_int16, conv_2d_gemm_int8_two, conv_2d_gemm_int16_two;
 
 /* What becomes of their sums: results of both signs; of none below the output's zero point, perhaps with weights and
- * starts scaled so that all shifts are the same; those that are rounded once; and the largest of several. With one
- * floor records are shorter, and with one multiplier and shift as well, or where these
- * are apart. */
+ * starts scaled so that all shifts are the same, and cut where bytes end; those that are rounded once; and the largest
+ * of several. With one floor records are shorter, and with one multiplier and shift as well, or where these are
+ * apart. */
 typedef void conv_2d_gemm_rescaling(void);
 conv_2d_gemm_rescaling conv_2d_gemm_store, conv_2d_gemm_store_half_up, conv_2d_gemm_store_one_floor,
     conv_2d_gemm_store_half_up_one_floor, conv_2d_gemm_store_once_one_floor, conv_2d_gemm_store_one_scale,
     conv_2d_gemm_store_half_up_one_scale, conv_2d_gemm_store_once_one_scale, conv_2d_gemm_store_apart,
-    conv_2d_gemm_store_half_up_apart, conv_2d_gemm_store_scaled, conv_2d_gemm_store_largest;
+    conv_2d_gemm_store_half_up_apart, conv_2d_gemm_store_scaled, conv_2d_gemm_store_saturated,
+    conv_2d_gemm_store_largest;
 
 struct conv_2d_gemm {
     int32_t input_height, input_width, input_channels;

@@ -38,7 +38,6 @@ void conv_2d_gemm_collect(const struct widened_rows *rows, const uint8_t *const 
 struct conv_2d_gemm_windows {
     const struct conv_2d_gemm *p;
     const struct feature_map *x;
-    int32_t width; /* outputs of a row */
     int32_t last_top, last_left; /* beyond, and before 0, a window hangs over the border */
     int32_t rows, columns;       /* from a window's first to its last */
     int32_t runs, run_bytes;     /* of each row of taps */
@@ -93,7 +92,7 @@ static inline struct conv_2d_gemm product_of_matrices(int32_t rows, int32_t dept
         .stride_x = 1,
         .dilation_y = 1,
         .dilation_x = 1,
-        .way = conv_2d_gemm_rows,
+        .way = conv_2d_gemm_pixels,
     };
 }
 

@@ -105,16 +105,15 @@
  * In: r10 and r11 the multipliers, r12 and lr c of both channels. */
     .equ   SCALED_SHIFT, 13
 
-    .macro requantize_scaled
+    .macro requantize_scaled saturate
     .irp   sum, r2, r4, r6, r8
     smmla  \sum, \sum, r10, r12
-    usat   \sum, #8, \sum, asr #SCALED_SHIFT
+    \saturate \sum, #8, \sum, asr #SCALED_SHIFT
     .endr
     .irp   sum, r3, r5, r7, r9
     smmla  \sum, \sum, r11, lr
-    usat   \sum, #8, \sum, asr #SCALED_SHIFT
+    \saturate \sum, #8, \sum, asr #SCALED_SHIFT
     .endr
-    pack_pairs
     .endm
 
 /* Clamps the bytes four at a time, UQADD8 saturating where the ceiling was, and stores them; r3, r4, r5, r7 where the

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.arithmetic import doubling_high_product
+from pipeline.arithmetic import INT8_MAX, INT8_MIN, doubling_high_product
 from pipeline.kernels.base import Candidate, Kernel
 from pipeline.kernels.cortex_m4.conv_2d_gemm_work import (
+    FEW_PIXELS,
     PIXELS,
     Behind,
     Format,
@@ -44,6 +45,7 @@ STORES = {
     "stored_apart": "store_apart",
     "stored_half_up_apart": "store_half_up_apart",
     "stored_scaled": "store_scaled",
+    "stored_saturated": "store_saturated",
     "stored_largest": "store_largest",
 }
 """The routines, by what they are counted as."""
@@ -69,6 +71,7 @@ class Conv2DGemm(Kernel):
         channels = exact_channels(p, weights)
         if channels is None:
             return ()
+        one_floor, ceilings = bool(np.ptp(channels.floor) == 0), bool(np.ptp(channels.ceiling) > 0)
         found: list[Candidate] = []
         ways = [
             (rows, widened)
@@ -76,9 +79,9 @@ class Conv2DGemm(Kernel):
             for rows in rows_of_calls(p, output.shape[1], widened)
         ]
         for rows, widened in ways:
-            one_floor = bool((channels.floor == channels.floor[0]).all())
-            work = count_work(p, output.shape[1], half_up(p, channels), one_floor, rows, widened)
-            forms = Format.INT8, Format.SCALED if scaling_of(p, weights, channels) else Format.INT16
+            work = count_work(p, output.shape[1], half_up(p, channels), one_floor, rows, widened, ceilings)
+            scalable = scaling_of(p, weights, channels) is not None
+            forms = Format.INT8, channels.scaled_form if scalable else Format.INT16
             narrow, wide = (_candidate(p, weights, channels, work, form) for form in forms)
             found += (narrow, _in_ram(narrow), _in_ram(wide))
         return found
@@ -115,9 +118,10 @@ def _bytes_aside(p: Parameters, work: Work) -> int:
 
 
 def _may_end_with_few(p: Parameters) -> bool:
-    """Whether calls for some number of rows end with a block that has fewer than its four outputs."""
-    pooled = integer(p, "pool_height") * integer(p, "pool_width") > 1
-    return not pooled and integer(p, "output_width") % PIXELS > 0
+    """Whether calls for some number of rows end with a block that has fewer than its four outputs; or whether
+    the last block of each pooling window has two at most."""
+    pooled = integer(p, "pool_height") * integer(p, "pool_width")
+    return 0 < pooled % PIXELS <= FEW_PIXELS if pooled > 1 else integer(p, "output_width") % PIXELS > 0
 
 
 def half_up(p: Parameters, channels: Channels) -> bool:
@@ -192,9 +196,12 @@ def records(
     shifts = (channels.shift - 1).astype(np.uint8)
     multipliers = channels.multiplier[pairs].astype(np.uint32)
     end = [shifts[pairs], (channels.floor + 128)[pairs].astype(np.uint8)]
-    if form is Format.SCALED and scaling:
+    if form.is_scaled and scaling:
         weights, start = weights * scaling.factor[:, np.newaxis], start * scaling.factor
         end = [scaling.addend[pairs].astype(np.uint32), end[1], end[1]]
+    if form is Format.SATURATED and scaling:
+        # Bytes with a sign begin at the floor.
+        end = [(scaling.addend + (INT8_MIN << SCALED_SHIFT))[pairs].astype(np.uint32)]
     lanes = np.where(order < 0, 0, weights[:, order])[pairs].reshape(len(pairs), 2, -1, 2)
     steps = (
         lanes.transpose(0, 2, 3, 1).astype(np.int8)
@@ -260,6 +267,12 @@ class Channels:
     ceiling: np.ndarray
     largest: np.ndarray
     """Magnitude of the sum over all inputs."""
+
+    @property
+    def scaled_form(self) -> Format:
+        """The faster form of weights that are scaled."""
+        saturated = (self.floor == INT8_MIN).all() and (self.ceiling == INT8_MAX).all()
+        return Format.SATURATED if saturated else Format.SCALED
 
 
 def exact_channels(p: Parameters, weights: np.ndarray) -> Channels | None:

@@ -38,10 +38,16 @@ class Format(Enum):
     INT16 = "int16"
     SCALED = "int16, scaled"
     """By a power of two for each channel, so that all shifts are the same."""
+    SATURATED = "int16, saturated"
+    """Likewise, where results are cut at the ends of int8 only."""
 
     @property
     def loop(self) -> str:
         return "int8" if self is Format.INT8 else "int16"
+
+    @property
+    def is_scaled(self) -> bool:
+        return self in {Format.SCALED, Format.SATURATED}
 
     @property
     def step_bytes(self) -> int:
@@ -50,9 +56,10 @@ class Format(Enum):
 
     def pair_bytes(self, steps: int, behind: Behind) -> int:
         """Size of a record: starting values, weights, then what does not stand behind all: multipliers, and
-        shifts and floors, or addends and floors."""
+        shifts and floors, or addends and floors, or addends."""
         end = {Behind.NOTHING: 12, Behind.SHIFTS: 8, Behind.SCALE: 0, Behind.SCALES_APART: 0}[behind]
-        return 8 + self.step_bytes * steps + (20 if self is Format.SCALED else end)
+        end = {Format.SCALED: 20, Format.SATURATED: 16}.get(self, end)
+        return 8 + self.step_bytes * steps + end
 
 
 UNROLLED = {"int8": 8, "int16": 16, "int8_two": 8, "int16_two": 4}
@@ -78,17 +85,19 @@ class Work:
     """What becomes of the sums, where weights are not scaled."""
     widened: bool = False
     """Whether rows are widened before windows are laid."""
+    pointwise: bool = False
+    """Whether windows are single pixels, each at its own place."""
 
     @property
     def way(self) -> str:
         """How windows are laid, as the C code calls it."""
         if self.store == "stored_largest":
             return "pooled_rows"
-        return "widened_rows" if self.widened else "rows"
+        return "widened_rows" if self.widened else "pixels" if self.pointwise else "rows"
 
     def behind(self, form: Format) -> Behind:
         """What the stores find behind all records."""
-        if form is Format.SCALED:
+        if form.is_scaled:
             return Behind.NOTHING
         ends = {"_one_floor": Behind.SHIFTS, "_one_scale": Behind.SCALE, "_apart": Behind.SCALES_APART}
         return next((behind for end, behind in ends.items() if self.store.endswith(end)), Behind.NOTHING)
@@ -104,7 +113,8 @@ class Work:
 
     def store_of(self, form: Format) -> str:
         """What the stores of sums are counted as."""
-        return "stored_scaled" if form is Format.SCALED else self.store
+        stores = {Format.SCALED: "stored_scaled", Format.SATURATED: "stored_saturated"}
+        return stores.get(form, self.store)
 
     def features(self, form: Format) -> dict[str, float]:
         """How often each thing is done."""
@@ -171,8 +181,16 @@ class WidenedRows:
         return cls(integer(p, "kernel_height") + integer(p, "stride_y"), math.ceil(values / 2) * 4)
 
 
-def count_work(p: Parameters, height: int, half_up: bool, one_floor: bool, rows: int, widened: bool) -> Work:
-    """Of a layer with so many output rows, in calls of `rows`."""
+def count_work(
+    p: Parameters,
+    height: int,
+    half_up: bool,
+    one_floor: bool,
+    rows: int,
+    widened: bool,
+    ceilings: bool = False,
+) -> Work:
+    """Of a layer with so many output rows, in calls of `rows`. `ceilings`: not all channels have the same."""
     runs, run_bytes = runs_of(p)
     channels, width = integer(p, "output_channels"), integer(p, "output_width")
     pairs, steps = math.ceil(channels / 2), math.ceil(runs * run_bytes / 4) * 2
@@ -181,17 +199,51 @@ def count_work(p: Parameters, height: int, half_up: bool, one_floor: bool, rows:
     pool = integer(p, "pool_height"), integer(p, "pool_width")
     pooled = math.prod(pool) > 1
     calls = (rows,) * (height // rows) + (height % rows,) * (height % rows > 0)
-    beneath = Beneath.of(p, height * pool[0], width * pool[1])
     places = list(_pooled_blocks(height, width, pool) if pooled else _blocks(calls, width))
+    pointwise = _is_pointwise(p)
+    if widened:
+        counts = {"blocks": len(places), **_widened_counts(p, calls, len(places))}
+    elif pointwise:
+        counts = _pixel_counts(integer(p, "input_channels"), places)
+    else:
+        beneath = Beneath.of(p, height * pool[0], width * pool[1])
+        counts = {"blocks": len(places), **beneath.counts(places)}
     store = "stored_largest" if pooled else "stored" + "_half_up" * half_up + "_one_floor" * one_floor
-    counts = {
+    counts |= {
         "calls": len(calls),
-        "blocks": len(places),
         "odd_blocks": len(places) * (channels % 2),
-        **(_widened_counts(p, calls, len(places)) if widened else beneath.counts(places)),
+        "ceilings": len(places) * pairs * ceilings,
     }
     twos = sum(len(place) < PIXELS for place in places)
-    return Work(calls, len(places), twos, pairs, steps, counts, store, widened)
+    return Work(calls, len(places), twos, pairs, steps, counts, store, widened, pointwise)
+
+
+def _pixel_counts(depth: int, blocks: Sequence[Sequence[Place]]) -> dict[str, float]:
+    """How windows of single pixels are laid: four at once, or those of a block that has less."""
+    full = sum(len(set(block)) == PIXELS for block in blocks)
+    singles = sum(len(block) for block in blocks if len(set(block)) < PIXELS)
+    words, left = divmod(depth, 4)
+    rest = math.ceil(left / 4)
+    return {
+        "pixel_blocks": full,
+        "pixel_ends": len(blocks) - full,
+        "pixels": singles,
+        "fours_with_rest": full * (left > 0),
+        "four_words": full * (words + rest),
+        "four_bytes": full * left,
+        **_window_counts(singles, 1, words, left),
+    }
+
+
+def _window_counts(windows: int, runs: int, words: int, left: int) -> dict[str, float]:
+    """Of windows that are laid one by one, each of so many runs of words and bytes left over."""
+    rest = math.ceil(runs * left / 4)
+    return {
+        "windows_with_rest": windows * (left > 0),
+        "window_four_words": windows * (runs * (words // 4) + rest // 4),
+        "window_words": windows * (runs * (words % 4) + rest % 4),
+        "window_bytes": windows * runs * left,
+    }
 
 
 def as_convolution(rows: int, depth: int, columns: int) -> Parameters:
@@ -259,11 +311,12 @@ def _blocks(calls: Sequence[int], width: int) -> Iterator[list[Place]]:
 
 
 def _pooled_blocks(height: int, width: int, pool: Place) -> Iterator[list[Place]]:
-    """The outputs of each block: those of one pooling window, the last one repeated."""
+    """The outputs of each block: those of one pooling window, the last one repeated; or two, as above."""
     last = math.prod(pool) - 1
     for row, column in np.ndindex(height, width):
         for start in range(0, last + 1, PIXELS):
-            inside = (divmod(min(start + k, last), pool[1]) for k in range(PIXELS))
+            made = PIXELS if last - start >= FEW_PIXELS else FEW_PIXELS
+            inside = (divmod(min(start + k, last), pool[1]) for k in range(made))
             yield [(row * pool[0] + y, column * pool[1] + x) for y, x in inside]
 
 
@@ -277,15 +330,12 @@ class Beneath:
     """Of each row of windows and of each column, the taps that lie inside the input."""
     window: Place
     channels: int
-    joined: int
-    """Outputs of a row where all rows are as one, since each output lies where its pixel does; or 0."""
 
     @classmethod
     def of(cls, p: Parameters, height: int, width: int) -> Beneath:
         window = integer(p, "kernel_height"), integer(p, "kernel_width")
         taps = _taps_inside(p, "height", "y", "top", height), _taps_inside(p, "width", "x", "left", width)
-        joined = width if (height, width) == _size(p, "input") and _is_pointwise(p) else 0
-        return cls(*runs_of(p), taps, window, integer(p, "input_channels"), joined)
+        return cls(*runs_of(p), taps, window, integer(p, "input_channels"))
 
     def counts(self, blocks: Sequence[Sequence[Place]]) -> dict[str, float]:
         """How the windows of all blocks are laid: four at once, or one by one, or put together first."""
@@ -302,11 +352,8 @@ class Beneath:
             "four_words": fours * (self.runs * words + rest),
             "four_bytes": fours * self.runs * left,
             "windows": singles,
-            "windows_with_rest": singles * (left > 0),
             "window_runs": singles * self.runs,
-            "window_four_words": singles * (self.runs * (words // 4) + rest // 4),
-            "window_words": singles * (self.runs * (words % 4) + rest % 4),
-            "window_bytes": singles * self.runs * left,
+            **_window_counts(singles, self.runs, words, left),
             **self._border_counts(border),
         }
 
@@ -316,8 +363,6 @@ class Beneath:
     def _are_neighbours(self, block: Sequence[Place]) -> bool:
         """Whether the block is laid at once: neighbours in a row, all inside."""
         (row, column), (last_row, last_column) = block[0], block[-1]
-        if self.joined:
-            return (last_row - row) * self.joined + last_column - column == PIXELS - 1
         return (
             self.runs == self.window[0]
             and (last_row, last_column) == (row, column + PIXELS - 1)
@@ -340,12 +385,10 @@ class Beneath:
 
 
 def _is_pointwise(p: Parameters) -> bool:
+    """Whether each output is made of the pixel at its own place."""
     ones = "kernel_height kernel_width stride_y stride_x pool_height pool_width".split()
-    return all(integer(p, name) == 1 for name in ones) and not integer(p, "pad_top") + integer(p, "pad_left")
-
-
-def _size(p: Parameters, of: str) -> Place:
-    return integer(p, f"{of}_height"), integer(p, f"{of}_width")
+    plain = all(integer(p, name) == 1 for name in ones) and not integer(p, "pad_top") + integer(p, "pad_left")
+    return plain and integer(p, "output_width") == integer(p, "input_width")
 
 
 def _taps_inside(p: Parameters, side: str, axis: str, before: str, outputs: int) -> np.ndarray:

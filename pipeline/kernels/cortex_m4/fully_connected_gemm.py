@@ -50,7 +50,7 @@ class FullyConnectedGemm(Kernel):
         channels = exact_outputs(p, weights) if integer(p, "rows") > 1 else None
         if channels is None:
             return ()
-        wide = Format.SCALED if scaling_of(p, weights, channels) else Format.INT16
+        wide = channels.scaled_form if scaling_of(p, weights, channels) else Format.INT16
         found = [_candidate(p, weights, channels, form) for form in (Format.INT8, wide)]
         in_ram = [each.in_ram_too({"weights": each.weights_bytes}) for each in found]
         return (found[0], *in_ram)
