@@ -275,6 +275,13 @@ NARROW = (
     (20, 16, 2), (9, 9, 3), (30, 31, 2), (5, 40, 3), (13, 10, 1), (9, 11, 1), (16, 33, 1),
     (8, 9, 6), (14, 5, 7), (6, 21, 6),
 )  # fmt: skip
+# maps (without the first axis), and the axes of a mean
+MEANS = (
+    ((64, 16), (2,)), ((20, 16), (2,)), ((8, 40), (2,)), ((10, 9), (2,)), ((100, 30), (2,)), ((5, 300), (2,)),
+    ((256, 12), (1,)), ((16, 16, 32), (3,)), ((12, 12, 7), (3,)), ((3, 2000), (2,)), ((8, 6, 10), (2,)),
+    ((4, 20, 24), (2,)), ((6, 50, 5), (2,)), ((40, 8, 64), (1,)), ((640,), (1,)), ((30, 3), (2,)),
+    ((9, 7, 6), (2,)), ((12, 5, 3), (2,)), ((20, 4, 2), (2,)), ((5, 9, 11), (2,)), ((14, 3, 8), (2,)),
+)  # fmt: skip
 CLASSES = ((1, 2), (1, 10), (1, 12), (1, 100), (1, 1000), (4, 10), (16, 5), (64, 3), (10, 32), (1, 640))
 MARGINS = (
     ((32, 32, 16), 1), ((16, 16, 32), 1), ((8, 8, 64), 2), ((24, 24, 3), 1), ((48, 48, 1), 1),
@@ -313,6 +320,15 @@ PRODUCTS = (
 TRANSPOSED = (
     ((0, 2, 1, 3), 0, 4), ((0, 3, 1, 2), 0, 4), ((0, 2, 3, 1), 0, 4), ((0, 1, 3, 2), 6, 13),
 )  # fmt: skip
+# channel shuffles, and what takes more loops: sizes (without the first axis), and the permutation of all axes
+SHUFFLED: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    ((256, 3, 4), (0, 1, 3, 2)), ((100, 2, 6), (0, 1, 3, 2)), ((64, 4, 4), (0, 1, 3, 2)),
+    ((49, 3, 8), (0, 1, 3, 2)), ((25, 8, 3), (0, 1, 3, 2)), ((36, 5, 7), (0, 1, 3, 2)),
+    ((6, 4, 5, 8), (0, 3, 2, 1, 4)), ((5, 14, 3, 7), (0, 3, 2, 1, 4)), ((4, 6, 3, 20), (0, 2, 4, 3, 1)),
+    ((3, 5, 9, 4), (0, 4, 3, 2, 1)), ((12, 3, 8, 2), (0, 3, 2, 1, 4)), ((30, 20, 3), (0, 2, 1, 3)),
+    ((9, 11, 2), (0, 2, 1, 3)), ((15, 8, 5), (0, 2, 1, 3)), ((7, 12, 6), (0, 2, 1, 3)),
+    ((2, 3, 4, 5, 6), (0, 5, 4, 3, 2, 1)),
+)  # fmt: skip
 # of a map: the slice's begin, size and step
 SLICES = (
     ((32, 32, 16), (0, 0, 0, 4), (1, 32, 32, 8), (1, 1, 1, 1)),
@@ -323,6 +339,10 @@ SLICES = (
     ((20, 12, 30), (0, 0, 0, 1), (1, 20, 12, 10), (1, 1, 1, 3)),
     ((8, 8, 64), (0, 0, 0, 17), (1, 8, 8, 31), (1, 1, 1, 1)),
     ((7, 7, 96), (0, 3, 0, 0), (1, 1, 7, 96), (1, 1, 1, 1)),
+    ((1, 1, 48), (0, 0, 0, 12), (1, 1, 1, 12), (1, 1, 1, 1)),
+    ((1, 1, 32), (0, 0, 0, 0), (1, 1, 1, 7), (1, 1, 1, 1)),
+    ((1, 20, 6), (0, 0, 3, 0), (1, 1, 1, 6), (1, 1, 1, 1)),
+    ((30, 20, 80), (0, 0, 3, 0), (1, 30, 9, 70), (1, 1, 1, 1)),
 )  # fmt: skip
 # (height, width, channels) of a map that is made larger, and by how much
 # (height, width), channels of each that is joined
@@ -370,7 +390,7 @@ def shapes() -> Iterator[Graph]:
     for op, inputs, output in chain(
         _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng),
         _moving(), _transposed(rng), _products(), _sequences(rng), _repeated(rng), _clamped(rng),
-        _dilated(rng), _few_channels(rng),
+        _dilated(rng), _few_channels(rng), _means(),
         (_table(rng, size) for size in NARROW), _of_int16(),
     ):  # fmt: skip
         yield _graph(op, inputs, output)
@@ -490,6 +510,13 @@ def _elementwise(rng: np.random.Generator) -> Iterator[Layer]:
         yield Dequantize(), [_map("x", size)], Tensor("y", (1, *size), "float32")
 
 
+def _means() -> Iterator[Layer]:
+    for size, along in MEANS:
+        axes = Tensor("axes", (len(along),), "int32", None, np.array(along, np.int32))
+        mean, inputs = Mean(along), [_map("x", size), axes]
+        yield mean, inputs, _made(mean, inputs)
+
+
 def _repeated(rng: np.random.Generator) -> Iterator[Layer]:
     for index, (size, other) in enumerate(REPEATED):
         for kind, scales in ((Add, INPUT), (Mul, INPUT), (Sub, (SMALLER, LARGER)[index % 2])):
@@ -538,6 +565,11 @@ def _moving() -> Iterator[Layer]:
             axes = Tensor("axes", (4,), "int32", None, np.array(permutation, np.int32))
             inputs = [_map("x", size), axes]
             yield op, inputs, _made(op, inputs, INPUT)
+    for shape, order in SHUFFLED:
+        op = Transpose(order)
+        axes = Tensor("axes", (len(order),), "int32", None, np.array(order, np.int32))
+        inputs = [_map("x", shape), axes]
+        yield op, inputs, _made(op, inputs, INPUT)
     for size, begin, count, step in SLICES:
         slice_, inputs = Slice(begin, count, step), [_map("x", size)]
         yield slice_, inputs, _made(slice_, inputs, INPUT)
