@@ -762,7 +762,7 @@ def _good(board: BoardFacts, firmware: Firmware | None, outputs: OutputCompariso
     exact = ""
     if outputs and outputs.exact:
         exact = (
-            f"computes exactly what the int8 reference computes (all {outputs.elements:,} output values of "
+            f"computes exactly what the reference computes (all {outputs.elements:,} output values of "
             f"{outputs.samples:,} samples are equal)"
         )
     words = " and ".join(part for part in (exact, fits) if part)

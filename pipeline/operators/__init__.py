@@ -1,4 +1,4 @@
-"""What each operator means: shapes, cost, int8 reference, kernel parameters."""
+"""What each operator means: shapes, cost, reference of its integers, kernel parameters."""
 
 from collections.abc import Sequence
 from pathlib import Path
