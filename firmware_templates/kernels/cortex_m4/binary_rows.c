@@ -92,6 +92,11 @@ INLINE uint32_t line_of_each(const struct binary_rows *p, uint32_t a, uint32_t b
                      line_term(p, (int8_t)(b >> 24)));
 }
 
+INLINE uint32_t lowest_line_of_each(const struct binary_rows *p, uint32_t a, uint32_t b)
+{
+    return on_the_floor(p, (uint32_t)usat8_asr22((int8_t)a * p->a_factor + line_term(p, (int8_t)b)));
+}
+
 INLINE uint32_t line_with_one(const struct binary_rows *p, uint32_t a, int32_t one)
 {
     return line_four(p, a, one, one, one, one);
@@ -212,7 +217,7 @@ INLINE uint32_t lowest_product_with_one(const struct binary_rows *p, uint32_t a,
         rows_with_one(&own, a, b, y, rows, four, lowest, make);                                               \
     }
 
-EACH(line_each, line_of_each, line_of_each)
+EACH(line_each, line_of_each, lowest_line_of_each)
 ONE(line_one, line_with_one, line_with_one, line_term)
 EACH(scaled_each, scaled_of_each, scaled_of_each)
 ONE(scaled_one_large, small_with_large, small_with_large, large_term)

@@ -11,15 +11,6 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* What lies beneath one window. */
-struct beneath {
-    const int8_t *const *lines; /* input rows, from column 0 on */
-    int32_t line_count;
-    int32_t offset;             /* of the first column */
-    int32_t columns;
-    int32_t step;               /* from one to the next */
-};
-
 INLINE uint32_t bytes(int32_t value)
 {
     return (uint32_t)(value & 0xFF) * 0x01010101u;
@@ -40,8 +31,8 @@ INLINE void store(int8_t *to, uint32_t word, int32_t size)
 }
 
 /* `words` words of `size` bytes each, from a channel on. */
-INLINE void largest(const struct pool_rows *p, const struct beneath *w, int32_t channel, int8_t *to, int32_t words,
-                    int32_t size)
+INLINE void largest(const struct pool_rows *p, const struct pool_rows_window *w, int32_t channel, int8_t *to,
+                    int32_t words, int32_t size)
 {
     uint32_t best[2] = {bytes(p->minimum), bytes(p->minimum)}, maximum = bytes(p->maximum);
 
@@ -56,12 +47,13 @@ INLINE void largest(const struct pool_rows *p, const struct beneath *w, int32_t 
         store(to + 4 * k, min_s8(best[k], maximum), size);
 }
 
-INLINE uint32_t mean(const struct pool_rows *p, int32_t sum, int32_t count)
+INLINE uint32_t quotient(const struct pool_rows *p, int32_t sum, int32_t count)
 {
     return (uint32_t)clamp((sum > 0 ? sum + count / 2 : sum - count / 2) / count, p->minimum, p->maximum) & 0xFF;
 }
 
-INLINE void means(const struct pool_rows *p, const struct beneath *w, int32_t channel, int8_t *to, int32_t words, int32_t size)
+INLINE void mean(const struct pool_rows *p, const struct pool_rows_window *w, int32_t channel, int8_t *to, int32_t words,
+                 int32_t size)
 {
     uint32_t even[2] = {0, 0}, odd[2] = {0, 0};
     int32_t count = w->line_count * w->columns;
@@ -78,45 +70,31 @@ INLINE void means(const struct pool_rows *p, const struct beneath *w, int32_t ch
             }
     }
     for (int32_t k = 0; k < words; k++) {
-        uint32_t word = mean(p, (int16_t)even[k], count);
+        uint32_t word = quotient(p, (int16_t)even[k], count);
 
         if (size > 1) {
-            word |= mean(p, (int16_t)odd[k], count) << 8;
-            word |= mean(p, (int32_t)even[k] >> 16, count) << 16;
-            word |= mean(p, (int32_t)odd[k] >> 16, count) << 24;
+            word |= quotient(p, (int16_t)odd[k], count) << 8;
+            word |= quotient(p, (int32_t)even[k] >> 16, count) << 16;
+            word |= quotient(p, (int32_t)odd[k] >> 16, count) << 24;
         }
         store(to + 4 * k, word, size);
     }
 }
 
-/* One of these for each size, so that sums stay in registers. */
-#define POOLED(name, words, size)                                                                        \
-    RAMCODE static __attribute__((noinline)) void name(const struct pool_rows *p, const struct beneath *w, \
-                                                       int32_t channel, int8_t *to)                      \
-    {                                                                                                    \
-        if (p->average)                                                                                  \
-            means(p, w, channel, to, words, size);                                                       \
-        else                                                                                             \
-            largest(p, w, channel, to, words, size);                                                     \
+/* One of these for each size, so that sums stay in registers; the linker leaves out what no layer names. */
+#define POOLED(how, channels, words, size)                                                                           \
+    RAMCODE void pool_rows_##how##_##channels(const struct pool_rows *p, const struct pool_rows_window *w,           \
+                                              int32_t channel, int8_t *to)                                           \
+    {                                                                                                                \
+        how(p, w, channel, to, words, size);                                                                         \
     }
 
-POOLED(eight, 2, 4)
-POOLED(four, 1, 4)
-POOLED(one, 1, 1)
-
-RAMCODE static void pool_pixel(const struct pool_rows *p, const struct beneath *w, int8_t *to)
-{
-    int32_t at_once = p->channels >= 8 ? 8 : p->channels >= 4 ? 4 : 1;
-    void (*pool)(const struct pool_rows *, const struct beneath *, int32_t, int8_t *) = at_once == 8   ? eight
-                                                                                         : at_once == 4 ? four
-                                                                                                        : one;
-
-    for (int32_t done = 0; done < p->channels; done += at_once) {
-        int32_t channel = smaller(done, p->channels - at_once);
-
-        pool(p, w, channel, to + channel);
-    }
-}
+POOLED(largest, 8, 2, 4)
+POOLED(largest, 4, 1, 4)
+POOLED(largest, 1, 1, 1)
+POOLED(mean, 8, 2, 4)
+POOLED(mean, 4, 1, 4)
+POOLED(mean, 1, 1, 1)
 
 RAMCODE void pool_rows_cortex_m4(const struct pool_rows *p, const struct feature_map *x, const struct feature_map *y,
                                  void *scratch, int32_t first, int32_t count)
@@ -126,7 +104,7 @@ RAMCODE void pool_rows_cortex_m4(const struct pool_rows *p, const struct feature
     for (int32_t row = first; row < first + count; row++) {
         int32_t top = row * p->stride_y - p->pad_top;
         struct span rows = taps_inside(top, p->window_height, 1, p->input_height);
-        struct beneath w = {.lines = lines, .line_count = rows.end - rows.first, .step = p->channels};
+        struct pool_rows_window w = {.lines = lines, .line_count = rows.end - rows.first, .step = p->channels};
         int8_t *to = row_of(y, row);
 
         for (int32_t i = 0; i < w.line_count; i++)
@@ -137,7 +115,11 @@ RAMCODE void pool_rows_cortex_m4(const struct pool_rows *p, const struct feature
 
             w.columns = columns.end - columns.first;
             w.offset = (left + columns.first) * p->channels;
-            pool_pixel(p, &w, to);
+            for (int32_t done = 0; done < p->channels; done += p->at_once) {
+                int32_t channel = smaller(done, p->channels - p->at_once);
+
+                p->pool(p, &w, channel, to + channel);
+            }
         }
     }
 }

@@ -16,6 +16,8 @@ from pipeline.operators.max_pool_2d import MaxPool2D
 from pipeline.tensors import Tensor
 
 POINTER_BYTES = 4
+AT_ONCE = 8, 4, 1
+"""Channels that there is a loop for."""
 LARGEST_MEAN = 256
 """Elements of a window whose sums of bytes fit int16."""
 FIELDS = (
@@ -40,14 +42,19 @@ class PoolRows(Kernel):
         if average and math.prod(op.window) > LARGEST_MEAN:
             return ()
         p = op.parameters(inputs, output)
-        features = _features(p, output.shape[1], "mean" if average else "largest")
+        how = "mean" if average else "largest"
+        at_once = next(size for size in AT_ONCE if output.shape[3] >= size)
         return (
             Candidate(
                 library="cortex_m4",
                 kernel=self.name,
                 variant="row by row",
-                parameters=lambda: {**{name: p[name] for name in FIELDS}, "average": int(average)},
-                features=features,
+                parameters=lambda: {
+                    **{name: p[name] for name in FIELDS},
+                    "pool": f"{self.name}_{how}_{at_once}",
+                    "at_once": at_once,
+                },
+                features=_features(p, output.shape[1], f"{how}_{at_once}", at_once),
                 scratch_bytes=POINTER_BYTES * op.window[0],
                 # A single row needs all of its input at once; average_rows takes that row by row.
                 streams=output.shape[1] > 1,
@@ -55,14 +62,12 @@ class PoolRows(Kernel):
         )
 
 
-def _features(p: Parameters, height: int, what: str) -> dict[str, float]:
+def _features(p: Parameters, height: int, kind: str, at_once: int) -> dict[str, float]:
     """How often each thing is done; what is made of a window is counted for each of its sizes."""
     channels, width = integer(p, "channels"), integer(p, "output_width")
     rows = _inside(p, height, "height", "y", "top")
     columns = _inside(p, width, "width", "x", "left")
-    at_once = next(size for size in (8, 4, 1) if channels >= size)
     groups = math.ceil(channels / at_once)
-    kind = f"{what}_{at_once}"
     return {
         "rows": float(height),
         "pixels": float(height * width),
