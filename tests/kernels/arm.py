@@ -23,7 +23,7 @@ from pipeline.timing.profile import Figures, Watch, profile_table, read_profile
 TEMPLATES = Path(__file__).parents[2] / "firmware_templates"
 HERE = Path(__file__).parent
 FLAGS = (
-    "-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard -ffreestanding -O2 -g -std=c11 -Wall -Wextra "
+    "-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard -O2 -g -std=c11 -Wall -Wextra "
     "-Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes -Wdouble-promotion -Werror"
 ).split()
 FLASH, SRAM2, RAM = (0x0800_0000, 2 << 20), (0x1000_0000, 64 << 10), (0x2000_0000, 640 << 10)
