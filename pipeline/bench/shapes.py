@@ -254,6 +254,9 @@ POOLS = (
     ((18, 10, 2), (3, 5), 1, True),
     ((30, 6, 1), (5, 1), 5, False),
     ((16, 16, 64), (2, 2), 2, False),
+    ((3, 3, 96), (3, 3), 1, False),
+    ((2, 4, 160), (2, 4), 1, False),
+    ((4, 4, 40), (4, 4), 1, False),
 )
 # maps of elementwise operators, and of those that repeat one operand (channels, or one pixel)
 MAPS = (

@@ -31,7 +31,7 @@ class AverageRows(Kernel):
             "fours": height * width * fours,
             "runs": height * fours,
             "singles": height * width * (channels % 4),
-            "outputs": channels,
+            "means" if isinstance(op, Mean) else "averages": channels,
             "rows": height,
         }
         return (
