@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from arm import ArmKernels, Portion
-from held import Layer, predicted
+from held import Layer
 from hypothesis import given
 
 from pipeline.kernels.cortex_m4.average_rows import AverageRows
@@ -73,4 +73,11 @@ def test_rows_longer_than_half_words_hold(arm_kernels: ArmKernels) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8, 64), (1, 25, 5, 64), (1, 3, 3, 128)])
 def test_cost(arm_kernels: ArmKernels, shape: tuple[int, ...]) -> None:
-    predicted(arm_kernels, KERNEL, pooled(Dice(1, 12), shape), 0.05)
+    """Row by row, as its input comes: what its cost is meant for."""
+    layer = pooled(Dice(1, 12), shape)
+    (candidate,) = layer.candidates(KERNEL)
+    portions = [Portion(row, 1, ((row, row + 1),)) for row in range(shape[1])]
+    called = arm_kernels.run(candidate, layer.arrays, layer.wanted().shape, portions=portions, cycles=True)
+    assert called.figures is not None
+    assert candidate.cost.instructions == pytest.approx(called.figures.instructions, rel=0.05)
+    assert candidate.cost.cycles == pytest.approx(called.figures.zero_wait_cycles, rel=0.05)
