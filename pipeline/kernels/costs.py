@@ -201,11 +201,8 @@ def fit_formula(observations: Sequence[Observation]) -> Formula:
         )
     return Formula(
         shapes=len(layers),
-        code_bytes=(
-            max(sum(one.routines.values()) for one in observations)
-            + sum(_largest([one.routines for one in observations]).values())
-        )
-        // 2,
+        # A layer names few of a kernel's routines, and the layers of an image mostly the same ones.
+        code_bytes=max(sum(one.routines.values()) for one in observations),
         shared_code=_largest([one.shared_code for one in observations]),
         features=tuple(sorted({name for one in observations for name, n in one.features.items() if n})),
         core={name: coefficients[name] for name in CORE_FIGURES},

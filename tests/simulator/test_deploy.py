@@ -254,10 +254,10 @@ def test_a_wrong_kernel_is_found_and_its_layer_named(network, tmp_path, monkeypa
 
     def sabotaged(program, board, **options):
         tree = render(program, board, **options)
-        source = tree.files["kernels/portable/add.c"]
+        source = tree.files["kernels/portable/add_body.h"]
         broken = source.replace("p->output_zero", "p->output_zero + 1")
         assert broken != source
-        changed = SourceTree({**tree.files, "kernels/portable/add.c": broken})
+        changed = SourceTree({**tree.files, "kernels/portable/add_body.h": broken})
         digest = tree.files[DIGEST_FILE].replace(tree.digest, changed.digest)
         return SourceTree({**changed.files, DIGEST_FILE: digest})
 
