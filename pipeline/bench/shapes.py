@@ -629,6 +629,7 @@ def _of_int16() -> Iterator[Layer]:
         tensors, made = [_widened(each) for each in inputs], _widened(output)
         if isinstance(op, Softmax | Logistic):
             made = replace(made, quantization=UNIT_16)
+        # Every operator of a file is a dataclass; their common base, which mypy sees here, is none.
         attributes = {field.name: getattr(op, field.name) for field in fields(op)}  # type: ignore[arg-type]
         form = INT16_FORMS[op.tflite_name]
         # Several operators have the name QUANTIZE, and their types tell them apart.

@@ -5,26 +5,26 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from pipeline.arithmetic import activation_range
-from pipeline.operators.base import Activation, Operator, Parameters
-from pipeline.operators.checks import elements, missing, present
+from pipeline.operators.base import Activation, Parameters
+from pipeline.operators.checks import present
+from pipeline.operators.elementwise import Elementwise
 from pipeline.operators.rescaling import (
     requantization,
     requantization_int16,
     requantized,
     requantized_int16,
-    same_shape,
     too_steep,
 )
 from pipeline.tensors import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Clamping(Operator):
+class Clamping(Elementwise):
     """y = clamp(rescale(x - x_zero) + y_zero); the scales are divided in float32 (activations.cc)"""
 
     kernel: ClassVar[str] = "requantize"
@@ -35,32 +35,12 @@ class Clamping(Operator):
     def activation(self) -> Activation:
         """What bounds the output."""
 
-    @classmethod
-    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:
-        return cls()
-
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
-        found = missing(inputs, ("input",))
+        found = super(Clamping, self).problems(inputs, output)
         if found:
             return found
         x = present(inputs[0])
-        found = [
-            *elements("input", x, self.element),
-            *elements("output", output, self.element),
-            *same_shape(x, output),
-        ]
-        return found or too_steep(x, output, self._factor(x, output))
-
-    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
-        return present(inputs[0]).shape
-
-    def in_place(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, ...]:
-        return (0,)
-
-    def rows_read(
-        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
-    ) -> tuple[int, int] | None:
-        return (first, end) if len(output.shape) == 4 else None
+        return too_steep(x, output, self._factor(x, output))
 
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct requantize` or `struct requantize_int16`, in its order."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from pipeline.arithmetic import INT8_MAX, INT8_MIN
-from pipeline.operators.base import Operator, Parameters
-from pipeline.operators.checks import array, missing, present, quantized
-from pipeline.operators.rescaling import same_shape
+from pipeline.operators.base import Parameters
+from pipeline.operators.checks import array, present
+from pipeline.operators.elementwise import Elementwise
 from pipeline.tensors import Tensor
 
 EVERY_INT8 = np.arange(INT8_MIN, INT8_MAX + 1)
@@ -21,33 +21,11 @@ NOT_NEGATIVE = "int8; a zero point of -128, so that no input is negative"
 
 
 @dataclass(frozen=True, slots=True)
-class Unary(Operator):
+class Unary(Elementwise):
     """y = table[x]; what the table holds is left open"""
 
     kernel: ClassVar[str] = "lookup"
     supported: ClassVar[str] = "int8; any scales"
-
-    @classmethod
-    def read(cls, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Self:
-        return cls()
-
-    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
-        found = missing(inputs, ("input",))
-        if found:
-            return found
-        x = present(inputs[0])
-        return [*quantized("input", x), *quantized("output", output), *same_shape(x, output)]
-
-    def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
-        return present(inputs[0]).shape
-
-    def in_place(self, inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, ...]:
-        return (0,)
-
-    def rows_read(
-        self, inputs: Sequence[Tensor | None], output: Tensor, first: int, end: int
-    ) -> tuple[int, int] | None:
-        return (first, end) if len(output.shape) == 4 else None
 
     @abstractmethod
     def results(self, x: Tensor, output: Tensor) -> np.ndarray:

@@ -163,6 +163,7 @@ def of_int16(name: str) -> tuple[Operator, list[Tensor | None], Tensor]:
 
     made = widened(output)
     assert made is not None
+    # Every operator of a file is a dataclass; their common base, which mypy sees here, is none.
     attributes = {field.name: getattr(op, field.name) for field in fields(op)}  # type: ignore[arg-type]
     return INT16_FORMS[name](**attributes), [widened(each) for each in inputs], made
 
