@@ -104,6 +104,13 @@ def measured(arm: ArmKernels, candidate: Candidate, layer: Layer) -> Figures:
     return called.figures
 
 
+def cost_of(arm: ArmKernels, candidate: Candidate, layer: Layer) -> Figures:
+    """Of one call for all rows, which the kernel divides by itself."""
+    figures = arm.run(candidate, layer.arrays, layer.output.shape, cycles=True).figures
+    assert figures is not None
+    return figures
+
+
 def predicted(arm: ArmKernels, kernel: Kernel, layer: Layer, tolerance: float) -> None:
     """The kernel has candidates for the layer, whose costs are near what is measured."""
     found = layer.candidates(kernel)

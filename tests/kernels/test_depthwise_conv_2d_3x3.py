@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from arm import ArmKernels
-from held import Layer, equal
+from held import Layer, cost_of, equal
 from hypothesis import HealthCheck, given, settings
 from test_convolutions import bias_of, channel_clamp, channel_scales, fitting_scales, spread_of
 
@@ -18,7 +18,6 @@ from pipeline.operators.base import Activation
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.windows import same_pads
 from pipeline.tensors import Quantization, Tensor
-from pipeline.timing.profile import Figures
 from tests.property.cases import DICE, Dice
 
 KERNEL = DepthwiseConv2D3x3()
@@ -191,13 +190,6 @@ def test_cost(arm_kernels: ArmKernels, size: tuple[int, int], channels: int, str
             figures = cost_of(arm_kernels, candidate, layer)
             assert candidate.cost.instructions == pytest.approx(figures.instructions, rel=0.05)
             assert candidate.cost.cycles == pytest.approx(figures.zero_wait_cycles, rel=0.05)
-
-
-def cost_of(arm: ArmKernels, candidate: Candidate, layer: Layer) -> Figures:
-    """In one call, which the kernel divides by itself."""
-    figures = arm.run(candidate, layer.arrays, layer.output.shape, cycles=True).figures
-    assert figures is not None
-    return figures
 
 
 def test_cycles_of_a_product(arm_kernels: ArmKernels) -> None:
