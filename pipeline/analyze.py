@@ -12,7 +12,7 @@ from pipeline.boards import Board, boards_that_fit
 from pipeline.errors import ModelNotSupported
 from pipeline.graph import Graph, Node
 from pipeline.load import FloatLayer, FloatModel
-from pipeline.tensors import Tensor
+from pipeline.tensors import Tensor, activation_integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class HostAnalysis:
 
     model: str
     kind: str
-    """`float32` (a Keras model) or `int8` (a TFLite graph); each has its own conventions."""
+    """`float32` (a Keras model), or the activations of a TFLite graph, such as `int8`."""
     board: str
     clock_hz: int
     layers: tuple[LayerAnalysis, ...]
@@ -502,7 +502,7 @@ def _padding_before(layer: FloatLayer) -> int:
 
 # --- int8 ----------------------------------------------------------------------------------------
 
-INT8_CONVENTIONS = (
+GRAPH_CONVENTIONS = (
     "MACC: the multiply-accumulates of the TFLite operators' definitions, padding counted as work; bias, "
     "requantization, pooling and elementwise operators count 0 where they multiply nothing.",
     "Parameters: the numbers of the quantized constants (weights, biases, clamps). Weights bytes: what is "
@@ -516,7 +516,7 @@ INT8_CONVENTIONS = (
 
 
 def analyze_graph(graph: Graph, board: Board) -> HostAnalysis:
-    """Count an int8 graph's work and memory; every rule stands in `conventions`."""
+    """Count a quantized graph's work and memory; every rule stands in `conventions`."""
     counted: set[str] = set()
     figures = []
     for node in graph.nodes:
@@ -538,7 +538,7 @@ def analyze_graph(graph: Graph, board: Board) -> HostAnalysis:
     input_bytes = sum(graph.tensors[name].nbytes for name in graph.inputs)
     return _analysis(
         graph.name,
-        "int8",
+        activation_integers(graph.tensors[node.output].dtype for node in graph.nodes),
         board,
         figures,
         graph_activations(graph),
@@ -550,7 +550,7 @@ def analyze_graph(graph: Graph, board: Board) -> HostAnalysis:
             INT8_RAM_BYTES + input_bytes,
             "activations and an allowance of {} B for the harness's copy of the input, stack and buffers",
         ),
-        conventions=INT8_CONVENTIONS,
+        conventions=GRAPH_CONVENTIONS,
     )
 
 
@@ -572,7 +572,7 @@ def _array_bytes(graph: Graph, node: Node) -> int:
 
 
 def graph_activations(graph: Graph) -> int:
-    """The peak of live activation bytes in execution order; see INT8_CONVENTIONS."""
+    """The peak of live activation bytes in execution order; see GRAPH_CONVENTIONS."""
     last_read = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs if name}
     last_read |= dict.fromkeys(graph.outputs, len(graph.nodes))
     live = set(graph.inputs)

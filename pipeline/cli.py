@@ -109,7 +109,7 @@ class CodeInRam(StrEnum):
 Model = Annotated[
     Path | None,
     typer.Argument(
-        metavar="MODEL", help=".keras, .h5, SavedModel folder or int8 .tflite", show_default=False
+        metavar="MODEL", help=".keras, .h5, SavedModel folder or quantized .tflite", show_default=False
     ),
 ]
 Board = Annotated[str | None, typer.Option("--board", "-b", help="a name of `stm32-deploy boards`")]
@@ -128,8 +128,8 @@ Recipe = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help="cures for what int8 costs in accuracy: minmax, percentile or mse, equalize, train, bias, "
-        "joined by +; int16: activations of 16 bits, at twice the RAM; "
+        help="cures for what quantization costs in accuracy: minmax, percentile or mse, equalize, train, "
+        "bias, joined by +; int16: activations of 16 bits, at twice the RAM; "
         "auto: what measurement prefers, of int8",
         metavar="WORDS",
     ),
@@ -517,7 +517,7 @@ def quantize(
     settings: Settings,
     recipe: Recipe = None,
     inspect_: Annotated[
-        bool, typer.Option("--inspect", help="int8 against float layer by layer: error, range, cost")
+        bool, typer.Option("--inspect", help="integers against float layer by layer: error, range, cost")
     ] = False,
     cures: Annotated[
         bool,
@@ -526,7 +526,7 @@ def quantize(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="the .tflite file to write")] = None,
     format_: AsFormat = Format.TEXT,
 ) -> None:
-    """Turn a Keras model into a full int8 TFLite file, and say how well the two agree."""
+    """Turn a Keras model into a fully quantized TFLite file, and say how well the two agree."""
     from pipeline.cures import cure_table
     from pipeline.deploy import quantize_file
     from pipeline.report.make import finding_sections, inspection_section
@@ -567,13 +567,13 @@ def quantize(
             out.print(f"  {escape(rewrite)}")
     if quantized.agreement and quantized.agreement.same_class is not None:
         out.print(
-            f"float and int8 predict the same class for {quantized.agreement.same_class:.2%} "
-            f"of {quantized.agreement.samples} samples"
+            f"float and {quantized.activations} predict the same class "
+            f"for {quantized.agreement.same_class:.2%} of {quantized.agreement.samples} samples"
         )
     elif quantized.agreement:
         mean, most = quantized.agreement.mean_absolute_difference, quantized.agreement.largest_difference
         out.print(
-            f"float and int8 differ by {mean:.4g} on average and {most:.4g} at most, "
+            f"float and {quantized.activations} differ by {mean:.4g} on average and {most:.4g} at most, "
             f"on {quantized.agreement.samples} samples"
         )
     if inspect_:
@@ -583,7 +583,7 @@ def quantize(
 
 
 def _print_inspection(inspected: Inspected) -> None:
-    """int8 against float, layer by layer."""
+    """Integers against float, layer by layer."""
     from pipeline.report.inspected import inspection_table
     from pipeline.report.make import inspection_section
 
@@ -1289,7 +1289,7 @@ def _print_forecast(found: CycleForecast) -> None:
     from pipeline.report.words import milliseconds, share
 
     table = _table(
-        "layer of the int8 graph",
+        "layer of the quantized graph",
         "kernel",
         "instructions",
         "cycles",

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.lower import Place, Program, place_bytes
 from pipeline.measure import Measurement, Source
+from pipeline.metrics import FLOAT_MODEL, QUANTIZED_MODEL
 
 if TYPE_CHECKING:
     from pipeline.build import Firmware
@@ -28,9 +29,9 @@ NEARLY_FULL = 0.95
 STACK_NEARLY_FULL = 0.80
 """Share of the reserved stack: the mark is of the samples that ran, others may go deeper."""
 LOW_AGREEMENT = 0.97
-"""Share of samples for which float and int8 predict the same class."""
+"""Share of samples for which float and quantized model predict the same class."""
 ACCURACY_LOSS = 0.01
-"""Accuracy of int8 below that of float."""
+"""Accuracy of the quantized model below that of float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -644,7 +645,7 @@ def verdict(
     same = agreement.same_class if agreement and agreement.samples and program.classifies else None
     if agreement and same is not None and same < LOW_AGREEMENT:
         cautions.append(
-            f"Float and int8 predict the same class for only {100 * same:.1f} % "
+            f"Float and quantized model predict the same class for only {100 * same:.1f} % "
             f"of {agreement.samples} samples: calibrate with data like the model's own."
         )
     cautions.extend(_accuracy_cautions(classifications))
@@ -731,7 +732,7 @@ def _cautions(
 def _accuracy_cautions(classifications: Sequence[Classification]) -> list[str]:
     """A loss is stated between sets of the same size only: accuracies of other samples differ anyway."""
     known = {c.subject: c for c in classifications}
-    before, after = known.get("float model"), known.get("int8 on the host")
+    before, after = known.get(FLOAT_MODEL), known.get(QUANTIZED_MODEL)
     if before is None or after is None or before.samples != after.samples:
         return []
     loss = before.accuracy - after.accuracy
@@ -739,7 +740,7 @@ def _accuracy_cautions(classifications: Sequence[Classification]) -> list[str]:
         return []
     return [
         f"Quantizing costs {100 * loss:.2f} points of accuracy: {100 * before.accuracy:.2f} % in float, "
-        f"{100 * after.accuracy:.2f} % in int8."
+        f"{100 * after.accuracy:.2f} % in integers."
     ]
 
 

@@ -38,7 +38,14 @@ from pipeline.load import (
 )
 from pipeline.lower import Program, lower_program, with_all_weights_in_ram
 from pipeline.measure import Measurement, measure
-from pipeline.metrics import Classification, classify, predicted_classes
+from pipeline.metrics import (
+    FLOAT_MODEL,
+    QUANTIZED_MODEL,
+    TARGET,
+    Classification,
+    classify,
+    predicted_classes,
+)
 from pipeline.passes import Applied, apply_passes
 from pipeline.plan import plan_schedule
 from pipeline.progress import Progress
@@ -195,7 +202,7 @@ def deploy(
         outputs=outputs,
         prediction=prediction,
         float_analysis=_float_analysis(loaded.float_model, board),
-        int8_analysis=analyze_graph(generated.graph, board),
+        quantized_analysis=analyze_graph(generated.graph, board),
         quantized=loaded.quantized,
         inspection=inspected.inspection,
         findings=inspected.findings,
@@ -258,7 +265,7 @@ def analyze_model(
         graph = read_tflite(model.content, model.name)
         analysis = analyze_graph(graph, board)
         forecast = _forecast(graph, board, settings)
-        figures = _classify_int8(model.content, samples, progress) if samples and labelled else None
+        figures = _classify_quantized(model.content, samples, progress) if samples and labelled else None
     else:
         analysis = analyze_float(model, board)
         sketch = sketch_graph(model)
@@ -291,9 +298,8 @@ def quantize_file(
     if output is not None:
         writable_folder(output.parent)
     loaded = load_quantized(settings, progress)
-    recipe = asked_recipe(settings)
-    activations = recipe.activations if recipe else "int8"
-    path = output or output_folder(settings, loaded.name) / f"{loaded.name}_{activations}.tflite"
+    integers = loaded.quantized.activations.replace(" and ", "_")
+    path = output or output_folder(settings, loaded.name) / f"{loaded.name}_{integers}.tflite"
     write_file(path, loaded.quantized.tflite)
     return path, loaded.quantized, inspect_loaded(loaded, progress)
 
@@ -426,7 +432,7 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
 
 
 def inspect_loaded(loaded: Loaded, progress: Progress) -> Inspected:
-    """Run int8 beside float on the samples, layer by layer, and look for what is probably wrong."""
+    """Hold the quantized model against float on the samples, by layer; look for what is probably wrong."""
     samples, quantized = loaded.samples, loaded.quantized
     if samples.random:
         return Inspected(None, ())
@@ -756,7 +762,7 @@ def _write_profile(estimate: Estimate | None, program: Program, folder: Path) ->
 def classify_samples(
     loaded: Loaded, executed: Executed, settings: Settings, progress: Progress
 ) -> tuple[Classification, ...]:
-    """Float model, int8 on the host and target held against the labels, where there are labels."""
+    """Float model, quantized model and target held against the labels, where there are labels."""
     samples = loaded.samples
     if samples.labels is None or samples.offline:
         return ()
@@ -766,23 +772,23 @@ def classify_samples(
     found = []
     if loaded.float_model is not None:
         found.append(_classify_float(loaded.float_model, samples.take(settings.evaluate), progress))
-    found.append(_classify_int8(loaded.quantized.tflite, samples.take(settings.evaluate), progress))
+    found.append(_classify_quantized(loaded.quantized.tflite, samples.take(settings.evaluate), progress))
     on_target = executed.measurement.outputs.view(output.dtype)
     if output.quantization is not None:
         (scale,), (zero_point,) = output.quantization.scale, output.quantization.zero_point
         on_target = scale * (on_target.astype(np.float64) - zero_point)
-    found.append(_classify("target", on_target, samples.take(settings.inferences)))
+    found.append(_classify(TARGET, on_target, samples.take(settings.inferences)))
     return tuple(found)
 
 
 def _classify_float(model: FloatModel, samples: Samples, progress: Progress) -> Classification:
     (scores,) = arrays_of(predict_float(model, samples.x, progress))
-    return _classify("float model", scores, samples)
+    return _classify(FLOAT_MODEL, scores, samples)
 
 
-def _classify_int8(tflite: bytes, samples: Samples, progress: Progress) -> Classification:
+def _classify_quantized(tflite: bytes, samples: Samples, progress: Progress) -> Classification:
     (scores,) = arrays_of(predict_int8(tflite, samples.x, progress=progress)[1])
-    return _classify("int8 on the host", scores, samples)
+    return _classify(QUANTIZED_MODEL, scores, samples)
 
 
 def _classify(subject: str, scores: np.ndarray, samples: Samples) -> Classification:
@@ -808,8 +814,8 @@ def provenance(
         "command": command_line(settings),
         "model file": path.name,
         "model sha256": loaded.float_model.sha256 if loaded.float_model else loaded.quantized.sha256,
-        "framework": loaded.float_model.framework if loaded.float_model else "given as int8 TFLite",
-        "int8 TFLite sha256": loaded.quantized.sha256,
+        "framework": loaded.float_model.framework if loaded.float_model else "given as quantized TFLite",
+        "quantized TFLite sha256": loaded.quantized.sha256,
         "samples": loaded.samples.origin,
         "preprocessing": _preprocessing_in_words(loaded.samples),
         "graph passes": _passes_in_words(generated.applied),

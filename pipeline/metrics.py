@@ -9,6 +9,11 @@ import numpy as np
 
 from pipeline.tensors import Values, arrays_of
 
+FLOAT_MODEL = "float model"
+QUANTIZED_MODEL = "quantized model"
+"""On this computer, by TFLite's kernels."""
+TARGET = "target"
+
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
@@ -26,7 +31,7 @@ class Classification:
     """Predictions held against labels."""
 
     subject: str
-    """What predicted: `float model`, `int8 on the host`, `target`."""
+    """What predicted: `FLOAT_MODEL`, `QUANTIZED_MODEL` or `TARGET`."""
     accuracy: float
     macro_f1: float
     confusion: np.ndarray

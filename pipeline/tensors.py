@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,3 +115,8 @@ def map_rows(tensor: Tensor) -> int:
 def row_bytes(tensor: Tensor) -> int:
     """Bytes of one row of a feature map."""
     return tensor.nbytes // max(map_rows(tensor), 1)
+
+
+def activation_integers(dtypes: Iterable[str]) -> str:
+    """Of a model whose values have these types: `int8`, `int16`, or `int8 and int16`."""
+    return " and ".join(sorted({*dtypes} & {"int8", "int16"}, reverse=True)) or "int8"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.metrics import Agreement
 from pipeline.quantize.recipe import PLAIN
+from pipeline.quantize.tflite_graph import TfliteGraph
+from pipeline.tensors import activation_integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,21 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class QuantizedModel:
-    """An int8 TFLite file and how it came about; `calibration` is None where it was given as it is."""
+    """A quantized TFLite file and how it came about; `calibration` is None where it was given as it is."""
 
     name: str
     tflite: bytes
     calibration: Calibration | None
     agreement: Agreement | None
-    """Float against int8 on the samples at hand."""
+    """Float against quantized on the samples at hand."""
     sha256: str
     """Of the TFLite file."""
     float_tflite: bytes | None = None
-    """The float TFLite file that the int8 one was made of, after float rewrites and cures: the same operators
-    and names of tensors. None where the file was given as it is."""
+    """The float TFLite file that the quantized one was made of, after float rewrites and cures: the same
+    operators and names of tensors. None where the file was given as it is."""
+
+    @property
+    def activations(self) -> str:
+        """As `activation_integers` has it."""
+        graph = TfliteGraph(self.tflite)
+        return activation_integers(graph.dtype(index) for index in graph.made())

@@ -92,6 +92,11 @@ class TfliteGraph:
         """Whether the model said how to quantize it: its fake-quant nodes have become integers already."""
         return any(self._type(index) == schema.TensorType.INT8 for index in self.made())
 
+    def dtype(self, tensor: int) -> str:
+        """NumPy's name of its type; empty for one that no operator here works on."""
+        held = DTYPES.get(self._type(tensor))
+        return held.name if held else ""
+
     def _type(self, tensor: int) -> int:
         return int(self.subgraph.tensors[tensor].type)
 

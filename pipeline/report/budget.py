@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.metrics import FLOAT_MODEL, QUANTIZED_MODEL
 from pipeline.report.schema import BudgetLine, Report, VerdictSection
 
 # The keys of [budget] in deploy.toml, and what each limits.
@@ -70,9 +71,9 @@ def _actual(report: Report, key: str) -> tuple[float | None, str]:
             return 1000 * report.estimated.seconds, f"estimated for {report.estimated.board}"
     if key == "accuracy_drop":
         by_subject = {accuracy.subject: accuracy.accuracy for accuracy in report.accuracy}
-        if {"float model", "int8 on the host"} <= by_subject.keys():
-            drop = 100 * (by_subject["float model"] - by_subject["int8 on the host"])
-            return drop, "float model against int8 on the host"
+        if {FLOAT_MODEL, QUANTIZED_MODEL} <= by_subject.keys():
+            drop = 100 * (by_subject[FLOAT_MODEL] - by_subject[QUANTIZED_MODEL])
+            return drop, f"{FLOAT_MODEL} against {QUANTIZED_MODEL}"
     return None, "not known in this deployment"
 
 

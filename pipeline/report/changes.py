@@ -115,7 +115,7 @@ def _figures(old: Report, new: Report, tolerance: Tolerance) -> Iterator[Change]
 
 
 def _fidelity(old: Report, new: Report, tolerance: Tolerance) -> Iterator[Change]:
-    """How near int8 comes to float where the model is judged: signal to noise, and the cosine."""
+    """How near to float the quantized model is where it is judged: signal to noise, and the cosine."""
     before, after = _judged(old), _judged(new)
     samples = _pair(_inspection(old), _inspection(new), lambda inspection: inspection.samples)
     for layer in after if before else ():
@@ -145,8 +145,8 @@ def _judged(report: Report) -> dict[str, DeviationSection]:
 
 
 DEVIATION_FIGURES: tuple[tuple[str, str, Callable[[DeviationSection], float | None]], ...] = (
-    ("SQNR of int8", "dB", lambda deviation: deviation.sqnr_db),
-    ("int8 beside float", "cosine", lambda deviation: deviation.cosine),
+    ("SQNR from float", "dB", lambda deviation: deviation.sqnr_db),
+    ("likeness to float", "cosine", lambda deviation: deviation.cosine),
 )
 IMAGE_FIGURES: dict[str, Callable[[Image], float]] = {
     "flash": lambda image: image.flash_bytes,

@@ -1,4 +1,4 @@
-"""What a terminal shows of an inspected int8 model: rows of text, printed by someone else."""
+"""What a terminal shows of an inspected quantized model: rows of text, printed by someone else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RANKED = 5
 ROUGH = 0.7
 """Below that, layers' errors do not add up: what one costs depends on the others."""
 CHANNELS_NAMED = 3
-UNUSED = "unused: part of the int8 range that no sample reached"
+UNUSED = "unused: part of the integers' range that no sample reached"
 EXACT = "exact"
 # Above this two results of float32 arithmetic differ by its own roundings.
 EXACT_DB = 120.0
@@ -40,7 +40,7 @@ def inspection_table(found: InspectionSection) -> InspectionTable:
     if found.without_float:
         return InspectionTable(
             (found.without_float, f"Ranges are those of {words.plural(found.samples, 'sample')}."),
-            ("layer", "operator", "seen, int8", "of", "unused", "at ends", "constant"),
+            ("layer", "operator", "seen, integers", "of", "unused", "at ends", "constant"),
             tuple(_row_without_float(layer) for layer in found.layers),
             2,
             ("operator",),
@@ -73,8 +73,8 @@ def inspection_table(found: InspectionSection) -> InspectionTable:
         (
             "cost: share of the noise at the model's output that the layer's own error causes",
             "own dB: signal to noise of that error alone; total dB: with all that comes from earlier layers",
-            "weights: signal to noise of the layer's int8 weights alone, in dB",
-            "cosine: between int8 and float; bias: mean own error, in steps of the layer's scale",
+            "weights: signal to noise of the layer's integer weights alone, in dB",
+            "cosine: between quantized and float; bias: mean own error, in steps of the layer's scale",
             f"{UNUSED}; beyond: float values outside of it",
         ),
     )
@@ -85,8 +85,8 @@ def summary_lines(found: InspectionSection) -> tuple[str, ...]:
     lines = []
     if found.output_db is not None:
         lines.append(
-            f"int8 against float on {words.plural(found.samples, 'sample')}: signal to noise at the output "
-            f"{found.output_db:.1f} dB"
+            f"quantized against float on {words.plural(found.samples, 'sample')}: signal to noise "
+            f"at the output {found.output_db:.1f} dB"
         )
         if found.explained:
             lines.append(

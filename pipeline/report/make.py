@@ -23,6 +23,7 @@ from pipeline.compare import (
 from pipeline.lower import Call, Layer, Place, Program, held_bytes, place_bytes
 from pipeline.measure import CoreState, Measurement, Source, by_steps_of
 from pipeline.report import schema
+from pipeline.tensors import activation_integers
 
 if TYPE_CHECKING:  # names of types only: reading a report again needs none of these rooms
     from pipeline.analyze import HostAnalysis, RegionFit
@@ -51,7 +52,7 @@ def make_report(
     outputs: OutputComparison | None = None,
     prediction: Prediction | None = None,
     float_analysis: HostAnalysis | None = None,
-    int8_analysis: HostAnalysis | None = None,
+    quantized_analysis: HostAnalysis | None = None,
     quantized: QuantizedModel | None = None,
     inspection: Inspection | None = None,
     findings: Sequence[Finding] = (),
@@ -131,8 +132,8 @@ def make_report(
         )
         if agreement
         else None,
-        quantization=_quantization(quantized, inspection, findings) if quantized else None,
-        analyses=tuple(_analysis(found) for found in (float_analysis, int8_analysis) if found),
+        quantization=_quantization(quantized, program, inspection, findings) if quantized else None,
+        analyses=tuple(_analysis(found) for found in (float_analysis, quantized_analysis) if found),
         provenance={
             key: value if isinstance(value, str | int | float) else tuple(value)
             for key, value in (provenance or {}).items()
@@ -704,12 +705,16 @@ def finding_sections(findings: Sequence[Finding]) -> tuple[schema.FindingSection
 
 
 def _quantization(
-    quantized: QuantizedModel, inspection: Inspection | None, findings: Sequence[Finding]
+    quantized: QuantizedModel,
+    program: Program,
+    inspection: Inspection | None,
+    findings: Sequence[Finding],
 ) -> schema.Quantization:
     calibration = quantized.calibration
     return schema.Quantization(
         sha256=quantized.sha256,
         bytes=len(quantized.tflite),
+        activations=activation_integers(layer.writes.dtype for layer in program.layers),
         origin=calibration.origin if calibration else None,
         samples=calibration.samples if calibration else None,
         ranges=tuple(

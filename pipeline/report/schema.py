@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a key goes or changes its meaning; the same as `Report.schema_version`."""
 
 
@@ -51,7 +51,7 @@ class Model(Part):
     """The model that was deployed."""
 
     name: str = said("A C identifier; every public symbol of the generated code carries it.")
-    macs: Count = said("Multiply-accumulates of one inference, int8 graph, padding counted as work.")
+    macs: Count = said("Multiply-accumulates of one inference, quantized graph, padding counted as work.")
     inputs: tuple[Place, ...] = said("Input tensors.")
     outputs: tuple[Place, ...] = said("Output tensors.")
 
@@ -436,7 +436,7 @@ class ClassSection(Part):
 class Accuracy(Part):
     """Predictions held against labels."""
 
-    subject: str = said("What predicted: `float model`, `int8 on the host`, `target`.")
+    subject: str = said("What predicted: `float model`, `quantized model` (on the host), `target`.")
     samples: Count = said("Labelled samples.")
     accuracy: float = said("Share predicted rightly.")
     macro_f1: float = said("Mean F1 over classes.")
@@ -445,7 +445,7 @@ class Accuracy(Part):
 
 
 class AgreementSection(Part):
-    """How far float and int8 agree on the same samples."""
+    """How far float and quantized model agree on the same samples."""
 
     samples: Count = said("Samples.")
     same_class: float | None = perhaps(
@@ -461,13 +461,13 @@ class Range(Part):
     tensor: str = said("Name.")
     minimum: float = said("Smallest real value seen.")
     maximum: float = said("Largest real value seen.")
-    scale: float = said("Real value of one step of int8.")
+    scale: float = said("Real value of one integer step.")
     zero_point: int = said("The integer that stands for 0.")
-    saturated: float = said("Share of int8 values on the ends -128 or 127.")
+    saturated: float = said("Share of values at the smallest or the largest integer.")
 
 
 class DeviationSection(Part):
-    """How far int8 real values q are from the float ones f that they stand for."""
+    """How far real values q of the quantized model are from the float ones f that they stand for."""
 
     sqnr_db: float | None = perhaps(
         "10 log10(sum f² / sum (q - f)²); null where nothing differs, or f is 0 throughout."
@@ -503,7 +503,7 @@ class InspectedLayerSection(Part):
     zero_point: int = said("The integer that stands for 0.")
     low: float = said("The smallest value that its integers can stand for.")
     high: float = said("The largest.")
-    minimum: float = said("Smallest value seen: in float where there is a float model, else in int8.")
+    minimum: float = said("Smallest value seen: in float where there is a float model, else in integers.")
     maximum: float = said("Largest value seen.")
     unused: float = said("Share of the integers' range outside of those that were seen.")
     at_low: Share = said("Share of integers that are the smallest one.")
@@ -514,7 +514,7 @@ class InspectedLayerSection(Part):
     own: DeviationSection | None = perhaps("Against the float layer on the same inputs: its own error.")
     total: DeviationSection | None = perhaps("Against the float model: its own and all that arrived.")
     channel_bias: float | None = perhaps("The largest own bias of a channel.")
-    weights_db: float | None = perhaps("SQNR of its int8 weights.")
+    weights_db: float | None = perhaps("SQNR of its integer weights.")
     cost: Share | None = perhaps("Share of the noise at the model's output that its own error causes.")
     cost_db: float | None = perhaps("SQNR of the model's output if this were the only error.")
     changed: Count | None = perhaps("Samples whose predicted class its own error changes.")
@@ -525,22 +525,22 @@ class InspectedLayerSection(Part):
 
 
 class InspectionSection(Part):
-    """Where int8 differs from float, layer by layer."""
+    """Where the quantized model differs from float, layer by layer."""
 
     samples: Count = said("Samples run.")
     costed_samples: Count = said("On which costs were measured.")
     layers: tuple[InspectedLayerSection, ...] = said("In order of execution, the inputs first.")
     judged: tuple[str, ...] = said("Tensors at which costs are measured: outputs, before a last softmax.")
-    output_db: float | None = perhaps("SQNR there, of the int8 model.")
+    output_db: float | None = perhaps("SQNR there, of the quantized model.")
     explained: float | None = perhaps("Share of the error there that the layers' own errors add up to.")
-    predicted: tuple[int, ...] = said("Each sample's class by the int8 model.")
+    predicted: tuple[int, ...] = said("Each sample's class by the quantized model.")
     predicted_float: tuple[int, ...] = said("By the float model.")
     without_float: str = said("Why nothing is held against float; empty where it is.")
     unmatched: tuple[str, ...] = said("Layers that the float model does not have.")
 
 
 class FindingSection(Part):
-    """Something about the int8 model or its samples that wants a look."""
+    """Something about the quantized model or its samples that wants a look."""
 
     code: str = said("Stays the same, such as `W_SATURATED`.")
     subject: str = said("The input, layer or output.")
@@ -549,15 +549,16 @@ class FindingSection(Part):
 
 
 class Quantization(Part):
-    """How the int8 model came about."""
+    """How the quantized model came about."""
 
     sha256: str = said("Of the TFLite file.")
     bytes: Count = said("Size of the TFLite file.")
-    origin: str | None = perhaps("Calibration data; null where the model was int8 already.")
+    activations: str = said("What its values are kept in: `int8`, `int16`, or `int8 and int16`.")
+    origin: str | None = perhaps("Calibration data; null where the model was quantized already.")
     samples: Count | None = perhaps("Calibration samples.")
     ranges: tuple[Range, ...] = said("Per activation.")
     recipe: str | None = perhaps(
-        "Cures that were applied, as `--recipe` names them; null: it was int8 already."
+        "Cures that were applied, as `--recipe` names them; null: it was quantized already."
     )
     inspection: InspectionSection | None = perhaps("Layer by layer against float; null without samples.")
     findings: tuple[FindingSection, ...] = Field(default=(), description="What wants a look.")
@@ -590,7 +591,7 @@ class RegionNeed(Part):
 class Analysis(Part):
     """What the host says of a model before anything is generated."""
 
-    kind: str = said("`float32` or `int8`; each has its own conventions.")
+    kind: str = said("`float32`, or the activations of a quantized graph, such as `int8`.")
     board: str = said("The board it is held against.")
     clock_hz: Count = said("Its clock.")
     macc: Count = said("In all.")
@@ -639,7 +640,7 @@ class Choices(Part):
 class Report(Part):
     """One deployment, from prediction to measurement."""
 
-    schema_version: Literal[1] = Field(default=1, description="Version of this form.")
+    schema_version: Literal[2] = Field(default=2, description="Version of this form.")
     model: Model = said("The model.")
     board: BoardSection = said("The board asked for.")
     verdict: VerdictSection = said("The verdict.")
@@ -658,9 +659,9 @@ class Report(Part):
     choices: Choices | None = perhaps("What was scheduled, and what could have been.")
     arena: Arena = said("The arena over time.")
     accuracy: tuple[Accuracy, ...] = said("At most three; empty without labels.")
-    agreement: AgreementSection | None = perhaps("Float against int8.")
+    agreement: AgreementSection | None = perhaps("Float against quantized.")
     quantization: Quantization | None = perhaps("How the int8 model came about.")
-    analyses: tuple[Analysis, ...] = said("Host analyses: of the float model, of the int8 graph.")
+    analyses: tuple[Analysis, ...] = said("Host analyses: of the float model, of the quantized graph.")
     provenance: dict[str, str | int | float | bool | tuple[str, ...]] = said(
         "From what this was made: hashes, versions, data, command. Free keys."
     )

@@ -50,7 +50,7 @@ def summarize(report: Report) -> Summary:
                 f"accuracy: {found.subject} {found.accuracy:.4f} ({words.plural(found.samples, 'sample')})"
                 for found in report.accuracy
             ),
-            *(_int8(report.quantization.inspection) if report.quantization else ()),
+            *(_fidelity(report.quantization.inspection) if report.quantization else ()),
         ),
         header=("figure", *(name for name in COLUMNS if name != "estimated" or estimated), "difference"),
         rows=tuple(_row(row, estimated) for row in report.figures),
@@ -75,13 +75,13 @@ def _estimated(found: Estimated) -> tuple[str, ...]:
     )
 
 
-def _int8(found: InspectionSection | None) -> tuple[str, ...]:
-    """How near int8 is to float, and which layers cost most of it."""
+def _fidelity(found: InspectionSection | None) -> tuple[str, ...]:
+    """How near the quantized model is to float, and which layers cost most of it."""
     if found is None or found.output_db is None:
         return ()
     layers = ", ".join(f"{layer.name} {words.share(layer.cost)}" for layer in ranked(found)[:LAYERS_NAMED])
     costs = f", most of the noise from {layers}" if layers else ""
-    return (f"int8 against float: {found.output_db:.1f} dB{costs}",)
+    return (f"quantized against float: {found.output_db:.1f} dB{costs}",)
 
 
 def _bracket(found: Bracket) -> tuple[str, ...]:

@@ -91,10 +91,18 @@ def read_report(path: Path) -> Report:
         )
     if version > SCHEMA_VERSION:
         raise UsageError(
-            f"the report has schema version {version}; this program reads up to {SCHEMA_VERSION}",
+            f"the report has schema version {version}; this program reads version {SCHEMA_VERSION}",
             code="E_REPORT_NEWER",
             where=path,
             hint="use the release that wrote it, or a later one",
+        )
+    if 0 < version < SCHEMA_VERSION:
+        raise UsageError(
+            f"the report has schema version {version}; this program reads version {SCHEMA_VERSION}, in which "
+            "some keys mean other things",
+            code="E_REPORT_OLDER",
+            where=path,
+            hint=again,
         )
     try:
         return Report.model_validate(data)

@@ -199,7 +199,7 @@ def classification(
 
 CLASSIFICATIONS = (
     classification("float model", [[90, 8, 2], [6, 93, 1], [0, 3, 97]]),
-    classification("int8 on the host", [[89, 9, 2], [6, 93, 1], [0, 3, 97]]),
+    classification("quantized model", [[89, 9, 2], [6, 93, 1], [0, 3, 97]]),
     classification("target", [[1, 0, 0], [0, 2, 0], [0, 0, 1]]),
 )
 
@@ -289,7 +289,7 @@ FULL = Sample(
         "outputs": OUTPUTS,
         "prediction": PREDICTION,
         "float_analysis": analysis("float32", 4),
-        "int8_analysis": analysis("int8", 1),
+        "quantized_analysis": analysis("int8", 1),
         "quantized": QUANTIZED,
         "inspection": INSPECTION,
         "classifications": CLASSIFICATIONS,

@@ -78,7 +78,7 @@ def test_differing_outputs_are_never_tolerated():
 @pytest.mark.parametrize(
     ("db", "expected"), [(0.0, Outcome.WORSE), (2.9, Outcome.WORSE), (3.1, Outcome.WITHIN)]
 )
-@pytest.mark.parametrize("figure", ["SQNR of int8", "int8 beside float"])
+@pytest.mark.parametrize("figure", ["SQNR from float", "likeness to float"])
 def test_int8_may_go_farther_from_float_by_db(figure, db, expected):
     """Three dB of noise more, and twice the square of what stands at right angles to float."""
 

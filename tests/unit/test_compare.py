@@ -274,7 +274,7 @@ def test_what_fails(changes, says):
 
 LOSS = (
     samples.classification("float model", [[90, 10, 0], [0, 100, 0], [0, 0, 100]]),
-    samples.classification("int8 on the host", [[86, 14, 0], [0, 100, 0], [0, 0, 100]]),
+    samples.classification("quantized model", [[86, 14, 0], [0, 100, 0], [0, 0, 100]]),
 )
 
 
@@ -299,5 +299,5 @@ def test_what_wants_a_look(changes, word, says):
 
 
 def test_accuracies_of_different_samples_are_not_held_against_each_other():
-    few = samples.classification("int8 on the host", [[1, 9, 0], [0, 1, 0], [0, 0, 1]])
+    few = samples.classification("quantized model", [[1, 9, 0], [0, 1, 0], [0, 0, 1]])
     assert judge(classifications=(LOSS[0], few)).level is Level.GREEN

@@ -51,7 +51,7 @@ def report(request) -> Report:
 
 def test_keys_that_programs_rely_on():
     data = json.loads(report_json(make_report(**samples.FULL.inputs)))
-    assert data["schema_version"] == 1
+    assert data["schema_version"] == 2
     assert (data["outputs"]["samples"], data["outputs"]["differing_elements"]) == (4, 0)
     assert (data["measured"]["count"], data["measured"]["unit"]) == (525_400, "instructions")
     assert (data["linked"]["flash_bytes"], data["linked"]["ram_bytes"]) == (24_000, 6_496)
@@ -200,8 +200,9 @@ def test_the_same_input_gives_the_same_bytes():
         (b"{}", "E_REPORT_SCHEMA"),
         (b'{"schema_version": true}', "E_REPORT_SCHEMA"),
         (b'{"schema_version": 0}', "E_REPORT_SCHEMA"),
-        (b'{"schema_version": 1}', "E_REPORT_SCHEMA"),
-        (b'{"schema_version": 2}', "E_REPORT_NEWER"),
+        (b'{"schema_version": 1}', "E_REPORT_OLDER"),
+        (b'{"schema_version": 2}', "E_REPORT_SCHEMA"),
+        (b'{"schema_version": 3}', "E_REPORT_NEWER"),
     ],
 )
 def test_wrong_files_are_refused(content, code, tmp_path):
@@ -439,9 +440,8 @@ def test_summary_for_the_terminal():
     summary = summarize(make_report(**samples.FULL.inputs))
     assert summary.level == "green"
     assert summary.verdict[0].startswith("Pass: The deployed model computes exactly")
-    assert (
-        "int8 against float: 27.6 dB, most of the noise from conv2d 75.0 %, dense 25.0 %" in summary.verdict
-    )
+    said = "quantized against float: 27.6 dB, most of the noise from conv2d 75.0 %, dense 25.0 %"
+    assert said in summary.verdict
     rows = {row[0]: row[1:] for row in summary.rows}
     assert rows["Flash"] == ("25,000 B", "24,000 B", "–", "linked −4.0 %")
     assert rows["Instructions per inference"] == ("521,000", "–", "525,400", "measured +0.8 %")
