@@ -1,7 +1,18 @@
 """What a chip allows: clocks, wait states, pins, memory.
 
-The numbers are those of its reference manual and data sheet. Pins and alternate functions are those of ST's
-open pin data.
+Each chip names its reference manual and its data sheet. In these, by the titles that ST gives to sections:
+
+| figure | reference manual | data sheet |
+|---|---|---|
+| `source_hz` | RCC, HSI clock | internal clock source characteristics |
+| `factors` | RCC, PLL configuration register | |
+| `pll_input_hz`, `vco_hz` | RCC, PLL configuration register | PLL characteristics |
+| `core_hz`, `ahb_hz`, `apb1_hz`, `apb2_hz` | RCC, clocks | general operating conditions |
+| `wait_states_hz` | embedded flash memory, read access latency | |
+| `uarts` | | pinout and pin description, alternate functions |
+| `memory` | memory organization, embedded SRAM | memory mapping |
+
+Pins and alternate functions were read from ST's open pin data, which the data sheets are made of.
 """
 
 from __future__ import annotations
@@ -125,6 +136,7 @@ UARTS_U5 = {
     "USART3": {"tx": "PA7:7 PB10:7 PC10:7 PC4:7 PD8:7", "rx": "PA5:7 PB11:7 PC11:7 PC5:7 PD9:7"},
 }
 
+# RM0368, DS10086. 84 MHz in voltage scale 2; VCO and N as the manual has them from 192 on.
 STM32F401 = Chip(
     "STM32F401", "stm32f4", "cortex-m4", "fpv4-sp-d16",
     source="HSI", source_hz=16 * MHZ,
@@ -135,6 +147,7 @@ STM32F401 = Chip(
     uarts=UARTS_F401, uart_fifo=False,
     memory=windows(("flash", 0x0800_0000, 512), ("SRAM1", 0x2000_0000, 96)),
 )  # fmt: skip
+# RM0390, DS10693. 180 MHz in voltage scale 1 with over-drive (power control, voltage regulator).
 STM32F446 = replace(
     STM32F401, name="STM32F446",
     factors={"m": range(2, 64), "n": range(50, 433), "p": EVEN_TO_8},
@@ -144,6 +157,7 @@ STM32F446 = replace(
     uarts=UARTS_F446,
     memory=windows(("flash", 0x0800_0000, 512), ("SRAM1 and SRAM2", 0x2000_0000, 128)),
 )  # fmt: skip
+# RM0351, DS10198. Range 1 (power control, dynamic voltage scaling management).
 STM32L476 = Chip(
     "STM32L476", "stm32l4", "cortex-m4", "fpv4-sp-d16",
     source="HSI16", source_hz=16 * MHZ,
@@ -154,11 +168,13 @@ STM32L476 = Chip(
     uarts=UARTS_L47X, uart_fifo=False,
     memory=windows(("flash", 0x0800_0000, 1024), ("SRAM1", 0x2000_0000, 96), ("SRAM2", 0x1000_0000, 32)),
 )  # fmt: skip
+# RM0351, DS10969: as the L476, without its LCD.
 STM32L475 = replace(STM32L476, name="STM32L475")
+# RM0432, DS12023. Range 1 boost (power control, dynamic voltage scaling management).
 STM32L4R5 = replace(
     STM32L476, name="STM32L4R5",
     factors={"m": range(1, 17), "n": range(8, 128), "r": EVEN_TO_8},
-    pll_input_hz=(2_660 * KHZ, 16 * MHZ),
+    pll_input_hz=(2_660 * KHZ, 8 * MHZ),
     core_hz=120 * MHZ, ahb_hz=120 * MHZ, apb1_hz=120 * MHZ, apb2_hz=120 * MHZ,
     wait_states_hz=steps(20 * MHZ, 6),
     uarts=UARTS_L4R5, uart_fifo=True,
@@ -166,9 +182,10 @@ STM32L4R5 = replace(
         ("flash", 0x0800_0000, 2048), ("SRAM1 to SRAM3", 0x2000_0000, 640), ("SRAM2", 0x1000_0000, 64)
     ),
 )  # fmt: skip
+# RM0440, DS12288. Range 1 boost (power control, dynamic voltage scaling management).
 STM32G474 = replace(
     STM32L4R5, name="STM32G474", family="stm32g4",
-    vco_hz=(96 * MHZ, 344 * MHZ),
+    pll_input_hz=(2_660 * KHZ, 16 * MHZ), vco_hz=(96 * MHZ, 344 * MHZ),
     core_hz=170 * MHZ, ahb_hz=170 * MHZ, apb1_hz=170 * MHZ, apb2_hz=170 * MHZ,
     wait_states_hz=steps(34 * MHZ, 5),
     uarts=UARTS_G4,
@@ -176,6 +193,7 @@ STM32G474 = replace(
         ("flash", 0x0800_0000, 512), ("SRAM1, SRAM2, CCM", 0x2000_0000, 128), ("CCM", 0x1000_0000, 32)
     ),
 )  # fmt: skip
+# RM0410, DS11532. 216 MHz in voltage scale 1 with over-drive (power control, voltage regulator).
 STM32F767 = replace(
     STM32F446, name="STM32F767", family="stm32f7", cpu="cortex-m7", fpu="fpv5-d16",
     core_hz=216 * MHZ, ahb_hz=216 * MHZ, apb1_hz=54 * MHZ, apb2_hz=108 * MHZ,
@@ -185,6 +203,8 @@ STM32F767 = replace(
         ("flash", 0x0800_0000, 2048), ("DTCM, SRAM1, SRAM2", 0x2000_0000, 512), ("ITCM", 0x0000_0000, 16)
     ),
 )  # fmt: skip
+# RM0433, DS12110, silicon revision V. Voltage scale 0 (power control, voltage scaling), and its wait states
+# of the AXI clock (embedded flash memory, recommended number of wait states and programming delay).
 STM32H743 = Chip(
     "STM32H743", "stm32h7", "cortex-m7", "fpv5-d16",
     source="HSI", source_hz=64 * MHZ,
@@ -198,6 +218,7 @@ STM32H743 = Chip(
         ("AXI SRAM", 0x2400_0000, 512), ("SRAM1 to SRAM3", 0x3000_0000, 288), ("SRAM4", 0x3800_0000, 64),
     ),
 )  # fmt: skip
+# RM0456, DS13737. Range 1 with the booster (power control, dynamic voltage scaling management).
 STM32U575 = Chip(
     "STM32U575", "stm32u5", "cortex-m33", "fpv5-sp-d16",
     source="HSI16", source_hz=16 * MHZ,

@@ -15,6 +15,9 @@ from pipeline.virtual.peripherals.usart import SerialPort
 
 # Reads of one register in a row, with nothing else in between, that make a wait without end.
 MOST_POLLS = 10_000
+# Cycles from the bit that gives a peripheral its clock to the first access: RM0390, RCC, peripheral clock
+# enable registers; RM0432, RCC, peripherals clock gating.
+CLOCK_DELAY = 2
 
 
 class Line(Protocol):
@@ -37,6 +40,10 @@ class Family(ABC):
 
     def __init__(self, device: str) -> None:
         self.device = device
+
+    def functions(self, uart: str, role: str) -> Mapping[str, int]:
+        """Pins of this UART's TX or RX on this device, with their alternate functions."""
+        return self.pins.get((uart, role), {})
 
     @abstractmethod
     def populate(self, chip: Chip) -> Rcc:
@@ -80,6 +87,8 @@ class Chip:
         self.named: dict[str, Peripheral] = {}
         self._polled = (0, 0, 0)
         """Address and value that was read last, and how often in a row."""
+        self.woken: dict[str, int] = {}
+        """Peripherals that were given their clock just now -> when."""
         self.rcc = family.populate(self)
         self.rcc.begin()
         self.system = SystemControl(self, board.cpu)
@@ -105,6 +114,14 @@ class Chip:
                 "GATED",
                 f"{peripheral.name} at {address:#010x} has no clock: bit {bit} of RCC_{register} is 0",
             )
+        since = self.woken.pop(peripheral.name, None)
+        if since is not None and self.now() - since < CLOCK_DELAY:
+            raise Wrong(
+                "GATED",
+                f"{peripheral.name} at {address:#010x} is used at once after its clock was turned on, "
+                f"which takes {CLOCK_DELAY} cycles",
+                "read the register back that turned it on",
+            )
         return peripheral
 
     def read(self, address: int, size: int) -> int:
@@ -128,8 +145,7 @@ class Chip:
         offset = (address & ~3) - peripheral.base
         if size < 4:
             shift = 8 * (address & 3)
-            held = peripheral.read(offset)
-            value = held & ~(((1 << 8 * size) - 1) << shift) | value << shift
+            value = peripheral.held(offset) & ~(((1 << 8 * size) - 1) << shift) | value << shift
         peripheral.write(offset, value & 0xFFFF_FFFF)
         if isinstance(peripheral, Gpio):
             self.epoch += 1
@@ -142,7 +158,7 @@ class Chip:
     def check_pin(self, uart: str, role: str) -> None:
         """Wrong unless the console's pin is this UART's, supplied and switched to it."""
         pin = self.console.tx if role == "TX" else self.console.rx
-        functions = self.family.pins.get((uart, role), {})
+        functions = self.family.functions(uart, role)
         if pin not in functions:
             raise Wrong("PIN", f"{pin} cannot be {role} of {uart} on {self.family.device}")
         port = self.named[f"GPIO{pin[1]}"]

@@ -165,6 +165,9 @@ def test_a_mistake_is_noticed_and_its_function_named(run, mistake):
 
 
 OTHER_FAMILIES = {
+    "F4: a clock that is used at once": ("nucleo_f446re", HAL, "(void)*stm32_family.gpio_enable;", "",
+                                         "E_VIRTUAL_GATED"),
+    "G4: too large a step": ("nucleo_g474re", CLOCK, "(boosted ? 8u << 4 : 0u) |", "", "E_VIRTUAL_CLOCK"),
     "F4: over-drive": ("nucleo_f446re", "board/soc/stm32f4.c", "OVERDRIVE_ABOVE_HZ 168000000u",
                        "OVERDRIVE_ABOVE_HZ 180000000u", "E_VIRTUAL_VOLTAGE"),
     "F4: scale": ("nucleo_f446re", "board/soc/stm32f4.c", "#define SCALE 3u", "#define SCALE 2u",
@@ -236,6 +239,16 @@ def test_the_stack_is_guarded_by_limit_or_mpu_too(run, name):
     error = fail(run, name, last='__asm volatile("1: push {r0-r7}\\n b 1b");')
     assert error.code == "E_TARGET_FAULT"
     assert "stack overflow" in error.problem
+
+
+WORD = "*(volatile uint32_t *)"
+REGION = f"{WORD}0xE000ED9Cu = 0x20001011u; {WORD}0xE000EDA0u = 1u << 28 | 11u << 1 | 1u;"
+
+
+def test_a_region_of_a_running_mpu_is_enforced_at_once(run):
+    """4 KB at 0x20001000, written while the MPU is on; what lies before it may still be read."""
+    error = fail(run, last=f"{REGION} (void){WORD}0x20000FFCu; (void){WORD}0x20001000u;")
+    assert "reads 0x20001000, which is not allowed there" in error.problem
 
 
 @pytest.mark.parametrize("name", ["nucleo_h743zi2", "nucleo_f767zi"])

@@ -145,13 +145,13 @@ class Stm32F4(Family):
 
     name = "stm32f4"
     devices = ("STM32F401", "STM32F446")
-    pins: ClassVar = {  # DS10086, table 9; DS10693, table 11
+    pins: ClassVar = {  # DS10086 (it has no USART3) and DS10693, alternate functions
         ("USART1", "TX"): {"PA9": 7, "PB6": 7},
         ("USART1", "RX"): {"PA10": 7, "PB7": 7},
         ("USART2", "TX"): {"PA2": 7, "PD5": 7},
         ("USART2", "RX"): {"PA3": 7, "PD6": 7},
         ("USART3", "TX"): {"PB10": 7, "PC10": 7, "PD8": 7},
-        ("USART3", "RX"): {"PB11": 7, "PC11": 7, "PD9": 7},
+        ("USART3", "RX"): {"PB11": 7, "PC5": 7, "PC11": 7, "PD9": 7},
     }
 
     def populate(self, chip: Chip) -> Rcc:

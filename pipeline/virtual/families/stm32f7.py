@@ -30,7 +30,7 @@ class Stm32F7(Family):
 
     name = "stm32f7"
     devices = ("STM32F767",)
-    pins: ClassVar = {  # DS11532, table 13
+    pins: ClassVar = {  # DS11532, alternate functions
         ("USART1", "TX"): {"PA9": 7, "PB6": 7, "PB14": 4},
         ("USART1", "RX"): {"PA10": 7, "PB7": 7, "PB15": 4},
         ("USART2", "TX"): {"PA2": 7, "PD5": 7},

@@ -214,7 +214,7 @@ class Stm32H7(Family):
 
     name = "stm32h7"
     devices = ("STM32H743",)
-    pins: ClassVar = {  # DS12110, table 10 and following
+    pins: ClassVar = {  # DS12110, alternate functions
         ("USART1", "TX"): {"PA9": 7, "PB6": 7, "PB14": 4},
         ("USART1", "RX"): {"PA10": 7, "PB7": 7, "PB15": 4},
         ("USART2", "TX"): {"PA2": 7, "PD5": 7},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pipeline.virtual.chip import Chip, Family, check_bus, check_latency
@@ -12,7 +13,7 @@ from pipeline.virtual.peripherals.timer import Timer
 from pipeline.virtual.peripherals.usart import Usart
 
 MSI_HZ = tuple(int(mhz * MHZ) for mhz in (0.1, 0.2, 0.4, 0.8, 1, 2, 4, 8, 16, 24, 32, 48))
-# Above this HCLK of an L4+ may only be reached by way of half of it (RM0432, 5.1.8).
+# Above this, HCLK of an L4+ is reached by way of half of it; an L4 never gets there.
 STEP_HZ = 80 * MHZ
 STEP_S = 1e-6
 # Highest HCLK in MHz by wait states: RM0351, table 11; RM0432, table 13.
@@ -168,6 +169,33 @@ class L4Pwr(Peripheral):
         return "range 1 boost" if "CR5" in self.values and not self.field("CR5", 8) else "range 1"
 
 
+class BoostStep:
+    """HCLK of a boosted regulator is reached by way of half of it, for at least a microsecond.
+
+    RM0432 and RM0440: power control, dynamic voltage scaling management.
+    """
+
+    def __init__(self, above_hz: int) -> None:
+        self._above_hz = above_hz
+        self._last_hz = 0
+        self._since = 0
+
+    def check(self, chip: Chip) -> None:
+        """Wrong E_VIRTUAL_CLOCK where HCLK has come above the limit in another way."""
+        hclk_hz = chip.rcc.hclk_hz()
+        if hclk_hz == self._last_hz:
+            return
+        waited = (chip.now() - self._since) / max(self._last_hz, 1)
+        if hclk_hz > self._above_hz and (2 * self._last_hz != hclk_hz or waited < STEP_S):
+            raise Wrong(
+                "CLOCK",
+                f"HCLK rises from {self._last_hz / MHZ:g} to {hclk_hz / MHZ:g} MHz after "
+                f"{waited * 1e6:.2g} us: above {self._above_hz / MHZ:g} MHz it has to run at half of it "
+                "for at least 1 us",
+            )
+        self._last_hz, self._since = hclk_hz, chip.now()
+
+
 class L4Flash(Peripheral):
     """RM0432, 3.7.1: access control only; the image is in flash already."""
 
@@ -180,13 +208,18 @@ class Stm32L4(Family):
 
     name = "stm32l4"
     devices = ("STM32L475", "STM32L476", "STM32L4R5")
-    pins: ClassVar = {  # DS10198, table 17; DS12023, table 17
+    pins: ClassVar = {  # DS10198 and DS10969: alternate functions
         ("USART1", "TX"): {"PA9": 7, "PB6": 7, "PG9": 7},
         ("USART1", "RX"): {"PA10": 7, "PB7": 7, "PG10": 7},
         ("USART2", "TX"): {"PA2": 7, "PD5": 7},
         ("USART2", "RX"): {"PA3": 7, "PD6": 7},
         ("USART3", "TX"): {"PB10": 7, "PC4": 7, "PC10": 7, "PD8": 7},
         ("USART3", "RX"): {"PB11": 7, "PC5": 7, "PC11": 7, "PD9": 7},
+        ("LPUART1", "TX"): {"PB11": 8, "PC1": 8, "PG7": 8},
+        ("LPUART1", "RX"): {"PB10": 8, "PC0": 8, "PG8": 8},
+    }
+    pins_of_plus: ClassVar = {  # DS12023, alternate functions: where L4+ has more
+        ("USART2", "RX"): {"PA3": 7, "PA15": 3, "PD6": 7},
         ("LPUART1", "TX"): {"PA2": 8, "PB11": 8, "PC1": 8, "PG7": 8},
         ("LPUART1", "RX"): {"PA3": 8, "PB10": 8, "PC0": 8, "PG8": 8},
     }
@@ -194,11 +227,14 @@ class Stm32L4(Family):
     def __init__(self, device: str) -> None:
         super().__init__(device)
         self._plus = device == "STM32L4R5"
-        self._last_hz = 0
-        self._since = 0
+
+    def functions(self, uart: str, role: str) -> Mapping[str, int]:
+        more = self.pins_of_plus.get((uart, role)) if self._plus else None
+        return more or super().functions(uart, role)
 
     def populate(self, chip: Chip) -> Rcc:
         rcc = L4Rcc(chip, self._plus)
+        self._step = BoostStep(STEP_HZ)
         self._pwr = L4Pwr(chip, self._plus)
         self._flash = L4Flash(
             chip,
@@ -224,21 +260,7 @@ class Stm32L4(Family):
         limits = WAIT_STATES["stm32l4+" if self._plus else "stm32l4"][voltage]
         check_latency(hclk_hz, self._flash.field("ACR", 0, 4), limits, f"voltage {voltage}")
         check_bus(chip.rcc, {"APB1": limits[-1], "APB2": limits[-1]})
-        self._check_step(chip, hclk_hz)
-
-    def _check_step(self, chip: Chip, hclk_hz: int) -> None:
-        """RM0432, 5.1.8: to more than 80 MHz with HCLK halved for a microsecond."""
-        if hclk_hz == self._last_hz:
-            return
-        if self._plus and hclk_hz > STEP_HZ:
-            waited = (chip.now() - self._since) / max(self._last_hz, 1)
-            if chip.rcc.source() == "PLL" and (2 * self._last_hz != hclk_hz or waited < STEP_S):
-                raise Wrong(
-                    "CLOCK",
-                    f"HCLK rises from {self._last_hz / MHZ:g} to {hclk_hz / MHZ:g} MHz after "
-                    f"{waited * 1e6:.2g} us: above 80 MHz it has to run at half of it for at least 1 us",
-                )
-        self._last_hz, self._since = hclk_hz, chip.now()
+        self._step.check(chip)
 
     def check_supply(self, chip: Chip, port: str) -> None:
         if port == "G" and not self._pwr.field("CR2", 9):

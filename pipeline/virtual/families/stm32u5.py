@@ -198,13 +198,13 @@ class Stm32U5(Family):
 
     name = "stm32u5"
     devices = ("STM32U575",)
-    pins: ClassVar = {  # DS13737, table 27
+    pins: ClassVar = {  # DS13737, alternate functions
         ("USART1", "TX"): {"PA9": 7, "PB6": 7, "PG9": 7},
         ("USART1", "RX"): {"PA10": 7, "PB7": 7, "PG10": 7},
         ("USART2", "TX"): {"PA2": 7, "PD5": 7},
-        ("USART2", "RX"): {"PA3": 7, "PD6": 7},
-        ("USART3", "TX"): {"PB10": 7, "PC4": 7, "PC10": 7, "PD8": 7},
-        ("USART3", "RX"): {"PB11": 7, "PC5": 7, "PC11": 7, "PD9": 7},
+        ("USART2", "RX"): {"PA3": 7, "PA15": 3, "PD6": 7},
+        ("USART3", "TX"): {"PA7": 7, "PB10": 7, "PC4": 7, "PC10": 7, "PD8": 7},
+        ("USART3", "RX"): {"PA5": 7, "PB11": 7, "PC5": 7, "PC11": 7, "PD9": 7},
     }
 
     def populate(self, chip: Chip) -> Rcc:

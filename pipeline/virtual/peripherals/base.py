@@ -81,6 +81,10 @@ class Peripheral:
                 value |= 1 << bit
         return value
 
+    def held(self, offset: int) -> int:
+        """What was written last: for a write of some bytes of it, which reads nothing on the bus."""
+        return self.values[self._entry(offset)[0]]
+
     def write(self, offset: int, value: int) -> None:
         name, _, writer = self._entry(offset)
         old = self.values[name]

@@ -157,9 +157,13 @@ class SystemControl(Peripheral):
             self._regions[self._region()] = (base, size)
         else:
             self._regions.pop(self._region(), None)
+        self._guard(self.values["MPU_CTRL"])
 
     def write_mpu_ctrl(self, old: int, new: int) -> None:
-        self.chip.guard(tuple(self._regions.values()) if new & 1 else ())
+        self._guard(new)
+
+    def _guard(self, control: int) -> None:
+        self.chip.guard(tuple(self._regions.values()) if control & 1 else ())
 
 
 class Dwt(Peripheral):

@@ -61,7 +61,11 @@ class Rcc(Peripheral, ABC):
         before = {name: self.take(o.on) for name, o in self.oscillators.items()}
         source = self.source()
         configured = self.pll_configuration()
+        asleep = [name for name in self.gates if not self.is_clocked(name)]
         super().write(offset, value)
+        for name in asleep:
+            if self.is_clocked(name):
+                self.chip.woken[name] = self.chip.now()
         if configured != self.pll_configuration() and before.get("PLL"):
             raise Wrong(
                 "PLL", "the PLL is configured while it runs: its factors can be written only while PLLON is 0"
