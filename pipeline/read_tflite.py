@@ -64,6 +64,14 @@ def read_tflite(content: bytes, name: str) -> Graph:
             hint="give the Keras model instead, and it will be quantized; or convert it to full int8 "
             "(inference_input_type = inference_output_type = tf.int8 with a representative data set)",
         )
+    fixed = [tensors[i].name for i in subgraph.outputs if tensors[i].is_constant]
+    if fixed:
+        raise ModelNotSupported(
+            f"the model has outputs that depend on no input: {', '.join(fixed)}",
+            code="E_MODEL_INPUTS",
+            where=name,
+            hint="leave them out of the model: they are constants, the same in every inference",
+        )
     nodes = _read_nodes(subgraph, kinds, tensors, name)
     try:
         return Graph(

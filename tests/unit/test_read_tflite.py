@@ -213,6 +213,16 @@ def test_a_model_without_inputs_or_outputs_is_refused(ends):
     assert caught.value.code == "E_MODEL_INPUTS"
 
 
+def test_an_output_that_is_a_constant_is_refused():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("x", "y"))
+    held = chain.tensor("held", (1, 4), scale=0.1, data=np.zeros((1, 4), np.int8))
+    chain.operator("RELU", [x], y)
+    with pytest.raises(ModelNotSupported, match="held") as caught:
+        read_tflite(chain.finish([x], [y, held]), "m")
+    assert caught.value.code == "E_MODEL_INPUTS"
+
+
 def test_dynamic_shapes_are_refused():
     chain = Chain()
     x = chain.tensor("x", (1, 1, 1, 2), scale=0.1, signature=[1, -1, -1, 2])
