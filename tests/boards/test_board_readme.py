@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.boards import Board, list_boards, simulator_for
 from pipeline.registry import data_folder
+from tests.simulator import test_qemu_stm32
 
 README = Path(__file__).parents[2] / "board" / "README.md"
 BEGIN, END = "<!-- boards: begin -->\n", "<!-- boards: end -->"
@@ -19,7 +20,10 @@ def row(board: Board) -> tuple[str, ...]:
     if "qemu" in board.run:
         qemu = "run"
     else:
-        qemu = f"core only, `{simulator_for(replace(board, run={})).name}`" if board.is_stm32 else "–"
+        qemu = f"core, `{simulator_for(replace(board, run={})).name}`" if board.is_stm32 else "–"
+        if board.name in test_qemu_stm32.MACHINES:
+            part, machines = test_qemu_stm32.MACHINES[board.name]
+            qemu += f"; {part}, `{machines[0]}`"
     renode = list((data_folder("board") / board.name).glob("*.repl"))
     return (
         f"`{board.name}`",

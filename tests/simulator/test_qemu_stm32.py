@@ -25,6 +25,13 @@ from tests.firmware.small_model import small_layers, small_tree
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.simulator]
 SAMPLES = np.random.default_rng(3).integers(0, 256, (10, 24), dtype=np.uint8)
+# Boards that QEMU has machines of their own chip family for, and what of the image these exercise.
+F405 = ("netduinoplus2", "olimex-stm32-h405")
+MACHINES = {
+    "b_l475e_iot01a": ("clock and UART", ("b-l475e-iot01a",)),
+    "nucleo_f401re": ("UART", F405),
+    "nucleo_f446re": ("UART", F405),
+}
 # Two instructions a turn: the subtraction and the branch.
 TURNS = 20_000
 LOOP = '{{ uint32_t n = {}u; __asm volatile("1: subs %0, #1\\n bne 1b" : "+r"(n) :: "cc"); }}'
@@ -78,7 +85,7 @@ def byte_by_byte(monkeypatch):
     monkeypatch.setattr(qemu, "open_socket", slow_socket)
 
 
-@pytest.mark.parametrize("machine", ["b-l475e-iot01a"], indirect=True)
+@pytest.mark.parametrize("machine", MACHINES["b_l475e_iot01a"][1], indirect=True)
 def test_the_l4_reaches_its_full_clock_in_qemus_clock_tree(machine, byte_by_byte, tmp_path):
     """Of the image one line is changed: QEMU has no flash registers, so the wait states do not read back.
 
@@ -102,7 +109,7 @@ def test_the_l4_reaches_its_full_clock_in_qemus_clock_tree(machine, byte_by_byte
     assert 2 * TURNS <= transcript.layers[0][2] < 1.01 * 2 * TURNS
 
 
-@pytest.mark.parametrize("machine", ["netduinoplus2", "olimex-stm32-h405"], indirect=True)
+@pytest.mark.parametrize("machine", F405, indirect=True)
 @pytest.mark.parametrize("name", ["nucleo_f446re", "nucleo_f401re"])
 def test_the_f4_answers_at_its_reset_clock_where_no_oscillator_starts(machine, name, tmp_path):
     """QEMU's F405 has USART2, and no RCC that says ready: the board says so, and computes all the same."""
