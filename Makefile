@@ -8,12 +8,13 @@ GRAPHS  ?= 10000
 FIRST   ?= 0
 TOOL    := .venv/bin/stm32-deploy
 
-# Of a board on the desk: PORT=, PROBE= (serial number), WITH= (programmer), BAUD=
+# Of a board on the desk: PORT=, PROBE= (serial number), WITH= (programmer), BAUD=; in a rack: PLACE= (labgrid)
 PORT    ?=
 PROBE   ?=
+PLACE   ?=
 WITH    ?=
 BAUD    ?=
-PROBED  = $(if $(PROBE),--probe $(PROBE))
+PROBED  = $(if $(PROBE),--probe $(PROBE)) $(if $(PLACE),--place $(PLACE))
 TOOLED  = $(PROBED) $(if $(WITH),--with $(WITH))
 LINED   = $(if $(PORT),--port $(PORT)) $(if $(BAUD),--baud $(BAUD))
 

@@ -256,7 +256,7 @@ PLACED = (
 BUILT = ("model", "board", *SAMPLED, "recipe", *CALIBRATED, *PLACED, "output")
 MEASURED = ("inferences", "timed_runs")
 ON_A_LINE = ("port", "baud", "probe", "place")
-ON_A_PROBE = ("board", "programmer", "probe")
+ON_A_PROBE = ("board", "programmer", "probe", "place")
 
 Command = Callable[..., int | None]
 
@@ -723,7 +723,7 @@ def deploy(settings: Settings, format_: AsFormat = Format.TEXT) -> int:
 
 
 @app.command()
-@_with_settings(*BUILT, "programmer", "probe", "place", "baud")
+@_with_settings(*BUILT, *ON_A_PROBE[1:], "baud")
 def flash(settings: Settings, verbose: Verbose = False) -> None:
     """Build the image for a board and write it into the board's flash."""
     from pipeline.desk import flash_model
@@ -798,7 +798,7 @@ def _shown(verbose: bool) -> Callable[[str], None] | None:
 
 
 def _print_flashed(flashed: Flashed, what: str) -> None:
-    done = f"{flashed.board} {what}: {flashed.programmer}, {flashed.probe.kind} {flashed.probe.serial}"
+    done = f"{flashed.board} {what}: {flashed.programmer}, {flashed.probe.kind} {flashed.probe.name}"
     out.print(f"{escape(done)}, {flashed.seconds:.1f} s", soft_wrap=True)
     for note in flashed.notes:
         out.print(f"  {escape(note)}", soft_wrap=True)

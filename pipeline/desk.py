@@ -7,11 +7,12 @@ from pathlib import Path
 from pipeline.boards import Board
 from pipeline.build import Firmware
 from pipeline.config import Settings
-from pipeline.deploy import REPORT_FOLDER, build_image, deploy, the_board
-from pipeline.errors import FlashFailed
+from pipeline.deploy import build_image, deploy, the_board
+from pipeline.errors import FlashFailed, UsageError
 from pipeline.flash import (
     Flashed,
     Line,
+    OpenOcd,
     Probe,
     Programmer,
     Show,
@@ -20,6 +21,7 @@ from pipeline.flash import (
     find_line,
     find_programmer,
     flash_board,
+    place_programmer,
     reset_board,
 )
 from pipeline.progress import Progress
@@ -55,8 +57,8 @@ def measure_model(
 ) -> tuple[Report, tuple[Path, ...], Flashed | None]:
     """Flash a model's image onto a board, unless it runs there already, and measure it.
 
-    Over a port of another machine nothing can be flashed: the image has to run there already, else
-    FlashFailed E_FLASH_REMOTE.
+    Over a port of another machine, or where a labgrid place lends no debug probe, nothing can be flashed: the
+    image has to run there already, else FlashFailed E_FLASH_REMOTE.
     """
     settings = settings.model_copy(update={"runner": Serial.name})
     board = the_board(settings)
@@ -75,12 +77,13 @@ def measure_model(
         running = runner.running_digest(board)
         if running == firmware.digest:
             return
-        if line.is_remote:
+        reached = _reached(settings, board) if settings.place or not line.is_remote else None
+        if reached is None:
             if running is not None:
                 raise _flashed_elsewhere(settings, board, f"another image runs there, {running}")
             return  # silence is the measurement's to explain
         progress("flash", 0, 1)
-        flashed.append(flash_board(board, firmware, *_reach(settings, board), show))
+        flashed.append(flash_board(board, firmware, *reached, show))
         progress("flash", 1, 1)
         runner.wait_for(firmware, board)
 
@@ -99,11 +102,9 @@ def _flashed_elsewhere(settings: Settings, board: Board, why: str) -> FlashFaile
     model = settings.model.name if settings.model else "MODEL"
     hint = f"where it is plugged in, from the same sources: stm32-deploy flash {model} --board {board.name}"
     if settings.place:
-        folder = settings.output or REPORT_FOLDER / Path(model).stem / board.name
-        elf = folder / board.name / "firmware.elf"
         hint += (
-            f"; or stm32-deploy build {model} --board {board.name}, then labgrid-client -p {settings.place} "
-            f"-c ENVIRONMENT.yaml bootstrap {elf}, with an OpenOCDDriver in that file"
+            "; or let the exporter hand out its ST-LINK beside the serial port (USBDebugger), and add it to "
+            "the place"
         )
     where = f"the labgrid place {settings.place!r}" if settings.place else settings.port
     return FlashFailed(
@@ -113,7 +114,20 @@ def _flashed_elsewhere(settings: Settings, board: Board, why: str) -> FlashFaile
 
 def _reach(settings: Settings, board: Board) -> tuple[Programmer, Probe]:
     """What flashes, and through which ST-LINK: both are looked for before anything long is done."""
-    if settings.place:
-        raise _flashed_elsewhere(settings, board, "a place lends its serial port alone")
-    programmer = find_programmer(board, settings.programmer)
-    return programmer, choose_probe(board, settings.probe)
+    reached = _reached(settings, board)
+    if reached is None:
+        raise _flashed_elsewhere(settings, board, "it lends no debug probe (NetworkUSBDebugger)")
+    return reached
+
+
+def _reached(settings: Settings, board: Board) -> tuple[Programmer, Probe] | None:
+    """As `_reach`; None for a labgrid place that lends no debug probe."""
+    if not settings.place:
+        return find_programmer(board, settings.programmer), choose_probe(board, settings.probe)
+    if settings.programmer not in {None, OpenOcd.name}:
+        raise UsageError(
+            f"{settings.programmer} cannot be told which ST-LINK of another machine is meant",
+            code="E_FLASH_TOOL_UNKNOWN",
+            hint=f"leave --with out: {OpenOcd.name} flashes through a labgrid place",
+        )
+    return place_programmer(board, settings.place)

@@ -58,10 +58,17 @@ class Probe:
     """Its disk's name, which tells the board, such as `NOD_L4R5ZI`; empty where there is none."""
     accessible: bool
     """Whether this user may talk to it."""
+    host: str = ""
+    """The other machine that it is plugged in at, where only `location` is known; empty: this one."""
 
     @property
     def kind(self) -> str:
         return PRODUCTS[self.product_id]
+
+    @property
+    def name(self) -> str:
+        """What tells it from others: its serial number, or where it is plugged in."""
+        return self.serial or f"at {self.location} of {self.host}"
 
     def __str__(self) -> str:
         facts = [self.kind, self.label, self.ports[0] if self.ports else "no virtual COM port"]

@@ -70,6 +70,18 @@ class Chip:
     flash_bytes: int
 
 
+class Site:
+    """Where a program runs: on this computer."""
+
+    def command(self, command: Command) -> Command:
+        """What runs the command there."""
+        return command
+
+    def image(self, path: Path) -> Path:
+        """Where the program finds a file of this computer."""
+        return path
+
+
 class Programmer(ABC):
     """One program that can write a board's flash through an ST-LINK."""
 
@@ -82,10 +94,13 @@ class Programmer(ABC):
     retries_under_reset: ClassVar[bool] = False
     """Whether to connect without a reset at first, and with the reset held only where that fails."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, site: Site | None = None) -> None:
+        """`site`: where it is installed; None for this computer."""
         self.path = path
-        words = first_line([path, "--version"]) or ""
-        number = re.search(r"\d+(?:\.\d+)+", words)
+        self.site = site or Site()
+        words = first_line(self.site.command([path, "--version"]))
+        self.answers = words is not None
+        number = re.search(r"\d+(?:\.\d+)+", words or "")
         self.version = number[0] if number else "of unknown version"
 
     def __str__(self) -> str:
@@ -164,13 +179,14 @@ class OpenOcd(Programmer):
 
     def _base(self, chip: Chip, probe: Probe, under_reset: bool) -> Command:
         old = re.match(r"0\.(\d+)", self.version)
-        serial = "hla_serial" if old and int(old[1]) < 12 else "adapter serial"
+        by_serial = "hla_serial" if old and int(old[1]) < 12 else "adapter serial"
+        which = f"{by_serial} {probe.serial}" if probe.serial else f"adapter usb location {probe.location}"
         files = []
         for file in chip.names.openocd:
             files += ["-f", file]
             if file == "interface/stlink-dap.cfg":  # its first transport is JTAG, which no Nucleo has wired
                 files += ["-c", "transport select dapdirect_swd"]
-        orders = [f"{serial} {probe.serial}"]
+        orders = [which]
         # Its servers are not needed, and their ports may be taken by a debugger of another board.
         orders += ["gdb_port disabled", "tcl_port disabled", "telnet_port disabled"]
         if under_reset:

@@ -42,6 +42,7 @@ def flash_board(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             image = folder / "firmware.bin"
             image.write_bytes(load_image(firmware, board))
+        image = programmer.site.image(image)
         session.do(lambda reset: programmer.write(session.chip, probe, image, reset), programmer.proof)
     if programmer.name == "probe-rs":
         # It writes and leaves the chip halted; all others start it.
@@ -117,6 +118,7 @@ class _Session:
         )
 
     def _run(self, command: Command, proof: str, timeout_s: float) -> str:
+        command = self._programmer.site.command(command)
         self._commands.append(tuple(command))
         if self._show:
             self._show(shlex.join(command))

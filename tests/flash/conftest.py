@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from desk import Desk
+from racks import Labgrid
 
 from pipeline.boards import load_board
 
@@ -16,3 +17,8 @@ def nucleo():
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     return Desk(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def labgrid(desk, monkeypatch, tmp_path):
+    return Labgrid(tmp_path, desk.bin, monkeypatch)

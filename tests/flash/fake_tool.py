@@ -69,10 +69,14 @@ def openocd():
     assert given.f, "no configuration"
     old = STATE.get("openocd", "0.12.0") < "0.12"
     serial = "hla_serial " if old else "adapter serial "
+    # The one at a place in a rack is told by where it is plugged in.
+    serial = "adapter usb location " if "location" in STATE else serial
     assert any(order.startswith(serial) for order in given.c), "which adapter?"
     under_reset = "reset_config srst_only srst_nogate connect_assert_srst" in given.c
     gone = [*head, "Error: open failed", "in procedure 'program'", "** OpenOCD init failed **"]
-    if TROUBLE == "no probe" or wrong_serial(next(o for o in given.c if o.startswith(serial)).split()[-1]):
+    if TROUBLE == "no probe" or next(
+        o for o in given.c if o.startswith(serial)
+    ).split()[-1] != STATE.get("location", SERIAL):
         end(1, *gone)
     found = [*head, "Info : STLINK V2J40M27 (API v2) VID:PID 0483:374B", "Info : Target voltage: 3.265833"]
     deaf = (1, *found, "Error: init mode failed (unable to connect to the target)")
@@ -105,8 +109,8 @@ def openocd():
             (CHIP / "flash.elf").unlink(missing_ok=True)
         else:
             known = (
-                r"(adapter serial|hla_serial|reset_config) .+|transport select dapdirect_swd"
-                r"|\w+_port disabled|init|reset (run|halt)|shutdown"
+                r"(adapter (serial|usb location)|hla_serial|reset_config) .+"
+                r"|transport select dapdirect_swd|\w+_port disabled|init|reset (run|halt)|shutdown"
             )
             assert re.fullmatch(known, order), f"invalid command name {order!r}"
 

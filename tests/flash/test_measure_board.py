@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from desk import OTHER, SERIAL, TOOLS
 from pretended import PretendedBoard
+from racks import DEBUGGER
 
 from pipeline import cli
 from pipeline.flash import ports
@@ -158,15 +159,38 @@ def test_what_is_missing_is_said_before_anything_long(desk, run, network, verb):
     assert not (network.parent / "build").exists()
 
 
-def test_a_place_is_measured_and_not_flashed(table, run, network, monkeypatch):
-    """One refusal tells how its flash is written; nothing is built for one that could only be flashed."""
-    # What labgrid hands out is a URL; a pseudo-terminal stands behind it here.
+@pytest.fixture
+def place(table, labgrid, monkeypatch):
+    """A place in a rack: what labgrid hands out is a URL, and a pseudo-terminal stands behind it here."""
     url = f"spy://{table.board.port}?file={os.devnull}"
     monkeypatch.setattr(ports, "place_url", lambda place: url)
+    return labgrid
+
+
+def test_a_place_is_flashed_and_measured(place, table, run, network):
+    place.resources["NetworkUSBDebugger"] = DEBUGGER
+    place.shares_files = True  # the board here looks for the image's sources beside it
+    table.holds(location=DEBUGGER["path"])
+    words = ("--board", "nucleo_l4r5zi", "--place", "rack-3")
+    code, said, logged = run("measure", network, *words, "--inferences", 2, "-v")
+    assert code == 0, logged
+    assert "holds the new image and runs it: openocd 0.12.0, ST-LINK/V2-1 at 1-4.2 of rack1" in said
+    assert "ssh rack1 -- openocd" in logged
+    assert table.board.flashed == 1
+    assert run("measure", network, *words, "--inferences", 2)[0] == 0
+    assert table.board.flashed == 1, "the image runs there already"
+    assert run("reset", *words)[0] == 0
+    assert run("erase", *words)[0] == 0
+    code, _, logged = run("flash", network, *words, "--with", "st-flash")
+    assert (code, "E_FLASH_TOOL_UNKNOWN" in logged) == (2, True), logged
+
+
+def test_a_place_without_a_probe_is_measured_and_not_flashed(place, table, run, network):
+    """One refusal tells how its flash is written; nothing is built for one that could only be flashed."""
     words = (network, "--board", "nucleo_l4r5zi", "--place", "rack-3")
     code, _, logged = run("flash", *words)
     assert (code, "E_FLASH_REMOTE" in logged) == (5, True), logged
-    assert "labgrid-client -p rack-3 -c ENVIRONMENT.yaml bootstrap build/network/nucleo_l4r5zi/" in logged
+    assert "it lends no debug probe (NetworkUSBDebugger)" in logged
     assert not (network.parent / "build").exists()
 
     code, _, logged = run("flash", network, "--board", "nucleo_l4r5zi", "--with", "openocd")
@@ -240,11 +264,11 @@ def test_monitor(table, network, run):
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        ("flash", "flash M --board B --probe P --with W --baud 9 -v"),
-        ("measure", "measure M --board B --port X --baud 9 --probe P --with W"),
-        ("monitor", "monitor --board B --port X --baud 9 --probe P"),
-        ("reset", "reset --board B --probe P --with W"),
-        ("erase", "erase --board B --probe P --with W"),
+        ("flash", "flash M --board B --probe P --place L --with W --baud 9 -v"),
+        ("measure", "measure M --board B --port X --baud 9 --probe P --place L --with W"),
+        ("monitor", "monitor --board B --port X --baud 9 --probe P --place L"),
+        ("reset", "reset --board B --probe P --place L --with W"),
+        ("erase", "erase --board B --probe P --place L --with W"),
     ],
 )
 def test_make(target, expected):
@@ -256,6 +280,7 @@ def test_make(target, expected):
         "MODEL=M",
         "BOARD=B",
         "PROBE=P",
+        "PLACE=L",
         "WITH=W",
         "PORT=X",
         "BAUD=9",

@@ -14,6 +14,8 @@ from pipeline.flash.probes import Probe
 from pipeline.flash.programmers import Chip, OpenOcd
 
 PROBE = Probe(SERIAL, 0x374B, "1-4", (), "", accessible=True)
+# Of a labgrid place only this much is known.
+IN_A_RACK = Probe("", 0x374B, "1-4.2", (), "", accessible=True, host="rack1")
 BOARDS = [board for board in list_boards() if board.flash and board.flash.openocd]
 pytestmark = pytest.mark.skipif(shutil.which("openocd") is None, reason="openocd is not installed")
 
@@ -79,6 +81,16 @@ def test_our_orders_are_understood(board, under_reset):
     assert erased == [f"flash-erase_sector-<{bank} 0 last>" for bank in range(banks)]
     _, words = say(board, openocd.write(chip(board), PROBE, image, under_reset), *PRETEND)
     assert "file=</a folder/firmware.elf>:<verify reset exit>" in words, words
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_a_probe_may_be_told_by_its_place(board):
+    openocd = OpenOcd(shutil.which("openocd"))
+    orders = (*PRETEND, "echo [adapter usb location]")
+    status, words = say(board, openocd.reset(chip(board), IN_A_RACK, False), *orders)
+    assert status == 0, words
+    assert "adapter usb location: 1-4.2" in words
+    assert "reset-run" in words
 
 
 def test_what_it_says_without_a_board(nucleo):

@@ -3,50 +3,15 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType, SimpleNamespace
+from dataclasses import replace
 
 import pytest
+from racks import DEBUGGER, RFC2217
 
-from pipeline.errors import TargetFailed, UsageError
-from pipeline.flash.places import place_url
+from pipeline.errors import FlashFailed, TargetFailed, UsageError
+from pipeline.flash import verbs
+from pipeline.flash.places import place_programmer, place_url
 from pipeline.flash.ports import find_line
-
-RFC2217 = {"host": "rack1", "port": 40123, "speed": 115200, "protocol": "rfc2217"}
-
-
-@pytest.fixture
-def labgrid(monkeypatch):
-    """The two functions of labgrid 26 that are used, and the session that they lead to."""
-    session = SimpleNamespace(
-        resources={("console", "NetworkSerialPort"): RFC2217, ("power", "NetworkPowerPort"): {}},
-        stopped=[], asked=[], failure=None,
-    )  # fmt: skip
-
-    def get_acquired_place(name):
-        if session.failure:
-            raise session.failure
-        session.asked.append(name)
-        return name
-
-    session.get_acquired_place = get_acquired_place
-    session.get_target_resources = lambda place: {
-        key: SimpleNamespace(cls=key[1], params=params) for key, params in session.resources.items()
-    }
-    session.stop = lambda: "stop"
-    session.loop = SimpleNamespace(run_until_complete=session.stopped.append)
-
-    def start_session(address):
-        session.address = address
-        if session.failure and session.failure.args == ("unreachable",):
-            raise session.failure
-        return session
-
-    client = ModuleType("labgrid.remote.client")
-    client.start_session = start_session
-    for name in ("labgrid", "labgrid.remote"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    monkeypatch.setitem(sys.modules, "labgrid.remote.client", client)
-    return session
 
 
 def test_the_port_of_a_place(labgrid, nucleo, monkeypatch):
@@ -57,7 +22,7 @@ def test_the_port_of_a_place(labgrid, nucleo, monkeypatch):
 
 
 def test_a_raw_port(labgrid):
-    labgrid.resources["console", "NetworkSerialPort"] = {**RFC2217, "protocol": "raw"}
+    labgrid.resources["NetworkSerialPort"] = {**RFC2217, "protocol": "raw"}
     assert place_url("nucleo-3") == "socket://rack1:40123"
 
 
@@ -72,7 +37,7 @@ def test_a_place_that_is_not_ours(labgrid, why):
 
 
 def test_a_place_without_a_serial_port(labgrid):
-    del labgrid.resources["console", "NetworkSerialPort"]
+    del labgrid.resources["NetworkSerialPort"]
     with pytest.raises(TargetFailed) as raised:
         place_url("nucleo-3")
     assert "0 resources NetworkSerialPort" in raised.value.problem
@@ -85,3 +50,92 @@ def test_labgrid_is_not_installed(monkeypatch):
         place_url("nucleo-3")
     assert raised.value.code == "E_LABGRID_MISSING"
     assert "stm32-deploy[labgrid]" in raised.value.hint
+
+
+# ---- the debug probe beside it ----
+
+
+@pytest.fixture
+def rack(labgrid, desk):
+    """A place with an ST-LINK, and OpenOCD on the machine that has it."""
+    labgrid.resources["NetworkUSBDebugger"] = DEBUGGER
+    desk.install("openocd")
+    desk.holds(location=DEBUGGER["path"])
+    return labgrid
+
+
+def test_openocd_runs_where_the_probe_is(rack, desk, nucleo, tmp_path):
+    """It is told where the ST-LINK is plugged in; the image is brought there; blanks survive the shell."""
+    programmer, probe = place_programmer(nucleo, "nucleo-3")
+    assert (probe.host, probe.location, probe.kind) == ("rack1", "1-4.2", "ST-LINK/V2-1")
+    assert str(programmer) == "openocd 0.12.0"
+    image = tmp_path / "my models" / "firmware.elf"
+    image.parent.mkdir()
+    image.write_bytes(b"ELF")
+    session = verbs._Session(nucleo, programmer, probe, None)
+    session.check_chip()
+    there = programmer.site.image(image)
+    session.do(lambda reset: programmer.write(session.chip, probe, there, reset), programmer.proof)
+    assert (desk.chip / "flash.elf").read_bytes() == b"ELF"
+    assert there.parent != image.parent
+    assert rack.copied == [(image, there)]
+    assert all(command[:2] == ("ssh", "rack1") for command in session.done().commands)
+    assert all("adapter usb location 1-4.2" in command for command in desk.commands)
+    assert rack.resource.extra == {"proxy_required": False}
+
+
+def test_another_chip_of_a_place_is_not_written(rack, desk, nucleo):
+    desk.holds(location=DEBUGGER["path"], device_id="0x10076461")
+    programmer, probe = place_programmer(nucleo, "nucleo-3")
+    with pytest.raises(FlashFailed) as raised:
+        verbs.erase_board(nucleo, programmer, probe)
+    assert raised.value.code == "E_FLASH_WRONG_CHIP"
+
+
+def test_a_place_that_lends_no_probe(labgrid, nucleo):
+    assert place_programmer(nucleo, "nucleo-3") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"avail": False}, "E_FLASH_NO_PROBE", "is not connected"),
+        ({"path": None}, "E_FLASH_NO_PROBE", "is not connected"),
+        ({"vendor_id": 0x0403, "model_id": 0x6014}, "E_PLACE", "0403:6014 is no ST-LINK"),
+    ],
+)
+def test_a_probe_that_is_none(rack, nucleo, change, code, words):
+    rack.avail = change.pop("avail", True)
+    rack.resources["NetworkUSBDebugger"] = {**DEBUGGER, **change}
+    with pytest.raises((FlashFailed, TargetFailed)) as raised:
+        place_programmer(nucleo, "nucleo-3")
+    assert raised.value.code == code
+    assert words in raised.value.problem
+
+
+def test_a_machine_without_openocd(rack, desk, nucleo):
+    (desk.bin / "openocd").unlink()
+    with pytest.raises(FlashFailed) as raised:
+        place_programmer(nucleo, "nucleo-3")
+    assert raised.value.code == "E_FLASH_NO_TOOL"
+    assert "ssh rack1 openocd --version" in raised.value.hint
+
+
+def test_a_machine_that_is_not_reached(rack, nucleo, tmp_path):
+    rack.ssh_failure = RuntimeError("failed to connect to rack1")
+    with pytest.raises(FlashFailed) as raised:
+        place_programmer(nucleo, "nucleo-3")
+    assert raised.value.code == "E_PLACE_HOST"
+    assert "ssh rack1 true" in raised.value.hint
+    rack.ssh_failure = None
+    programmer, _ = place_programmer(nucleo, "nucleo-3")
+    rack.ssh_failure = RuntimeError("no space left")
+    with pytest.raises(FlashFailed) as raised:
+        programmer.site.image(tmp_path)
+    assert "no space left" in raised.value.problem
+
+
+def test_a_chip_that_openocd_does_not_know(rack, nucleo):
+    with pytest.raises(UsageError) as raised:
+        place_programmer(replace(nucleo, flash=replace(nucleo.flash, openocd=())), "nucleo-3")
+    assert raised.value.code == "E_FLASH_TOOL_UNKNOWN"
