@@ -129,8 +129,8 @@ Recipe = Annotated[
     typer.Option(
         "--recipe",
         help="cures for what quantization costs in accuracy: minmax, percentile or mse, equalize, train, "
-        "bias, joined by +; int16: activations of 16 bits, at twice the RAM; "
-        "auto: what measurement prefers, of int8",
+        "bias, joined by +; int16: activations of 16 bits, at twice the RAM; int16=NAME,NAME or "
+        "int16=worst:3: of these layers, or of those that cost most; auto: what measurement prefers",
         metavar="WORDS",
     ),
 ]

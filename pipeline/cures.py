@@ -6,27 +6,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.config import Settings
-from pipeline.demand import predict
-from pipeline.deploy import generate, model_path, samples_of, the_board
+from pipeline.deploy import layers_of, model_path, predict_file, samples_of, try_recipes
 from pipeline.errors import ModelNotSupported, UsageError
 from pipeline.load import FloatModel, Samples, TfliteModel, load_model
 from pipeline.progress import Progress
 from pipeline.quantize import (
+    Check,
     Cured,
     Fidelity,
     FloatRun,
     Prepared,
-    QuantizedModel,
     Recipe,
-    best_of,
     candidates,
     compare_recipes,
     prepare_model,
     run_float_graph,
 )
-from pipeline.read_tflite import read_tflite
 from pipeline.report import words
-from pipeline.timing import can_estimate, timing_model
 
 FEWER_SAMPLES = (10, 50)
 UNFOLDED = "minmax, batch norm not folded"
@@ -97,14 +93,15 @@ def cure_table(
         )
     run = run_float_graph(prepared, samples.take(settings.evaluate))
 
-    def carried(tflite: bytes) -> None:
-        read_tflite(tflite, model.name)
-
+    check = layers_of(model.name)
     fewer = [Recipe(samples=few) for few in FEWER_SAMPLES if few < len(prepared.x)]
-    tried = compare_recipes(prepared, run, [*fewer, *recipes], check=carried, progress=progress)
-    best = best_of(tried[len(fewer) :])
-    wide, refused = _wide(prepared, run, count, carried)
-    rows = [_row(one, prepared, settings, is_best=one is best) for one in (*tried, *wide)]
+    coarse = compare_recipes(prepared, run, fewer, check=check, progress=progress)
+    tried = try_recipes(prepared, run, recipes, settings, progress)
+    wide, refused = _wide(prepared, run, count, check)
+    rows = [
+        _row(one, prepared, settings, is_best=one is tried.best)
+        for one in (*coarse, *tried.plain, *tried.mixed, *wide)
+    ]
     return CureTable(
         model=model.name,
         board=settings.board,
@@ -112,14 +109,12 @@ def cure_table(
         origin=samples.origin,
         float_accuracy=run.accuracy,
         rows=(*(() if harm else _unfolded(model, samples, run, settings, prepared)), *rows),
-        best=str(best.recipe),
+        best=str(tried.best.recipe),
         refused=refused,
     )
 
 
-def _wide(
-    prepared: Prepared, run: FloatRun, samples: int, check: Callable[[bytes], None]
-) -> tuple[tuple[Cured, ...], str]:
+def _wide(prepared: Prepared, run: FloatRun, samples: int, check: Check) -> tuple[tuple[Cured, ...], str]:
     """The model in int16; or, where TFLite or a kernel has no such form, why not."""
     recipes = [
         Recipe(samples=samples, activations="int16", correct_bias=corrected) for corrected in (False, True)
@@ -142,13 +137,7 @@ def _unfolded(
 
 
 def _row(tried: Cured, prepared: Prepared, settings: Settings, *, is_best: bool) -> CureRow:
-    board = the_board(settings)
-    name = prepared.model.name
-    generated = generate(QuantizedModel(name, tried.tflite, None, None, ""), board, settings)
-    timing = timing_model(board) if can_estimate(board) else None
-    predicted = predict(
-        generated.program, generated.schedule, board, timing, settings.optimize, settings.code_in_ram
-    )
+    predicted = predict_file(tried.tflite, prepared.model.name, settings)
     return CureRow(
         recipe=str(tried.recipe),
         calibration_samples=min(tried.recipe.samples, len(prepared.x)),

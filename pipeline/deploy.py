@@ -17,7 +17,7 @@ from pipeline import __version__
 from pipeline.analyze import HostAnalysis, analyze_float, analyze_graph
 from pipeline.boards import HARDWARE_RUNNERS, Board, at_baud, load_board, simulator_for
 from pipeline.build import CODE_OVERFLOW, Firmware, build_firmware, find_toolchain, write_tree
-from pipeline.compare import BoardFacts, OutputComparison, compare_outputs
+from pipeline.compare import BoardFacts, OutputComparison, Prediction, compare_outputs
 from pipeline.config import Settings, option_of
 from pipeline.demand import predict, refuse_what_cannot_fit, runs_from_ram
 from pipeline.errors import BuildFailed, DoesNotFit, ModelNotSupported, TargetFailed, UsageError
@@ -51,8 +51,12 @@ from pipeline.plan import plan_schedule
 from pipeline.progress import Progress
 from pipeline.quantize import (
     BorderTypes,
+    Check,
+    Cured,
     Finding,
+    FloatRun,
     Inspection,
+    Prepared,
     QuantizedModel,
     Recipe,
     best_of,
@@ -67,6 +71,7 @@ from pipeline.quantize import (
     prepare_model,
     quantize_model,
     run_float_graph,
+    with_costly_layers,
 )
 from pipeline.quantize.synthesize import Synthesized, synthesize
 from pipeline.read_tflite import read_tflite
@@ -96,6 +101,9 @@ REFERENCE = "TFLite reference kernels (BUILTIN_REF)"
 REPORT_FOLDER = Path("build")
 AUTO = "auto"
 """In a recipe's place: the one that measurement prefers."""
+WORTH_DB = 3.0
+WORTH_COST = 1.2
+"""What layers in int16 have to win, and how many times the cycles and flash of int8 they may take."""
 NO_FIGURE = {"model", "output", "port", "probe", "place", "programmer", "budget"}
 """Settings that a report's command leaves out: where things stand on this computer, and what is allowed."""
 PROFILE_FILES = ("callgrind.out.estimated", "flame.estimated.svg", "flame.estimated.folded")
@@ -417,18 +425,70 @@ def load_quantized(settings: Settings, progress: Progress) -> Loaded:
     samples = samples_of(model, settings, progress)
     progress("load", 1, 1)
 
-    def carried(tflite: bytes) -> None:
-        read_tflite(tflite, model.name)
-
     border = BorderTypes(settings.input_type, settings.output_type)
     if recipe is None:
         count = settings.calibration_samples
         prepared = prepare_model(model, samples, count=count, border=border, progress=progress)
         run = run_float_graph(prepared, samples.take(settings.evaluate))
         recipes = candidates(prepared, settings.epochs, count)
-        recipe = best_of(compare_recipes(prepared, run, recipes, check=carried, progress=progress)).recipe
-    quantized = quantize_model(model, samples, recipe=recipe, border=border, check=carried, progress=progress)
+        recipe = try_recipes(prepared, run, recipes, settings, progress).best.recipe
+    check = layers_of(model.name)
+    quantized = quantize_model(model, samples, recipe=recipe, border=border, check=check, progress=progress)
     return Loaded(model.name, model, quantized, samples)
+
+
+def layers_of(name: str) -> Check:
+    """Reads a quantized file of the model of this name: refused, or its layers' names by their tensors."""
+    return lambda tflite: {node.output: node.name for node in read_tflite(tflite, name).nodes}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tried:
+    """Recipes, held against the float model."""
+
+    plain: tuple[Cured, ...]
+    """Of int8 throughout."""
+    mixed: tuple[Cured, ...]
+    """The best of these, with a few layers in int16."""
+    best: Cured
+
+
+def try_recipes(
+    prepared: Prepared, run: FloatRun, recipes: Sequence[Recipe], settings: Settings, progress: Progress
+) -> Tried:
+    """Measure int8 recipes, and layers in int16 beside the best, which are taken only if worth it."""
+    check = layers_of(prepared.model.name)
+    plain = compare_recipes(prepared, run, recipes, check=check, progress=progress)
+    best = best_of(plain)
+    further = with_costly_layers(prepared, best, check)
+    mixed = compare_recipes(prepared, run, further, check=check, progress=progress)
+    worth = [one for one in mixed if _is_worth(one, best, prepared.model.name, settings)]
+    return Tried(plain, mixed, best_of(worth) if worth else best)
+
+
+def _is_worth(mixed: Cured, plain: Cured, name: str, settings: Settings) -> bool:
+    """Whether layers in int16 win half a bit, for a fifth more cycles and flash at most.
+
+    RAM is no price: a schedule takes for weights and copies what maps leave of it.
+    """
+    if mixed.fidelity.sqnr_db < plain.fidelity.sqnr_db + WORTH_DB:
+        return False
+    costs = []
+    for one in (plain, mixed):
+        found = predict_file(one.tflite, name, settings)
+        time = found.cycles.cycles if found.cycles else found.instructions
+        costs.append((time, found.flash_bytes))
+    return all(after <= WORTH_COST * before for before, after in zip(*costs, strict=True))
+
+
+def predict_file(tflite: bytes, name: str, settings: Settings) -> Prediction:
+    """What the image of a quantized file is expected to need."""
+    board = the_board(settings)
+    generated = generate(QuantizedModel(name, tflite, None, None, ""), board, settings)
+    timing = timing_model(board) if can_estimate(board) else None
+    return predict(
+        generated.program, generated.schedule, board, timing, settings.optimize, settings.code_in_ram
+    )
 
 
 def inspect_loaded(loaded: Loaded, progress: Progress) -> Inspected:

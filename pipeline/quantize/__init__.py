@@ -1,6 +1,6 @@
 """Turn a float model into an int8 TFLite model."""
 
-from pipeline.quantize.convert import Prepared, apply_recipe, prepare_model, quantize_model
+from pipeline.quantize.convert import Check, Prepared, apply_recipe, prepare_model, quantize_model
 from pipeline.quantize.findings import Finding, find_in_inputs, find_in_layers
 from pipeline.quantize.inspect import Inspection, inspect_quantization
 from pipeline.quantize.measure import (
@@ -11,6 +11,7 @@ from pipeline.quantize.measure import (
     candidates,
     compare_recipes,
     run_float_graph,
+    with_costly_layers,
 )
 from pipeline.quantize.predict import predict_float, predict_int8
 from pipeline.quantize.recipe import BorderTypes, Recipe, parse_recipe
@@ -19,6 +20,7 @@ from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 __all__ = [
     "BorderTypes",
     "Calibration",
+    "Check",
     "Cured",
     "Fidelity",
     "Finding",
@@ -41,4 +43,5 @@ __all__ = [
     "prepare_model",
     "quantize_model",
     "run_float_graph",
+    "with_costly_layers",
 ]

@@ -21,6 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pipeline.load.samples import spread
 from pipeline.progress import Progress
 from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
+from pipeline.quantize.twins import match_operators
 from pipeline.tensors import Values
 
 SAMPLES = 64
@@ -37,14 +38,12 @@ def correct_biases(
     """
     x = x[spread(len(x), SAMPLES)]
     integers = TfliteGraph(tflite)
-    floats = {graph.name(int(op.outputs[0])): op for op in graph.operators if graph.kind(op) in CORRECTED}
     pairs = [
-        (floats[name], op)
-        for op in integers.operators
+        (graph.operators[place], op)
+        for op, place in match_operators(integers, graph)
         if integers.kind(op) in CORRECTED
-        and (name := integers.name(int(op.outputs[0]))) in floats
         and _has_own_bias(integers, op)
-        and graph.constant(int(floats[name].inputs[1])) is not None
+        and graph.constant(int(graph.operators[place].inputs[1])) is not None
         and not _is_grouped(integers, op)
     ]
     means = _means(graph.pack(), x, [int(op.inputs[0]) for op, _ in pairs])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ from pipeline.quantize.bias import correct_biases
 from pipeline.quantize.dead import refuse_dead, widen_dead
 from pipeline.quantize.equalize import equalize
 from pipeline.quantize.fold import Rewritten, fold_normalizations, in_float32
-from pipeline.quantize.int16 import as_kernels_take_it
+from pipeline.quantize.int16 import as_kernels_take_it, operands_as_inputs
+from pipeline.quantize.mixed import choose_places, costly_layers, cut_out, find_layers, stitch, widened
 from pipeline.quantize.predict import (
     dequantize,
     give_samples,
@@ -45,6 +46,10 @@ COMPARED_SAMPLES = 200
 """On which float and int8 are held against each other."""
 REWRITE_TOLERANCE = 1e-3
 """Of the largest output: float32 sums in another order stay below 1e-5, a wrong fold is far above."""
+
+
+Check = Callable[[bytes], Mapping[str, str]]
+"""Refuses a file that later stages cannot carry; gives its layers' names, by the tensors that they write."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +74,7 @@ def quantize_model(
     *,
     recipe: Recipe | None = None,
     border: BorderTypes = OWN_BORDER,
-    check: Callable[[bytes], object] | None = None,
+    check: Check | None = None,
     progress: Progress | None = None,
 ) -> QuantizedModel:
     """Convert to integers with per-channel weights, a batch of one, and inputs and outputs as `border` says.
@@ -144,7 +149,7 @@ def apply_recipe(
     prepared: Prepared,
     recipe: Recipe,
     *,
-    check: Callable[[bytes], object] | None = None,
+    check: Check | None = None,
     progress: Progress | None = None,
 ) -> tuple[bytes | None, bytes, tuple[str, ...]]:
     """The float TFLite file with the cures in it, the int8 one made of it, and what was done, in words.
@@ -165,6 +170,7 @@ def apply_recipe(
         words += [f"equalized {chain}" for chain in equalize(graph, observe(graph, x, progress))]
         _check_equalized(prepared, before, graph.pack())
         measure_ranges(graph, x, progress)
+    whole = {tensor: graph.range(tensor) for tensor in graph.activations()}
     if recipe.ranges != "minmax":
         chosen = choose_ranges(observe(graph, x, progress), recipe.ranges)
         for tensor, ends in chosen.items():
@@ -178,16 +184,45 @@ def apply_recipe(
     tflite = _make_integers(prepared, float_tflite, recipe.activations)
     if recipe.activations == "int16":
         words.append("activations in int16")
-    if check:
-        check(tflite)
+    names = check(tflite) if check else {}
+    if recipe.layers:
+        tflite, kept = _keep_in_int16(prepared, recipe.layers, tflite, graph, whole, names)
+        words.append(f"kept in int16: {', '.join(kept)}")
+        if check:
+            check(tflite)
     if recipe.correct_bias:
         tflite, layers = correct_biases(graph, tflite, x, progress)
         words.append(f"biases of {layers} layers corrected")
     return float_tflite, tflite, tuple(words)
 
 
+def _keep_in_int16(
+    prepared: Prepared,
+    asked: tuple[str, ...] | int,
+    tflite: bytes,
+    graph: TfliteGraph,
+    ranges: Mapping[int, tuple[float, float] | None],
+    names: Mapping[str, str],
+) -> tuple[bytes, tuple[str, ...]]:
+    """The int8 file of a float graph with some layers in int16, and which.
+
+    `ranges` are those of int16: nothing has to be cut for steps that are as fine as these.
+    """
+    floats = graph.pack()
+    layers = find_layers(tflite, floats, names)
+    chosen = costly_layers(tflite, floats, prepared.x, names)[:asked] if isinstance(asked, int) else asked
+    places = widened(graph, choose_places(layers, chosen))
+    real = TfliteGraph(floats)
+    for tensor, ends in ranges.items():
+        if ends is not None:
+            real.set_range(tensor, *ends)
+    widen_dead(real)
+    wide = _quantize(prepared, cut_out(real, places), "int16", BorderTypes("float32", "float32"))
+    return _signed(stitch(tflite, wide, real, places), prepared.model), tuple(chosen)
+
+
 def _with_own_ranges(
-    prepared: Prepared, recipe: Recipe, check: Callable[[bytes], object] | None
+    prepared: Prepared, recipe: Recipe, check: Check | None
 ) -> tuple[None, bytes, tuple[str, ...]]:
     """As `apply_recipe`, of a model that was trained with fake-quant nodes: there is no float file of it."""
     if recipe.cures:
@@ -344,7 +379,13 @@ def _convert(model: FloatModel, function: Any, x: Values, progress: Progress | N
 
 
 def _make_integers(prepared: Prepared, graph: bytes, activations: ActivationType = "int8") -> bytes:
-    """The integers of a float graph with ranges: TFLite's own quantizer, as its converter calls it.
+    """The integers of a float graph with ranges."""
+    _refuse_border(prepared, activations)
+    return _signed(_quantize(prepared, graph, activations, prepared.border), prepared.model)
+
+
+def _quantize(prepared: Prepared, graph: bytes, activations: ActivationType, border: BorderTypes) -> bytes:
+    """TFLite's own quantizer, as its converter calls it.
 
     With int16 the quantizer leaves float32 at the border, and the converter takes that off afterwards.
     """
@@ -356,24 +397,21 @@ def _make_integers(prepared: Prepared, graph: bytes, activations: ActivationType
     types: Any = types_pb2
     set_border: Any = modify_model_io_type
     wide = activations == "int16"
-    border = [
-        tensorflow.dtypes.as_dtype(side or activations)
-        for side in (prepared.border.inputs, prepared.border.outputs)
-    ]
-    _refuse_border(prepared, activations)
+    sides = [tensorflow.dtypes.as_dtype(side or activations) for side in (border.inputs, border.outputs)]
+    given, operands = operands_as_inputs(graph) if wide else (graph, {})
     with captured_stderr() as chatter:
         try:
             quantized = mlir_quantize(
-                graph,
+                given,
                 inference_type=types.QUANTIZED_INT16 if wide else types.QUANTIZED_INT8,
-                input_data_type=border[0],
-                output_data_type=border[1],
+                input_data_type=sides[0],
+                output_data_type=sides[1],
             )
             if wide:
-                quantized = set_border(as_kernels_take_it(bytes(quantized), graph), *border)
+                quantized = set_border(as_kernels_take_it(bytes(quantized), graph, operands), *sides)
         except Exception as error:  # the quantizer raises ConverterError, ValueError and RuntimeError
             raise _not_convertible(prepared.model, error, chatter()) from error
-    return _signed(bytes(quantized), prepared.model)
+    return bytes(quantized)
 
 
 def _refuse_border(prepared: Prepared, activations: ActivationType) -> None:

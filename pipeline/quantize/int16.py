@@ -1,12 +1,14 @@
-"""int16 activations as TFLite's kernels take them, where its quantizer leaves something else."""
+"""int16 activations as TFLite's kernels take them, where its quantizer makes something else."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from pipeline.arithmetic import quantize_real
 from pipeline.quantize.tflite_graph import Operator, TfliteGraph
 
 WITH_BIAS = {
@@ -20,17 +22,44 @@ SCALED_BY = {2: (0, 1), 3: (2, 1)}
 """Whose scales make that of a bias at this place: the input's and the weights'."""
 LARGEST_BIAS = 2**46
 """Sums of more than 47 bits leave the kernels' 64 no room for their factor."""
+WITH_OPERANDS = frozenset({Operator.ADD, Operator.SUB, Operator.MUL, Operator.MAXIMUM, Operator.MINIMUM})
+"""Operators of which TFLite wants both operands in one type, also where one is a constant."""
 
 
-def as_kernels_take_it(tflite: bytes, floats: bytes) -> bytes:
-    """A file that the quantizer made of a float one: zero points of 0, biases of 64 bits.
+def operands_as_inputs(floats: bytes) -> tuple[bytes, dict[str, np.ndarray]]:
+    """A float file for the quantizer, in which constant operands are inputs; what these hold, by their names.
 
-    It lets a range reach as far below real 0 as above, in 65,535 steps: 0 is then half a step beside an
-    integer, and rounded to either side; kernels take it for 0. What is never negative, such as a sigmoid,
-    starts at the lowest integer; kernels want it at 0 as well, in steps twice as coarse. It makes biases
-    of 32 bits, with which kernels sum in 32 bits, where nothing keeps sums of int16 from overflowing.
+    It takes a constant for weights and makes int8 of it, which no kernel adds to int16. What is an input it
+    quantizes as all activations; `as_kernels_take_it` makes a constant of that again.
+    """
+    graph = TfliteGraph(floats)
+    operands: dict[str, np.ndarray] = {}
+    for operator in graph.operators:
+        constants = [graph.constant(int(tensor)) for tensor in operator.inputs]
+        if graph.kind(operator) not in WITH_OPERANDS or all(values is not None for values in constants):
+            continue
+        for place, values in enumerate(constants):
+            if values is not None and values.dtype.kind == "f":
+                operator.inputs = operator.inputs.copy()
+                name = f"operand_{len(operands)}"
+                tensor = graph.add_input(name, values.shape)
+                graph.set_range(tensor, float(values.min()), float(values.max()))
+                operator.inputs[place], operands[name] = tensor, values
+    return graph.pack(), operands
+
+
+def as_kernels_take_it(tflite: bytes, floats: bytes, operands: Mapping[str, np.ndarray]) -> bytes:
+    """A file that the quantizer made of a float one: int16 operands, zero points of 0, biases of 64 bits.
+
+    `operands` are the float values of inputs that are to be constants, as `operands_as_inputs` has it.
+
+    The quantizer lets a range reach as far below real 0 as above, in 65,535 steps: 0 is then half a step
+    beside an integer, and rounded to either side; kernels take it for 0. What is never negative, such as
+    a sigmoid, starts at the lowest integer; kernels want it at 0 as well, in steps twice as coarse. It makes
+    biases of 32 bits, with which kernels sum in 32 bits, where nothing keeps sums of int16 from overflowing.
     """
     graph, real = TfliteGraph(tflite), TfliteGraph(floats)
+    _fix_operands(graph, operands)
     for index, tensor in enumerate(graph.subgraph.tensors):
         held = tensor.quantization
         if tensor.type == schema.TensorType.INT16 and held is not None and np.any(held.zeroPoint):
@@ -43,6 +72,27 @@ def as_kernels_take_it(tflite: bytes, floats: bytes) -> bytes:
             values = None if same is None else _bias(real, same, place)
             _widen_bias(graph, operator, place, values)
     return graph.pack()
+
+
+def _fix_operands(graph: TfliteGraph, operands: Mapping[str, np.ndarray]) -> None:
+    """Make constants of inputs, quantized where a QUANTIZE reads them; its output is then the constant."""
+    held = graph.subgraph
+    inputs = {int(tensor): graph.name(int(tensor)) for tensor in held.inputs}
+    fixed = {tensor: operands[name] for tensor, name in inputs.items() if name in operands}
+    kept = []
+    for operator in held.operators:
+        values = fixed.get(int(operator.inputs[0]))
+        if values is None or graph.kind(operator) != Operator.QUANTIZE:
+            kept.append(operator)
+            continue
+        result = int(operator.outputs[0])
+        to = held.tensors[result].quantization
+        scale, zero_point = float(to.scale[0]), int(to.zeroPoint[0])
+        graph.set_constant(result, quantize_real(values, scale, zero_point, "int16"))
+    for tensor, values in fixed.items():
+        graph.set_constant(tensor, values)
+    held.operators = kept
+    held.inputs = [tensor for tensor in inputs if tensor not in fixed]
 
 
 def _centre(graph: TfliteGraph, index: int) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.load import Samples, TensorSpec
 from pipeline.metrics import predicted_classes
 from pipeline.progress import Progress
-from pipeline.quantize.convert import Prepared, apply_recipe
+from pipeline.quantize.convert import Check, Prepared, apply_recipe
+from pipeline.quantize.mixed import costly_layers
 from pipeline.quantize.recipe import CALIBRATION_SAMPLES, EPOCHS, RANGES, Recipe
 from pipeline.quantize.tflite_graph import TfliteGraph, run_graph, watched_outputs
 
 WITHIN_DB = 0.25
 """Recipes so near to the best are as good, and the one with the fewest cures is taken."""
+IN_INT16 = (1, 2, 4)
+"""So many layers in int16 are worth a try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class Cured:
     """One recipe's file, and how near it is to the float model."""
 
     recipe: Recipe
+    float_tflite: bytes | None
+    """What it was made of; None where the model has ranges of its own."""
     tflite: bytes
     words: tuple[str, ...]
     fidelity: Fidelity
@@ -117,12 +122,24 @@ def candidates(
     )
 
 
+def with_costly_layers(prepared: Prepared, cured: Cured, check: Check) -> tuple[Recipe, ...]:
+    """An int8 recipe with the layer in int16 that costs most, with the first two, and so on.
+
+    None of a recipe that trains: it teaches weights the roundings of int8.
+    """
+    if cured.float_tflite is None or cured.recipe.epochs:
+        return ()
+    costly = costly_layers(cured.tflite, cured.float_tflite, prepared.x, check(cured.tflite))
+    counts = [count for count in IN_INT16 if count <= len(costly)]
+    return tuple(replace(cured.recipe, layers=costly[:count]) for count in counts)
+
+
 def compare_recipes(
     prepared: Prepared,
     run: FloatRun,
     recipes: Iterable[Recipe],
     *,
-    check: Callable[[bytes], object] | None = None,
+    check: Check | None = None,
     progress: Progress | None = None,
 ) -> tuple[Cured, ...]:
     """Apply each recipe, in order, and hold its file against the float model.
@@ -135,9 +152,9 @@ def compare_recipes(
         if progress:
             progress("trying cures", number, len(recipes))
         start = time.monotonic()
-        _, tflite, words = apply_recipe(prepared, recipe, check=check)
+        floats, tflite, words = apply_recipe(prepared, recipe, check=check)
         seconds = time.monotonic() - start
-        cured.append(Cured(recipe, tflite, words, run.hold_against(tflite), seconds))
+        cured.append(Cured(recipe, floats, tflite, words, run.hold_against(tflite), seconds))
     if progress:
         progress("trying cures", len(recipes), len(recipes))
     return tuple(cured)
@@ -148,7 +165,7 @@ def best_of(cured: Iterable[Cured]) -> Cured:
     cured = list(cured)
     top = max(one.fidelity.sqnr_db for one in cured)
     near = [one for one in cured if one.fidelity.sqnr_db >= top - WITHIN_DB]
-    return min(near, key=lambda one: (one.recipe.cures, -one.fidelity.sqnr_db))
+    return min(near, key=lambda one: (one.recipe.cures, one.recipe.wide_layers, -one.fidelity.sqnr_db))
 
 
 def sqnr_db(expected: np.ndarray, real: np.ndarray) -> float:

@@ -132,11 +132,20 @@ class TfliteGraph:
 
     def add_constant(self, name: str, values: np.ndarray) -> int:
         """The index of a new float32 constant."""
+        index = self._add_tensor(name, values.shape)
+        self.set_constant(index, values)
+        return index
+
+    def add_input(self, name: str, shape: tuple[int, ...]) -> int:
+        """The index of a new float32 input, the last one."""
+        index = self._add_tensor(name, shape)
+        self.subgraph.inputs = [*(int(tensor) for tensor in self.subgraph.inputs), index]
+        return index
+
+    def _add_tensor(self, name: str, shape: tuple[int, ...]) -> int:
         tensor: Any = schema.TensorT()
-        tensor.name = name.encode()
-        tensor.type = schema.TensorType.FLOAT32
-        tensor.shape = np.array(values.shape, np.int32)
-        tensor.buffer = self._add_buffer(values.astype(np.float32))
+        tensor.name, tensor.type = name.encode(), schema.TensorType.FLOAT32
+        tensor.shape = np.array(shape, np.int32)
         self.subgraph.tensors.append(tensor)
         return len(self.subgraph.tensors) - 1
 
@@ -171,14 +180,17 @@ class TfliteGraph:
         self.subgraph.operators.insert(place + 1, added)
         return added
 
-    def opcode(self, kind: int) -> int:
-        """The index of the operator's code, which is added where it is not there."""
+    def opcode(self, kind: int, version: int = 1) -> int:
+        """The index of the operator's code, of this version at least; it is added where it is not there."""
         if kind not in self.kinds:
             code: Any = schema.OperatorCodeT()
-            code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 1
+            code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), version
             self.model.operatorCodes.append(code)
             self.kinds.append(kind)
-        return self.kinds.index(kind)
+        index = self.kinds.index(kind)
+        held = self.model.operatorCodes[index]
+        held.version = max(held.version, version)
+        return index
 
     # --- ranges ------------------------------------------------------------------------------------
 

@@ -63,26 +63,30 @@ def clamped(graph: TfliteGraph) -> dict[int, Any]:
     }
 
 
-def pair_layers(integers: TfliteGraph, real: TfliteGraph) -> tuple[Pair, ...]:
-    """Every layer of the int8 file beside that of the float file: by place, else by what it writes.
+def match_operators(integers: TfliteGraph, real: TfliteGraph) -> list[tuple[Any, int]]:
+    """Each operator of an integer file, and the place of the same one in the float file: in order, else by
+    what it writes.
 
     Without QUANTIZE and DEQUANTIZE both have the same operators in the same order. Where that is not so,
     operators that only one of them has are left out.
     """
     ours = [operator for operator in integers.operators if integers.kind(operator) not in BETWEEN]
-    theirs = list(enumerate(real.operators))
-    if [integers.kind(mine) for mine in ours] == [real.kind(other) for _, other in theirs]:
-        matched = [(mine, *other) for mine, other in zip(ours, theirs, strict=True)]
-    else:
-        written = {_written(real, other): (place, other) for place, other in theirs}
-        matched = [(mine, *written[key]) for mine in ours if (key := _written(integers, mine)) in written]
+    theirs = real.operators
+    if [integers.kind(mine) for mine in ours] == [real.kind(other) for other in theirs]:
+        return [(mine, place) for place, mine in enumerate(ours)]
+    written = {_written(real, other): place for place, other in enumerate(theirs)}
+    return [(mine, written[key]) for mine in ours if (key := _written(integers, mine)) in written]
+
+
+def pair_layers(integers: TfliteGraph, real: TfliteGraph) -> tuple[Pair, ...]:
+    """Every layer of the int8 file beside that of the float file, as `match_operators` finds them."""
     inputs = {int(tensor) for tensor in integers.subgraph.inputs}
     between = {
         int(operator.outputs[0]): int(operator.inputs[0])
         for operator in integers.operators
         if integers.kind(operator) in BETWEEN and int(operator.inputs[0]) not in inputs
     }
-    single = [_pair(integers, real, between, *found) for found in matched]
+    single = [_pair(integers, real, between, *found) for found in match_operators(integers, real)]
     inner = clamped(integers)
     pairs: list[Pair] = []
     makers: dict[int, int] = {}
@@ -109,9 +113,8 @@ def _written(graph: TfliteGraph, operator: Any) -> tuple[int, str]:
     return graph.kind(operator), graph.name(int(operator.outputs[0]))
 
 
-def _pair(
-    integers: TfliteGraph, real: TfliteGraph, between: dict[int, int], mine: Any, place: int, other: Any
-) -> Pair:
+def _pair(integers: TfliteGraph, real: TfliteGraph, between: dict[int, int], mine: Any, place: int) -> Pair:
+    other = real.operators[place]
     sources = tuple(
         (slot, _origin(int(own), between))
         for slot, (own, its) in enumerate(zip(mine.inputs, other.inputs, strict=False))

@@ -104,6 +104,28 @@ def test_every_output_is_exact(files, images, tmp_path, board, border):
     assert figures["model"]["inputs"][0]["bytes"] == 16 * 16 * 3 * (2 if border == "int16" else 4)
 
 
+@pytest.mark.parametrize(
+    ("board", "border"), [("host", "float32"), ("qemu_mps2_an386", None), ("nucleo_l4r5zi", None)]
+)
+def test_layers_in_int16_within_an_int8_model(images, tmp_path, board, border):
+    import keras
+
+    network(keras).save(tmp_path / "mixed.keras")
+    np.savez(tmp_path / "samples.npz", x=images)
+    settings = Settings(
+        model=tmp_path / "mixed.keras", board=board, samples=tmp_path / "samples.npz",
+        recipe="equalize+mse+int16=worst:6+bias",
+        input_type=border, output_type=border, output=tmp_path / "out", estimate_for="none", inferences=4,
+    )  # fmt: skip
+    deploy(settings, quiet)
+    figures = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert figures["quantization"]["recipe"] == settings.recipe
+    assert figures["outputs"]["elements"] == 4 * 10
+    assert figures["outputs"]["differing_elements"] == 0
+    (kept,) = [line for line in figures["quantization"]["rewrites"] if line.startswith("kept in int16: ")]
+    assert len(kept.split(", ")) == 6
+
+
 def test_a_keras_model_by_the_recipe(images, tmp_path):
     import keras
 

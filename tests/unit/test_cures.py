@@ -375,6 +375,8 @@ def test_a_bad_pixel_in_the_samples_costs_less_with_chosen_ranges(tmp_path):
         "equalize+bias",
         "int16",
         "equalize+int16+bias",
+        "int16=conv2d_3,dense",
+        "equalize+mse+int16=worst:3+bias",
     ],
 )
 def test_a_recipe_is_one_word(text):
@@ -396,6 +398,12 @@ def test_any_order_is_read():
         ("train+bias", "leave bias out"),
         ("int16+mse", "int16 alone"),
         ("train+int16", "int16 alone"),
+        ("train+int16=dense", "all but train"),
+        ("int16+int16=dense", "once"),
+        ("int16=", "--inspect"),
+        ("int16=dense,", "--inspect"),
+        ("int16=worst:0", "worst:3"),
+        ("int16=worst:few", "worst:3"),
     ],
 )
 def test_a_recipe_that_cannot_be_read(text, said):
@@ -551,7 +559,7 @@ def test_the_table_of_cures(tmp_path):
         ("minmax", 50),
         ("minmax", 60),
     ]
-    assert len(recipes) == 3 + 12 + 2
+    assert len(recipes) == 3 + 12 + 3 + 2
     assert [name for name, _ in recipes[-2:]] == ["int16", "int16+bias"]
     assert not table.best.startswith("int16")
     assert table.rows[-2].fidelity.sqnr_db > table.rows[3].fidelity.sqnr_db + 2
