@@ -349,8 +349,7 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
         table.finish()
     if soc.startswith("stm32") and board.chip:
         if board.chip in CHIPS:
-            if not mistakes:  # arithmetic over numbers that are wrong already would only repeat that
-                _check_chip(board, CHIPS[board.chip], mistakes)
+            _check_chip(board, CHIPS[board.chip], mistakes)
         else:
             near = _meant(board.chip, list(CHIPS))
             mistakes.append(f"chip: the limits of {board.chip!r} are not in pipeline/chips.py{near}")
@@ -358,19 +357,24 @@ def _board(top: _Table, path: Path, mistakes: list[str]) -> Board:
 
 
 def _check_chip(board: Board, chip: Chip, mistakes: list[str]) -> None:
-    """Hold a board against the limits of its chip."""
+    """Hold a board against the limits of its chip; what is mistaken already is not complained of again."""
+    mistaken = {re.split(r"[.:\[]", mistake)[0] for mistake in mistakes}
+    if mistaken & {"soc", "cpu", "fpu"}:
+        return
     for key, value, wanted in (
         ("soc", board.soc, chip.family), ("cpu", board.cpu, chip.cpu), ("fpu", board.fpu, chip.fpu)
     ):  # fmt: skip
         if value != wanted:
             mistakes.append(f"{key}: is {value!r}; the {chip.name} has {wanted!r}")
             return  # then this is another chip, whose limits say nothing
-    for number, region in enumerate(board.memory):
+    for number, region in enumerate(board.memory if "memory" not in mistaken else ()):
         if not any(w.origin <= region.origin and region.end <= w.end for w in chip.memory):
             has = ", ".join(f"{w.name} {w.length_bytes // 1024}K at {w.origin:#x}" for w in chip.memory)
             mistakes.append(f"memory[{number}]: {region.name} is not within the {chip.name}'s memory: {has}")
-    _check_clock(board.clock, chip, mistakes)
-    _check_console(board, chip, mistakes)
+    if "clock" not in mistaken:
+        _check_clock(board.clock, chip, mistakes)
+    if not mistaken & {"clock", "console"}:
+        _check_console(board, chip, mistakes)
 
 
 def _check_clock(clock: Clock, chip: Chip, mistakes: list[str]) -> None:
