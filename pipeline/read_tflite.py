@@ -268,6 +268,7 @@ def _read_nodes(
     subgraph: Any, kinds: Sequence[str], tensors: Sequence[Tensor], name: str
 ) -> tuple[Node, ...]:
     problems: list[str] = []
+    wide = False
     nodes: list[Node] = []
     prefix = _common_prefix(tensor.name for tensor in tensors if not tensor.is_constant)
     outputs = [[tensors[i] for i in operator.outputs] for operator in subgraph.operators]
@@ -280,6 +281,7 @@ def _read_nodes(
         operands = tuple(tensors[i] if i >= 0 else None for i in places)
         parts, reasons = _read_parts(kind, operator.builtinOptions, operands, made)
         problems += [f"{node_name}: {reason}" for reason in reasons]
+        wide |= bool(reasons) and is_of_int16(operands, made)
         nodes += [
             Node(
                 node_name if len(parts) == 1 else f"{node_name}_{index}",
@@ -295,7 +297,8 @@ def _read_nodes(
             code="E_OP_UNSUPPORTED",
             where=name,
             details=problems,
-            hint=f"replace these layers; supported operators: {', '.join(sorted(BY_TFLITE_NAME))}",
+            hint=f"replace these layers; supported operators{' of int16' if wide else ''}: "
+            + ", ".join(sorted(BY_TFLITE_NAME.keys() - (REFUSED_INT16.keys() if wide else set()))),
         )
     unique = unique_names(node.name for node in nodes)
     return tuple(replace(node, name=own) for node, own in zip(nodes, unique, strict=True))

@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.arithmetic import quantize_multiplier, rescale
-from pipeline.operators.checks import present
+from pipeline.operators.base import Parameters
+from pipeline.operators.checks import integer, present
 from pipeline.operators.rescaling import too_steep
 from pipeline.operators.unary import EVERY_INT8, Unary
+from pipeline.operators.unary_int16 import UnaryInt16
 from pipeline.tensors import Tensor
 
 
@@ -32,6 +34,33 @@ class Abs(Unary):
         distance = np.abs(EVERY_INT8 - x.zero_point)
         found: np.ndarray = rescale(distance, *quantize_multiplier(_factor(x, output))) + output.zero_point
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class AbsInt16(UnaryInt16):
+    """y = clamp(rescale(|x|))"""
+
+    tflite_name: ClassVar[str] = "ABS"
+    kernel: ClassVar[str] = "abs_int16"
+    supported: ClassVar[str] = "int16; any scales"
+
+    def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
+        found = super(AbsInt16, self).problems(inputs, output)
+        if found:
+            return found
+        x = present(inputs[0])
+        return too_steep(x, output, _factor(x, output))
+
+    def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
+        """The fields of `struct abs_int16`, in its order."""
+        multiplier, shift = quantize_multiplier(_factor(present(inputs[0]), output))
+        return {"count": output.elements, "multiplier": multiplier, "shift": shift}
+
+    def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
+        distance = np.abs(arrays[0].astype(np.int64))
+        found: np.ndarray = rescale(distance, integer(p, "multiplier"), integer(p, "shift"))
+        stored: np.ndarray = np.clip(found, -(2**15), 2**15 - 1).astype(np.int16)
+        return stored
 
 
 def _factor(x: Tensor, output: Tensor) -> float:

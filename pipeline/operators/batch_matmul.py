@@ -8,10 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.arithmetic import INT8_MAX, INT8_MIN, LARGEST_ACCUMULATOR, quantize_multiplier, rescale
+from pipeline.arithmetic import (
+    LARGEST_ACCUMULATOR,
+    quantize_multiplier,
+    reduced_multipliers,
+    rescale,
+    rescale_sum,
+)
 from pipeline.operators.base import Operator, Parameters
 from pipeline.operators.binary import loops
-from pipeline.operators.checks import integer, missing, present, quantized
+from pipeline.operators.checks import LARGEST_FACTOR, LARGEST_SUM, elements, integer, missing, present
 from pipeline.tensors import Tensor
 
 BATCH_LOOPS = 2
@@ -38,9 +44,9 @@ class BatchMatMul(Operator):
             return found
         a, b = present(inputs[0]), present(inputs[1])
         found = [
-            *quantized("first operand", a),
-            *quantized("second operand", b),
-            *quantized("output", output),
+            *elements("first operand", a, self.element),
+            *elements("second operand", b, self.element),
+            *elements("output", output, self.element),
         ]
         if found:
             return found
@@ -51,10 +57,7 @@ class BatchMatMul(Operator):
         if self.output_shape(inputs) != output.shape:
             expected = list(self.output_shape(inputs))
             return [f"its output {output.name} has the shape {list(output.shape)}, expected {expected}"]
-        depth, (_, shift) = self._sizes(a, b)[1], self._multiplier(inputs, output)
-        if depth * 255**2 << max(shift, 0) >= LARGEST_ACCUMULATOR:
-            return [f"its sums of {depth} products leave 32 bits no room for rounding"]
-        return []
+        return self._overflows(self._sizes(a, b)[1], self._factor(inputs, output))
 
     def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
         a, b = present(inputs[0]), present(inputs[1])
@@ -70,7 +73,7 @@ class BatchMatMul(Operator):
         batch = loops(a.shape[:-2], b.shape[:-2])
         (outer, a_outer, b_outer), (inner, a_inner, b_inner) = [(1, 0, 0)] * (2 - len(batch)) + batch
         rows, depth, columns = self._sizes(a, b)
-        multiplier, shift = self._multiplier(inputs, output)
+        multiplier, shift = self._multiplier(self._factor(inputs, output))
         return {
             "outer": outer,
             "inner": inner,
@@ -98,9 +101,21 @@ class BatchMatMul(Operator):
             np.swapaxes(a, -1, -2) if self.a_transposed else a,
             np.swapaxes(b, -1, -2) if self.b_transposed else b,
         )
-        y = rescale(sums, integer(p, "multiplier"), integer(p, "shift")) + integer(p, "output_zero")
-        stored: np.ndarray = np.clip(y, INT8_MIN, INT8_MAX).astype(np.int8)
+        y = self._rescaled(sums, integer(p, "multiplier"), integer(p, "shift")) + integer(p, "output_zero")
+        bounds = np.iinfo(self.element)
+        stored: np.ndarray = np.clip(y, bounds.min, bounds.max).astype(self.element)
         return stored
+
+    def _overflows(self, depth: int, factor: float) -> list[str]:
+        if depth * 255**2 << max(quantize_multiplier(factor)[1], 0) >= LARGEST_ACCUMULATOR:
+            return [f"its sums of {depth} products leave 32 bits no room for rounding"]
+        return []
+
+    def _multiplier(self, factor: float) -> tuple[int, int]:
+        return quantize_multiplier(factor)
+
+    def _rescaled(self, sums: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
+        return rescale(sums, multiplier, shift)
 
     def _sizes(self, a: Tensor, b: Tensor) -> tuple[int, int, int]:
         """(rows, depth, columns) of one product of matrices."""
@@ -115,5 +130,27 @@ class BatchMatMul(Operator):
         return self._sizes(a, b)[1] == b.shape[-1 if self.b_transposed else -2]
 
     @staticmethod
-    def _multiplier(inputs: Sequence[Tensor | None], output: Tensor) -> tuple[int, int]:
-        return quantize_multiplier(present(inputs[0]).scale * present(inputs[1]).scale / output.scale)
+    def _factor(inputs: Sequence[Tensor | None], output: Tensor) -> float:
+        return present(inputs[0]).scale * present(inputs[1]).scale / output.scale
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMatMulInt16(BatchMatMul):
+    """The same of int16: sums of 64 bits, of whose factor 15 are kept"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "batch_matmul_int16"
+    supported: ClassVar[str] = "int16; two to five axes; either operand transposed, constant or broadcast"
+
+    def _overflows(self, depth: int, factor: float) -> list[str]:
+        largest = depth << 30
+        if largest >= LARGEST_SUM or factor >= LARGEST_FACTOR or largest * factor >= 2.0**31 - 1:
+            return [f"its sums of {depth} products leave 64 bits no room for their factor {factor:g}"]
+        return []
+
+    def _multiplier(self, factor: float) -> tuple[int, int]:
+        multiplier, shift = reduced_multipliers([factor])
+        return int(multiplier[0]), int(shift[0])
+
+    def _rescaled(self, sums: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
+        return rescale_sum(sums, multiplier, shift)

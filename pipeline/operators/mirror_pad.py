@@ -21,7 +21,7 @@ class MirrorPad(Select):
     """y = x, with its own mirror image around it; `reflect` leaves the element at the border out"""
 
     tflite_name: ClassVar[str] = "MIRROR_PAD"
-    supported: ClassVar[str] = "int8; up to four axes, the batch not padded; constant paddings"
+    supported: ClassVar[str] = "int8 or int16; up to four axes, the batch not padded; constant paddings"
 
     pads: tuple[tuple[int, int], ...]
     """(before, after) of each axis of the input."""

@@ -33,3 +33,12 @@ class ReduceMax(Reduction):
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
         y: np.ndarray = arrays[0].max(axis=self.axes, keepdims=self.keep_dims)
         return y
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceMaxInt16(ReduceMax):
+    """The same of int16"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "reduce_max_int16"
+    supported: ClassVar[str] = "int16, one scale; constant, neighbouring axes"

@@ -33,3 +33,12 @@ class ReduceMin(Reduction):
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
         y: np.ndarray = arrays[0].min(axis=self.axes, keepdims=self.keep_dims)
         return y
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceMinInt16(ReduceMin):
+    """The same of int16"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "reduce_min_int16"
+    supported: ClassVar[str] = "int16, one scale; constant, neighbouring axes"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.operators.base import Operator, Parameters
-from pipeline.operators.checks import array, integer, missing, present, quantized, same_quantization
+from pipeline.operators.checks import alike, array, integer, missing, present
 from pipeline.operators.resize import read_size, size_problems
 from pipeline.operators.select import LONGEST_AXIS
 from pipeline.tensors import Tensor
@@ -44,7 +44,7 @@ class ResizeBilinear(Operator):
         if found:
             return found
         x, size = present(inputs[0]), present(inputs[1])
-        found = [*quantized("input", x), *quantized("output", output), *same_quantization(x, output)]
+        found = alike(x, output)
         if not size.is_constant:
             return [*found, f"its size {size.name} is not constant"]
         found += size_problems(x, self.size)
@@ -96,7 +96,7 @@ class ResizeBilinear(Operator):
         total = above * (ONE - down) + below * down
         y = np.sign(total) * ((np.abs(total) + ONE * ONE // 2) // (ONE * ONE))
         assert y.shape[0] == integer(p, "height")
-        stored: np.ndarray = y.astype(np.int8)[np.newaxis]
+        stored: np.ndarray = y.astype(self.element)[np.newaxis]
         return stored
 
     def _between(self, axis: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,3 +118,12 @@ class ResizeBilinear(Operator):
 def _toward_zero(places: np.ndarray) -> np.ndarray:
     found: np.ndarray = np.sign(places) * (np.abs(places) // ONE)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeBilinearInt16(ResizeBilinear):
+    """The same of int16: sums take more than 32 bits"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "resize_bilinear_int16"
+    supported: ClassVar[str] = "int16, one scale; a constant size; align_corners, half_pixel_centers"

@@ -18,7 +18,7 @@ class ResizeNearestNeighbor(Select):
     """y[i, j] = x[nearest row, nearest column], found in float32 (resize_nearest_neighbor.h)"""
 
     tflite_name: ClassVar[str] = "RESIZE_NEAREST_NEIGHBOR"
-    supported: ClassVar[str] = "int8; a constant size; align_corners, half_pixel_centers"
+    supported: ClassVar[str] = "int8 or int16; a constant size; align_corners, half_pixel_centers"
 
     size: tuple[int, int]
     align_corners: bool = False

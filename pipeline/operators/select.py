@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.operators.base import Operator, Parameters
-from pipeline.operators.checks import array, missing, present, quantized, same_quantization
+from pipeline.operators.checks import alike, array, missing, present
 from pipeline.tensors import Tensor
 
 LONGEST_AXIS = 2**15
@@ -18,7 +18,10 @@ LONGEST_AXIS = 2**15
 
 @dataclass(frozen=True, slots=True)
 class Select(Operator):
-    """y[i, j, c] = x[rows[i], columns[j], sources[c]]; what the tables hold is left open"""
+    """y[i, j, c] = x[rows[i], columns[j], sources[c]]; what the tables hold is left open
+
+    The kernel moves bytes, of which an int16 has two.
+    """
 
     kernel: ClassVar[str] = "select"
 
@@ -35,7 +38,7 @@ class Select(Operator):
         if found:
             return found
         x, second = present(inputs[0]), present(inputs[1])
-        found = [*quantized("input", x), *quantized("output", output), *same_quantization(x, output)]
+        found = alike(x, output)
         if not second.is_constant:
             return [*found, f"its operand {second.name} is not constant"]
         found += self.unfit(x)
@@ -46,8 +49,8 @@ class Select(Operator):
             found.append(
                 f"its output {output.name} has the shape {list(output.shape)}, expected {list(shape)}"
             )
-        if max((*shape, *x.shape), default=0) >= LONGEST_AXIS:
-            found.append(f"its output {list(shape)} has an axis of {LONGEST_AXIS} elements or more")
+        if max((*shape, *x.shape), default=0) * np.dtype(x.dtype).itemsize >= LONGEST_AXIS:
+            found.append(f"its output {list(shape)} has an axis of {LONGEST_AXIS} bytes or more")
         return found
 
     def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
@@ -67,10 +70,13 @@ class Select(Operator):
 
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:
         """The fields of `struct select`, in its order."""
-        shape = present(inputs[0]).shape
+        x = present(inputs[0])
+        shape, size = x.shape, np.dtype(x.dtype).itemsize
         tables = [each.astype(np.int16) for each in self._tables(shape)]
         rows, columns, sources = [np.zeros(1, np.int16)] * (3 - len(tables[-3:])) + tables[-3:]
         width, channels = ((1, 1, *shape))[-2:]
+        sources = (sources[:, np.newaxis] * size + np.arange(size)).reshape(-1).astype(np.int16)
+        channels *= size
         return {
             "height": len(rows),
             "width": len(columns),
@@ -84,9 +90,10 @@ class Select(Operator):
 
     def reference(self, p: Parameters, *arrays: np.ndarray) -> np.ndarray:
         x = arrays[0]
-        sources = np.arange(x.shape[-1]) if p["sources"] is None else array(p, "sources")
-        flat = x.reshape(-1, *(1, 1, *x.shape)[-2:])
+        flat = np.ascontiguousarray(x).reshape(-1, *(1, 1, *x.shape)[-2:]).view(np.int8)
+        sources = np.arange(flat.shape[-1]) if p["sources"] is None else array(p, "sources")
         picked: np.ndarray = flat[np.ix_(array(p, "rows"), array(p, "columns"), sources)]
+        picked = np.ascontiguousarray(picked).view(x.dtype)
         return picked.reshape(tuple(len(each) for each in self._tables(x.shape)))
 
     def _tables(self, shape: tuple[int, ...]) -> list[np.ndarray]:

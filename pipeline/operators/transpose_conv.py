@@ -8,19 +8,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.arithmetic import activation_range, rescale
+from pipeline.arithmetic import activation_range, reduced_multipliers, rescale, rescale_sum
 from pipeline.operators import convolution, windows
 from pipeline.operators.base import Activation, Operator, Parameters
 from pipeline.operators.checks import (
+    BIAS_TYPES,
     accumulates,
+    accumulates_int16,
     array,
     constant,
     constant_bias,
+    elements,
     integer,
     known_activation,
     missing,
     present,
-    quantized,
     ranked,
     read_activation,
     single,
@@ -61,8 +63,8 @@ class TransposeConv(Operator):
             return found
         shape, w, x = (present(each) for each in inputs[:3])
         found = [
-            *quantized("input", x),
-            *quantized("output", output),
+            *elements("input", x, self.element),
+            *elements("output", output, self.element),
             *ranked("input", x, 4),
             *ranked("weights", w, 4),
             *ranked("output", output, 4),
@@ -78,14 +80,14 @@ class TransposeConv(Operator):
         if w.shape[3] != x.shape[3]:
             return [f"its input has {x.shape[3]} channels, its weights {w.shape[3]}"]
         bias = self._bias(inputs)
-        found = [*symmetric_weights(w, w.shape[0], 0), *constant_bias(bias, w.shape[0])]
+        found = [
+            *symmetric_weights(w, w.shape[0], 0),
+            *constant_bias(bias, w.shape[0], BIAS_TYPES[self.element]),
+        ]
         if not found and output.shape != self.output_shape(inputs):
             expected = list(self.output_shape(inputs))
             found.append(f"its output {output.name} has the shape {list(output.shape)}, expected {expected}")
-        if not found:
-            shifts = convolution.multipliers(x, w, output)[1]
-            found += accumulates(x, constant(w).reshape(w.shape[0], -1), bias, shifts)
-        return found
+        return found or self._overflows(x, w, bias, output)
 
     def output_shape(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
         return (1, *self.size, present(inputs[1]).shape[0])
@@ -110,7 +112,7 @@ class TransposeConv(Operator):
         """The fields of `struct transpose_conv`, in its order."""
         w, x = present(inputs[1]), present(inputs[2])
         bias = self._bias(inputs)
-        multiplier, shift = convolution.multipliers(x, w, output)
+        multiplier, shift = self._multipliers(x, w, output)
         minimum, maximum = activation_range(self.activation.value, output)
         return {
             "input_height": x.shape[1],
@@ -130,7 +132,9 @@ class TransposeConv(Operator):
             "scale_step": int(len(multiplier) > 1),
             "minimum": minimum,
             "maximum": maximum,
-            "bias": np.zeros(w.shape[0], np.int32) if bias is None else constant(bias).reshape(-1),
+            "bias": np.zeros(w.shape[0], BIAS_TYPES[self.element])
+            if bias is None
+            else constant(bias).reshape(-1),
             "multiplier": multiplier,
             "shift": shift,
         }
@@ -152,10 +156,45 @@ class TransposeConv(Operator):
                 places = full[i :: self.stride[0], j :: self.stride[1]]
                 places[: x.shape[1], : x.shape[2]] += spread[:, :, :, i, j]
         sums = full[top : top + self.size[0], left : left + self.size[1]].astype(np.int64) + array(p, "bias")
-        y = rescale(sums, array(p, "multiplier"), array(p, "shift")) + integer(p, "output_zero")
-        stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum")).astype(np.int8)
+        y = self._rescaled(sums, array(p, "multiplier"), array(p, "shift")) + integer(p, "output_zero")
+        stored: np.ndarray = np.clip(y, integer(p, "minimum"), integer(p, "maximum")).astype(self.element)
         return stored[np.newaxis]
+
+    def _overflows(self, x: Tensor, weights: Tensor, bias: Tensor | None, output: Tensor) -> list[str]:
+        """No sum of products can leave its accumulator."""
+        shifts = self._multipliers(x, weights, output)[1]
+        return accumulates(x, _filters(weights), bias, shifts)
+
+    def _multipliers(self, x: Tensor, weights: Tensor, output: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        return convolution.multipliers(x, weights, output)
+
+    def _rescaled(self, sums: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        return rescale(sums, multiplier, shift)
 
     @staticmethod
     def _bias(inputs: Sequence[Tensor | None]) -> Tensor | None:
         return inputs[3] if len(inputs) > 3 else None
+
+
+@dataclass(frozen=True, slots=True)
+class TransposeConvInt16(TransposeConv):
+    """The same of int16: sums of 64 bits, of whose factor 15 are kept"""
+
+    element: ClassVar[str] = "int16"
+    kernel: ClassVar[str] = "transpose_conv_int16"
+    supported: ClassVar[str] = (
+        "int16; weights constant, per channel or per tensor; bias int64, optional; any stride and padding"
+    )
+
+    def _overflows(self, x: Tensor, weights: Tensor, bias: Tensor | None, output: Tensor) -> list[str]:
+        return accumulates_int16(_filters(weights), bias, convolution.factors(x, weights, output))
+
+    def _multipliers(self, x: Tensor, weights: Tensor, output: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        return reduced_multipliers(convolution.factors(x, weights, output))
+
+    def _rescaled(self, sums: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        return rescale_sum(sums, multiplier, shift)
+
+
+def _filters(weights: Tensor) -> np.ndarray:
+    return constant(weights).reshape(weights.shape[0], -1)

@@ -74,9 +74,9 @@ def openocd():
     assert any(order.startswith(serial) for order in given.c), "which adapter?"
     under_reset = "reset_config srst_only srst_nogate connect_assert_srst" in given.c
     gone = [*head, "Error: open failed", "in procedure 'program'", "** OpenOCD init failed **"]
-    if TROUBLE == "no probe" or next(
-        o for o in given.c if o.startswith(serial)
-    ).split()[-1] != STATE.get("location", SERIAL):
+    if TROUBLE == "no probe" or next(o for o in given.c if o.startswith(serial)).split()[-1] != STATE.get(
+        "location", SERIAL
+    ):
         end(1, *gone)
     found = [*head, "Info : STLINK V2J40M27 (API v2) VID:PID 0483:374B", "Info : Target voltage: 3.265833"]
     deaf = (1, *found, "Error: init mode failed (unable to connect to the target)")

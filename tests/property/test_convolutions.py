@@ -146,6 +146,10 @@ def dense(dice: Dice, element: str = "int8") -> dict[str, Any]:
 
 @given(dice=DICE)
 def test_transpose_conv(kernels: Kernels, dice: Dice) -> None:
+    check(kernels, "TRANSPOSE_CONV", **transposed(dice))
+
+
+def transposed(dice: Dice, element: str = "int8") -> dict[str, Any]:
     window = (dice.length(1, 5), dice.length(1, 5))
     stride = (dice.integer(1, 3), dice.integer(1, 3))
     size, padding = (dice.length(1, 6), dice.length(1, 6)), dice.pick([SAME, VALID])
@@ -156,26 +160,30 @@ def test_transpose_conv(kernels: Kernels, dice: Dice) -> None:
     options.padding = padding
     options.strideH, options.strideW = stride
     options.fusedActivationFunction = dice.pick(ACTIVATIONS)
-    zero, x = dice.zero_point(), dice.array((1, *size, channels))
+    zero, x = dice.zero_point(element), dice.array((1, *size, channels), element)
     w = np.maximum(dice.array((filters, *window, channels)), -127)
     taps = channels * max(1, window[0] // stride[0]) * max(1, window[1] // stride[1])
     spread = spread_of(x, zero, w, taps)
     x_scale = dice.factor(1e-3)
-    w_scale, scale = fitting_scales(dice, x_scale, spread)
+    w_scale, scale = fitting_scales(dice, x_scale, spread, element)
     shape = (1, *out, filters)
     inputs = [
         Spec((4,), "int32", data=np.array(shape, np.int32)),
         Spec(w.shape, scale=channel_scales(dice, w_scale, filters), data=w),
-        Spec(x.shape, scale=x_scale, zero_point=zero),
+        Spec(x.shape, element, x_scale, zero),
     ]
     if dice.chance(0.7):
-        inputs.append(Spec((filters,), "int32", x_scale * w_scale, data=bias_of(dice, filters, spread)))
-    output = Spec(shape, scale=scale, zero_point=dice.zero_point())
-    check(kernels, "TRANSPOSE_CONV", options, inputs, output, [x])
+        inputs.append(bias_spec(dice, filters, x_scale * w_scale, spread, element))
+    output = Spec(shape, element, scale, dice.zero_point(element))
+    return {"options": options, "inputs": inputs, "output": output, "arrays": [x]}
 
 
 @given(dice=DICE)
 def test_batch_matmul(kernels: Kernels, dice: Dice) -> None:
+    check(kernels, "BATCH_MATMUL", **product(dice))
+
+
+def product(dice: Dice, element: str = "int8") -> dict[str, Any]:
     rows, depth, columns = dice.length(1, 7), dice.length(1, 12), dice.length(1, 7)
     batch = tuple(dice.length(1, 3) for _ in range(dice.integer(0, 2)))
     options = schema.BatchMatMulOptionsT()
@@ -186,17 +194,20 @@ def test_batch_matmul(kernels: Kernels, dice: Dice) -> None:
         (*batches[0], *((depth, rows) if options.adjX else (rows, depth))),
         (*batches[1], *((columns, depth) if options.adjY else (depth, columns))),
     ]
-    arrays = [dice.array(shape) for shape in shapes]
-    zeros, scales = [dice.zero_point() for _ in range(3)], [dice.factor(1e-3) for _ in range(2)]
+    arrays = [dice.array(shape, element) for shape in shapes]
+    zeros, scales = [dice.zero_point(element) for _ in range(3)], [dice.factor(1e-3) for _ in range(2)]
     spread = spread_of(arrays[0], zeros[0], arrays[1].astype(float) - zeros[1], depth)
-    scale = float(np.float32(scales[0] * scales[1] * spread / dice.pick([60.0, 100.0, 64.0])))
+    scale = float(
+        np.float32(scales[0] * scales[1] * spread / dice.pick([60.0, 100.0, 64.0]) / finer(element))
+    )
     constant = dice.chance(0.3)
     inputs = [
-        Spec(shapes[0], scale=scales[0], zero_point=zeros[0]),
-        Spec(shapes[1], scale=scales[1], zero_point=zeros[1], data=arrays[1] if constant else None),
+        Spec(shapes[0], element, scales[0], zeros[0]),
+        Spec(shapes[1], element, scales[1], zeros[1], data=arrays[1] if constant else None),
     ]
-    output = Spec((*np.broadcast_shapes(*batches), rows, columns), scale=scale, zero_point=zeros[2])
-    check(kernels, "BATCH_MATMUL", options, inputs, output, arrays[: 1 if constant else 2])
+    output = Spec((*np.broadcast_shapes(*batches), rows, columns), element, scale, zeros[2])
+    given = arrays[: 1 if constant else 2]
+    return {"options": options, "inputs": inputs, "output": output, "arrays": given}
 
 
 @pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from tests.property.c_kernels import Kernels
 from tests.property.cases import DICE, Dice, check, finer
-from tests.property.test_convolutions import ACTIVATIONS, convolution, dense
+from tests.property.test_convolutions import ACTIVATIONS, convolution, dense, product, transposed
 from tests.property.test_elementwise_and_pooling import pair, pooling, reduction
 from tests.property.tflite_builder import Spec
 
@@ -39,6 +39,25 @@ def test_convolutions(kernels: Kernels, name: str, dice: Dice) -> None:
 @given(dice=DICE)
 def test_fully_connected(kernels: Kernels, dice: Dice) -> None:
     check(kernels, "FULLY_CONNECTED", **dense(dice, INT16))
+
+
+@few
+@given(dice=DICE)
+def test_transpose_conv(kernels: Kernels, dice: Dice) -> None:
+    check(kernels, "TRANSPOSE_CONV", **transposed(dice, INT16))
+
+
+@few
+@given(dice=DICE)
+def test_batch_matmul(kernels: Kernels, dice: Dice) -> None:
+    check(kernels, "BATCH_MATMUL", **product(dice, INT16))
+
+
+@pytest.mark.parametrize("name", ["REDUCE_MAX", "REDUCE_MIN"])
+@few
+@given(dice=DICE)
+def test_reduce_max_and_min(kernels: Kernels, name: str, dice: Dice) -> None:
+    check(kernels, name, **reduction(dice, 1.0, element=INT16))
 
 
 @pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
@@ -169,7 +188,7 @@ def test_sigmoids_of_every_integer(kernels: Kernels, name: str, scale: float) ->
     check(kernels, name, None, [Spec(WHOLE, INT16, scale)], Spec(WHOLE, INT16, 1 / LIMIT), [EVERY_INT16])
 
 
-@pytest.mark.parametrize("name", ["RELU", "RELU6", "LEAKY_RELU", "QUANTIZE", "DEQUANTIZE"])
+@pytest.mark.parametrize("name", ["ABS", "RELU", "RELU6", "LEAKY_RELU", "QUANTIZE", "DEQUANTIZE"])
 @pytest.mark.parametrize("seed", range(12))
 def test_every_integer(kernels: Kernels, name: str, seed: int) -> None:
     dice = Dice(seed, 8)

@@ -139,7 +139,7 @@ GOOD: list[tuple[Operator, list[Tensor | None], Tensor]] = [
     (ArgMax(3), [X, AXES], tensor("y", 1, 8, 8, dtype="int64", q=None)),
     (ArgMin(1), [X, AXES], tensor("y", 1, 8, 4, dtype="int32", q=None)),
     (TransposeConv((16, 16), (2, 2)), [AXES, weights(6, 2, 2, 4), X], tensor("y", 1, 16, 16, 6)),
-    (BatchMatMul(), [tensor("a", 2, 3, 4), tensor("b", 4, 5)], tensor("y", 2, 3, 5)),
+    (BatchMatMul(), [tensor("a", 2, 3, 4), tensor("other", 4, 5)], tensor("y", 2, 3, 5)),
     (
         UnidirectionalSequenceLstm(Q, Q, 2.0**-15, 10.0),
         [tensor("x", 1, 5, 3), *[weights(2, 3, scale=(0.001,))] * 4, *[weights(2, 2, scale=(0.001,))] * 4]

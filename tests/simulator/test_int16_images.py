@@ -39,8 +39,10 @@ def network(keras):
     x = layers.Concatenate()([x, *branches, slope])
     x = layers.Multiply()([x, layers.Conv2D(23, 1)(x)])
     x = layers.Subtract()([x, layers.Conv2D(23, 1)(layers.Permute((2, 1, 3))(x))])
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Reshape((1, 23))(x)
+    wide = layers.Conv2DTranspose(6, 3, strides=2, padding="same")(x)
+    wide = layers.UpSampling2D(interpolation="bilinear")(wide)
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(wide)])
+    x = layers.Reshape((1, 29))(x)
     x = layers.Dense(10)(layers.Dense(9, activation="relu")(x))
     return keras.Model(image, layers.Softmax()(layers.Flatten()(x)), name="wide")
 
@@ -77,6 +79,7 @@ def test_all_layers_are_of_int16(files):
     wide = {node.op.tflite_name for node in graph.nodes if node.op.element == "int16"}
     assert wide >= {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL", "SUB", "MEAN", "SOFTMAX"}
     assert wide >= {"MAX_POOL_2D", "AVERAGE_POOL_2D", "LOGISTIC", "TANH", "LEAKY_RELU", "QUANTIZE"}
+    assert wide >= {"TRANSPOSE_CONV", "RESIZE_BILINEAR", "REDUCE_MAX"}
     assert wide <= INT16_FORMS.keys()
 
 

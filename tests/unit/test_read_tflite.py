@@ -15,6 +15,7 @@ from pipeline.operators.concatenation import Joining
 from pipeline.operators.pad import Pad
 from pipeline.operators.relu import ReluInt16
 from pipeline.operators.reshape import Reshape
+from pipeline.operators.select import Select
 from pipeline.operators.strided_copy import StridedCopy
 from pipeline.read_tflite import layer_name, read_tflite
 from tests.tflite_chains import Chain, clamped_convolution, convolution_options
@@ -130,11 +131,15 @@ def test_what_has_no_form_of_16_bits_is_refused_with_its_reason():
     assert caught.value.code == "E_OP_UNSUPPORTED"
     assert "int16" in caught.value.details[0]
     assert "relu6" in caught.value.details[0]
+    # What could replace it has an int16 form itself.
+    named = caught.value.hint.split(": ")[1].split(", ")
+    assert {"RELU6", "TRANSPOSE_CONV"} <= {*named}
+    assert not {*named} & REFUSED_INT16.keys()
 
 
 def test_every_operator_is_of_int16_too_or_has_a_reason_not_to_be():
     """Those that move bytes take any type."""
-    movers = (Joining, Pad, Reshape, StridedCopy)
+    movers = (Joining, Pad, Reshape, Select, StridedCopy)
     moved = {
         op.tflite_name for op in BY_TFLITE_NAME.values() if issubclass(op, movers)
     } - REFUSED_INT16.keys()

@@ -1,18 +1,8 @@
-/* REDUCE_MIN: y = the smallest x */
+/* REDUCE_MIN, as reduce_min_body.h has it. */
 #include "reduce_min.h"
 
-#include "fixed_point.h"
-
-void reduce_min_portable(const struct reduce_min *p, const int8_t *x, int8_t *y)
-{
-    for (int32_t i = 0; i < p->outer; i++, x += p->count * p->inner) {
-        for (int32_t k = 0; k < p->inner; k++) {
-            const int8_t *value = x + k;
-            int32_t best = INT8_MAX;
-
-            for (int32_t j = 0; j < p->count; j++, value += p->inner)
-                best = smaller(best, *value);
-            *y++ = (int8_t)best;
-        }
-    }
-}
+#define FUNCTION reduce_min_portable
+#define PARAMETERS struct reduce_min
+#define ELEMENT int8_t
+#define FIRST INT8_MAX
+#include "reduce_min_body.h"

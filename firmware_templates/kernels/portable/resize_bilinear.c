@@ -1,26 +1,8 @@
-/* RESIZE_BILINEAR: y = the four neighbours in x, weighted by their nearness; ties away from zero */
+/* RESIZE_BILINEAR, as resize_bilinear_body.h has it. */
 #include "resize_bilinear.h"
 
-#define ONE (1 << 10)
-
-void resize_bilinear_portable(const struct resize_bilinear *p, const int8_t *x, int8_t *y)
-{
-    for (int32_t i = 0; i < p->height; i++) {
-        const int8_t *upper = x + p->upper[i] * p->row_pitch;
-        const int8_t *lower = x + p->lower[i] * p->row_pitch;
-        int32_t down = p->down[i];
-
-        for (int32_t j = 0; j < p->width; j++) {
-            int32_t left = p->left[j] * p->channels, right = p->right[j] * p->channels;
-            int32_t across = p->across[j];
-
-            for (int32_t c = 0; c < p->channels; c++) {
-                int32_t above = upper[left + c] * (ONE - across) + upper[right + c] * across;
-                int32_t below = lower[left + c] * (ONE - across) + lower[right + c] * across;
-                int32_t sum = above * (ONE - down) + below * down;
-
-                *y++ = (int8_t)((sum + (sum > 0 ? ONE * ONE / 2 : -ONE * ONE / 2)) / (ONE * ONE));
-            }
-        }
-    }
-}
+#define FUNCTION resize_bilinear_portable
+#define PARAMETERS struct resize_bilinear
+#define ELEMENT int8_t
+#define SUM int32_t
+#include "resize_bilinear_body.h"

@@ -3,8 +3,11 @@
 
 #include <string.h>
 
-void select_portable(const struct select *p, const int8_t *x, int8_t *y)
+void select_portable(const struct select *p, const void *from, void *to)
 {
+    const int8_t *x = from;
+    int8_t *y = to;
+
     for (int32_t i = 0; i < p->height; i++) {
         const int8_t *row = x + p->rows[i] * p->row_pitch;
 

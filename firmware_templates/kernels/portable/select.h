@@ -3,13 +3,14 @@
 
 #include <stdint.h>
 
+/* Channels are bytes, of which an int16 has two. */
 struct select {
     int32_t height, width, channels; /* of y */
-    int32_t row_pitch, pixel_pitch;  /* of x, in elements */
+    int32_t row_pitch, pixel_pitch;  /* of x, in bytes */
     const int16_t *rows, *columns;   /* of x, for each row and column of y */
     const int16_t *sources;          /* channels of x, for each of y; null where they are the same */
 };
 
-void select_portable(const struct select *p, const int8_t *x, int8_t *y);
+void select_portable(const struct select *p, const void *from, void *to);
 
 #endif

@@ -29,7 +29,7 @@ class BatchMatMulGemm(Kernel):
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> Sequence[Candidate]:
         """One way, for operands that both come from other layers."""
-        if not isinstance(op, BatchMatMul) or any(x is None or x.is_constant for x in inputs[:2]):
+        if type(op) is not BatchMatMul or any(x is None or x.is_constant for x in inputs[:2]):
             return ()
         p = op.parameters(inputs, output)
         if not _is_exact(p):

@@ -20,8 +20,8 @@ class SelectRows(Kernel):
     def candidates(
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> Sequence[Candidate]:
-        """None where channels are picked, too."""
-        if not isinstance(op, Select) or op.rows_read(inputs, output, 0, 1) is None:
+        """None of int16, and where channels are picked, too."""
+        if not isinstance(op, Select) or output.dtype != "int8" or op.rows_read(inputs, output, 0, 1) is None:
             return ()
         p = op.parameters(inputs, output)
         if p["sources"] is not None:

@@ -42,7 +42,7 @@ class TransposeConvGemm(Kernel):
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> Sequence[Candidate]:
         """Weights as those of conv_2d_gemm; one row of each phase at once, or several."""
-        if not isinstance(op, TransposeConv):
+        if type(op) is not TransposeConv:
             return ()
         layer = _Layer.of(op.parameters((*inputs,), output), constant(present(inputs[1])))
         if layer is None:
