@@ -63,7 +63,7 @@ def render_sources(
     compiled in two ways are two images.
     `preprocessings`: what makes each input of the numbers of its samples; empty: as they are.
     `code_in_ram`: whether functions that ask for it run from RAM, where the board has some that is fit.
-    `weights_region`: where the constants that are copied to RAM go; None: beside the arena.
+    `weights_region`: where the constants that are copied to RAM go; None: where plan_layout has room.
     """
     templates = data_folder("firmware_templates")
     environment = _environment(templates)

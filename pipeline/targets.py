@@ -62,12 +62,13 @@ def plan_layout(
     Where that memory is a part of `ram` under a second address, the linker is given what lies before it,
     as much of it as the data leave for code, and what lies behind it, as regions of their own. Code and data
     share its bus only where code would have too little room; data that leave none have all RAM in one
-    piece. Constants in RAM lie beside the arena, or in `weights_region`, one of `weights_regions`.
+    piece. Fast memory takes the arena before constants: these lie in it too where there is room, else in
+    `ram`; or in `weights_region`, one of `weights_regions`.
     """
     data = board.data_region.name
-    first = needed.data + needed.arena + (needed.weights if weights_region in {None, data} else 0)
-    arena = board.arena_region(first).name
-    weights = weights_region or arena
+    first = needed.data + needed.arena
+    arena = board.arena_region(first + (needed.weights if weights_region == data else 0)).name
+    weights = weights_region or board.arena_region(first + needed.weights).name
     own = tuple(region for region in board.memory if region.alias is None)
     code = next((region for region in board.memory if region.zero_wait_fetch), None) if code_in_ram else None
     if code is None or code.alias is None:
@@ -191,7 +192,7 @@ def target_files(
     """What of the source tree depends on the board: path -> (template, its variables).
 
     `in_ram`: the sections in RAM that the other sources use. `code_in_ram`: whether code may be there.
-    `weights_region`: where constants in RAM go, if not beside the arena.
+    `weights_region`: where constants in RAM go, if not where plan_layout has room.
     """
     files: TargetFiles = {
         "target/board.h": ("target/board.h.j2", {"board": board, "defines": _defines(board)})

@@ -93,7 +93,7 @@ def test_code_lies_where_it_is_fetched_without_waiting(built):
 def test_weights_lie_where_the_arena_does(built):
     board, firmware = built
     assert address(firmware, ".ramweights") in range(board.data_region.origin, board.data_region.end)
-    assert address(firmware, ".ramweights") < address(firmware, ".arena")
+    assert address(firmware, ".arena") < address(firmware, ".ramweights"), "the fastest RAM comes first"
 
 
 def test_the_copies_are_counted_in_flash_and_in_ram_by_name(built):
@@ -217,6 +217,22 @@ def test_the_layout_of_the_fast_memory_of_an_m7():
     assert {plan_layout(board, needed).data for needed in (small, large)} == {"dtcm"}
     assert plan_layout(board, large).code == "itcm"
     assert plan_layout(board, large, code_in_ram=False).code is None
+
+
+def test_fast_memory_takes_the_arena_before_constants():
+    """What is read and written most lies in DTCM, whatever is copied into RAM besides."""
+    board = load_board("nucleo_h743zi2")
+    few, many = (RamNeeded(data=4 * KIB, arena=22 * KIB, weights=kib * KIB) for kib in (100, 136))
+    large = RamNeeded(data=4 * KIB, arena=130 * KIB, weights=1 * KIB)
+    for needed, named, places in (
+        (few, None, ("dtcm", "dtcm")),
+        (many, None, ("dtcm", "ram")),
+        (large, None, ("ram", "ram")),
+        (few, "ram", ("dtcm", "ram")),
+        (many, "dtcm", ("ram", "dtcm")),
+    ):
+        layout = plan_layout(board, needed, weights_region=named)
+        assert (layout.arena, layout.weights) == places, (needed, named)
 
 
 @pytest.mark.parametrize("weights_kib", range(280, 384, 8))
