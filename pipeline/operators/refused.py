@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_OF_KERAS = "of a Keras model other operators take its place; in a .tflite file not:"
+
 REFUSED: Mapping[str, str] = {
     "CONV_3D": "TFLite has no int8 form of it; "
     "take the third axis as channels of a 2D convolution, or share a 2D convolution among its steps",
-    "ELU": "TFLite's reference kernels have none, so that nothing could vouch for its integers; "
-    "train with relu, leaky_relu, gelu or swish",
+    "ELU": f"{_OF_KERAS} TFLite's reference kernels have none, so that nothing could vouch for its integers",
     **dict.fromkeys(
         ("GREATER", "SELECT", "SELECT_V2"),
-        "SELU and other functions in pieces are made of it; train with relu, leaky_relu, gelu or swish",
+        "SELU and other functions in pieces are made of it; train with elu, relu, leaky_relu, gelu or swish",
     ),
-    "NEG": "TFLite's kernel negates integers without their zero point; "
-    "subtract in place of adding what is negated",
+    "NEG": f"{_OF_KERAS} TFLite's kernel negates integers without their zero point",
     "SQRT": "not carried; RSQRT is, and x times 1 / sqrt(x) is the same",
-    "SQUARE": "TFLite has no int8 form of it; multiply by itself",
-    "SUM": "TFLite's reference kernel reads its int8 input as uint8 and gives wrong sums; use a mean",
-    "TILE": "TFLite registers no reference kernel for its int8 form, so that nothing could vouch for its "
-    "integers; repeat pixels by UpSampling1D or UpSampling2D, other things by a concatenation",
+    "SQUARE": f"{_OF_KERAS} TFLite has no int8 form of it",
+    "SQUARED_DIFFERENCE": f"{_OF_KERAS} not carried",
+    "SUM": f"{_OF_KERAS} TFLite's reference kernel reads its int8 input as uint8 and gives wrong sums",
+    "TILE": f"{_OF_KERAS} TFLite registers no reference kernel for its int8 form, so that nothing "
+    "could vouch for its integers",
     "WHILE": "a loop is a graph of its own; "
     "give the Keras model, whose recurrent layers are unrolled here, or convert it with unroll=True",
 }

@@ -33,8 +33,9 @@ from pipeline.quantize.predict import (
     predict_int8,
     run_float,
 )
-from pipeline.quantize.ranges import choose_ranges, measure_ranges, observe
+from pipeline.quantize.ranges import choose_ranges, measure_ranges, observe, share_ranges
 from pipeline.quantize.recipe import CALIBRATION_SAMPLES, OWN_BORDER, ActivationType, BorderTypes, Recipe
+from pipeline.quantize.replace import replace_operators
 from pipeline.quantize.results import Calibration, QuantizedModel, TensorRange
 from pipeline.quantize.tflite_graph import TfliteGraph
 from pipeline.quantize.train import Trained, fine_tune, refuse_untrainable
@@ -140,8 +141,8 @@ def prepare_model(
     rewritten = fold_normalizations(model) if fold else Rewritten(in_float32(model), (), {})
     difference = _check_rewrite(model, rewritten, chosen[spread(len(chosen), CHECKED_SAMPLES)])
     _report(progress, "folding batch norms", 1, 1)
-    graph = _with_ranges(model, _named_function(model, rewritten), chosen, progress)
-    words = _rewrites_in_words(rewritten, difference)
+    graph, replaced = _with_ranges(model, _named_function(model, rewritten), chosen, progress)
+    words = (*_rewrites_in_words(rewritten, difference), *replaced)
     return Prepared(model, graph, chosen, samples.training, words, border)
 
 
@@ -178,6 +179,7 @@ def apply_recipe(
         words.append(f"ranges of {len(chosen)} activations by {recipe.ranges}")
     refuse_dead(graph, prepared.model.path)
     widen_dead(graph)
+    share_ranges(graph)
     if recipe.epochs:
         words.append(str(_fine_tune(prepared, graph, recipe.epochs, progress)))
     float_tflite = graph.pack()
@@ -335,8 +337,10 @@ def _named_function(model: FloatModel, rewritten: Rewritten) -> Any:
     return _rename(frozen, rewritten.names, [spec.name for spec in model.outputs])
 
 
-def _with_ranges(model: FloatModel, function: Any, x: Values, progress: Progress | None) -> bytes:
-    """The float graph with the range of each activation on the samples x.
+def _with_ranges(
+    model: FloatModel, function: Any, x: Values, progress: Progress | None
+) -> tuple[bytes, tuple[str, ...]]:
+    """The float graph with the range of each activation on the samples x; which operators gave way to others.
 
     The converter's own calibrator reads each operator's input and output from the interpreter's memory. Where
     the kernel writes over its input, as ADD does, it takes the values of the sum for those of the input:
@@ -347,9 +351,10 @@ def _with_ranges(model: FloatModel, function: Any, x: Values, progress: Progress
     content = _convert(model, function, x[:1], None)
     graph = TfliteGraph(content)
     if graph.has_own_ranges:
-        return _convert(model, function, x, progress)
+        return _convert(model, function, x, progress), ()
+    replaced = replace_operators(graph)
     measure_ranges(graph, x, progress)
-    return graph.pack()
+    return graph.pack(), replaced
 
 
 def _convert(model: FloatModel, function: Any, x: Values, progress: Progress | None) -> bytes:

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.progress import Progress
-from pipeline.quantize.tflite_graph import TfliteGraph, run_graph
+from pipeline.quantize.tflite_graph import Operator, TfliteGraph, run_graph
 from pipeline.tensors import Values
 
 RangeMethod = Literal["minmax", "percentile", "mse"]
@@ -29,6 +29,23 @@ BINS = 2048
 PARTS = np.linspace(0.02, 1, 99)
 """Candidate ends for `mse`: these parts of the full range's."""
 INTEGERS = 256
+
+
+PICKING = frozenset(
+    {
+        Operator.GATHER,
+        Operator.MAXIMUM,
+        Operator.MINIMUM,
+        Operator.REDUCE_MAX,
+        Operator.REDUCE_MIN,
+        Operator.SLICE,
+        Operator.SPLIT,
+        Operator.SPLIT_V,
+        Operator.STRIDED_SLICE,
+        Operator.UNPACK,
+    }
+)
+"""Every value of an output is one of an input's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +79,26 @@ def measure_ranges(graph: TfliteGraph, x: Values, progress: Progress | None = No
             progress("calibrating", number + 1, len(x))
     for tensor, (low, high) in ends.items():
         graph.set_range(tensor, low, high)
+
+
+def share_ranges(graph: TfliteGraph) -> None:
+    """Let what picks values out of a tensor keep the tensor's whole range, where others read it too.
+
+    TFLite's kernels want one scale on both sides of a MINIMUM, say. The quantizer takes that of its output,
+    for the input as well, and what the other readers need of it is cut off.
+    """
+    for operator in graph.operators:
+        if graph.kind(operator) not in PICKING:
+            continue
+        made = [int(index) for index in operator.outputs]
+        for index in map(int, operator.inputs):
+            shared = len(made) > 1 or (index >= 0 and graph.only_reader(index) is None)
+            given = graph.range(index) if shared and index >= 0 else None
+            if given is None:
+                continue
+            for tensor in made:
+                low, high = graph.range(tensor) or given
+                graph.set_range(tensor, min(low, given[0]), max(high, given[1]))
 
 
 def observe(graph: TfliteGraph, x: Values, progress: Progress | None = None) -> dict[int, Observed]:

@@ -27,6 +27,17 @@ DTYPES: dict[int, np.dtype[Any]] = {
 }
 Operator = schema.BuiltinOperator
 Activation = schema.ActivationFunctionType
+OPTIONS = {
+    Operator.ADD: "AddOptions",
+    Operator.CONCATENATION: "ConcatenationOptions",
+    Operator.EXP: "ExpOptions",
+    Operator.MAXIMUM: "MaximumMinimumOptions",
+    Operator.MEAN: "ReducerOptions",
+    Operator.MINIMUM: "MaximumMinimumOptions",
+    Operator.MUL: "MulOptions",
+    Operator.SUB: "SubOptions",
+}
+"""How the schema calls the options of an operator that is added here, where it has any."""
 CONVERTING = frozenset({Operator.QUANTIZE, Operator.DEQUANTIZE})
 SQUASHING = frozenset({Operator.SOFTMAX, Operator.LOGISTIC, Operator.TANH})
 
@@ -132,17 +143,18 @@ class TfliteGraph:
 
     def add_constant(self, name: str, values: np.ndarray) -> int:
         """The index of a new float32 constant."""
-        index = self._add_tensor(name, values.shape)
+        index = self.add_tensor(name, values.shape)
         self.set_constant(index, values)
         return index
 
     def add_input(self, name: str, shape: tuple[int, ...]) -> int:
         """The index of a new float32 input, the last one."""
-        index = self._add_tensor(name, shape)
+        index = self.add_tensor(name, shape)
         self.subgraph.inputs = [*(int(tensor) for tensor in self.subgraph.inputs), index]
         return index
 
-    def _add_tensor(self, name: str, shape: tuple[int, ...]) -> int:
+    def add_tensor(self, name: str, shape: tuple[int, ...]) -> int:
+        """The index of a new float32 tensor, which nothing makes yet."""
         tensor: Any = schema.TensorT()
         tensor.name, tensor.type = name.encode(), schema.TensorType.FLOAT32
         tensor.shape = np.array(shape, np.int32)
@@ -170,15 +182,26 @@ class TfliteGraph:
         before.quantization = held.quantization
         self.subgraph.tensors.append(before)
         operator.outputs = np.array([len(self.subgraph.tensors) - 1], np.int32)
+        added = self.make_operator(kind, (int(operator.outputs[0]), constant), behind)
+        self.replace(operator, [operator, added])
+        return added
+
+    def make_operator(self, kind: int, inputs: Sequence[int], output: int, **options: Any) -> Any:
+        """An operator that stands nowhere yet; options that are not given are the schema's own."""
         added: Any = schema.OperatorT()
         added.opcodeIndex = self.opcode(kind)
-        added.inputs = np.array([operator.outputs[0], constant], np.int32)
-        added.outputs = np.array([behind], np.int32)
-        added.builtinOptionsType = schema.BuiltinOptions.MaximumMinimumOptions
-        added.builtinOptions = schema.MaximumMinimumOptionsT()
-        place = next(i for i, one in enumerate(self.subgraph.operators) if one is operator)
-        self.subgraph.operators.insert(place + 1, added)
+        added.inputs, added.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+        if name := OPTIONS.get(kind):
+            added.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+            added.builtinOptions = getattr(schema, f"{name}T")()
+        for key, value in options.items():
+            setattr(added.builtinOptions, key, value)
         return added
+
+    def replace(self, operator: Any, others: Sequence[Any]) -> None:
+        """Put others in the operator's place, in this order."""
+        place = next(i for i, one in enumerate(self.subgraph.operators) if one is operator)
+        self.subgraph.operators[place : place + 1] = others
 
     def opcode(self, kind: int, version: int = 1) -> int:
         """The index of the operator's code, of this version at least; it is added where it is not there."""
