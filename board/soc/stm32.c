@@ -62,7 +62,7 @@ void hal_write(const char *bytes, uint32_t count)
 
 int hal_read(void)
 {
-    for (uint32_t wait = BOARD_HCLK_HZ / 8u; wait != 0; wait--) {
+    for (uint32_t wait = core_hz / 32u; wait != 0; wait--) {    /* some 30 cycles each */
         int byte = stm32_uart_receive();
 
         if (byte >= 0)
