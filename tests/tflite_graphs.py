@@ -423,13 +423,13 @@ def rescaled(graph: RandomGraph, kind: str) -> bool:
     return graph.add(kind, [x], y, schema.QuantizeOptionsT() if kind == "QUANTIZE" else None)
 
 
-@makes("ABS", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RSQRT", "TANH")
+@makes("ABS", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RSQRT", "SQRT", "TANH")
 def unary(graph: RandomGraph, kind: str) -> bool:
     dice = graph.dice
     x = graph.pick(lambda x: kind != "EXP" or x.scale < 0.05)
     if x is None:
         return False
-    if kind in {"LOG", "RSQRT"} and x.zero != -128:
+    if kind in {"LOG", "RSQRT", "SQRT"} and x.zero != -128:
         # Of nothing negative.
         source, x = x, graph.new(x.shape, x.scale, -128)
         if not graph.add("QUANTIZE", [source], x, schema.QuantizeOptionsT()):
@@ -441,6 +441,8 @@ def unary(graph: RandomGraph, kind: str) -> bool:
         scale = float(np.abs(np.log([x.scale, 255 * x.scale])).max()) / dice.between(50.0, 300.0)
     elif kind == "RSQRT":
         scale = x.scale**-0.5 / dice.between(20.0, 300.0)
+    elif kind == "SQRT":
+        scale = (255 * x.scale) ** 0.5 / dice.between(100.0, 300.0)
     elif kind == "GELU":
         options = schema.GeluOptionsT()
         options.approximate = dice.chance()

@@ -15,7 +15,6 @@ REFUSED: Mapping[str, str] = {
         "SELU and other functions in pieces are made of it; train with elu, relu, leaky_relu, gelu or swish",
     ),
     "NEG": f"{_OF_KERAS} TFLite's kernel negates integers without their zero point",
-    "SQRT": "not carried; RSQRT is, and x times 1 / sqrt(x) is the same",
     "SQUARE": f"{_OF_KERAS} TFLite has no int8 form of it",
     "SQUARED_DIFFERENCE": f"{_OF_KERAS} not carried",
     "SUM": f"{_OF_KERAS} TFLite's reference kernel reads its int8 input as uint8 and gives wrong sums",
@@ -26,21 +25,15 @@ REFUSED: Mapping[str, str] = {
 }
 
 _NO_KERNEL = "TFLite's reference kernels have no int16 form of it"
-_NOT_CARRIED = "not carried of int16; quantize this model to int8"
-
 REFUSED_INT16: Mapping[str, str] = {
     **dict.fromkeys(("ARG_MAX", "ARG_MIN", "DEPTH_TO_SPACE", "RELU_N1_TO_1", "SPACE_TO_DEPTH"), _NO_KERNEL),
     "HARD_SWISH": f"{_NO_KERNEL}; train with relu6, or quantize this model to int8",
-    **dict.fromkeys(
-        (
-            "EXP",
-            "GELU",
-            "LOG",
-            "PRELU",
-            "RSQRT",
-            "UNIDIRECTIONAL_SEQUENCE_LSTM",
-        ),
-        _NOT_CARRIED,
-    ),
+    "GELU": "TFLite tabulates it with the C library's erfcf and tanhf, whose last bits nothing here can "
+    "vouch for; train with relu or swish, or quantize this model to int8",
+    "PRELU": "TFLite's quantizer has no int16 form of it; "
+    "train with leaky_relu, or quantize this model to int8",
+    "SQRT": "not carried of int16; RSQRT is, and x times 1 / sqrt(x) is the same",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": f"{_NO_KERNEL}; "
+    "give the Keras model, whose recurrent layers are unrolled here, or quantize it to int8",
 }
 """Operators that are carried of int8 alone, each with its reason."""

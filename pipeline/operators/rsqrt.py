@@ -16,6 +16,7 @@ from pipeline.arithmetic import (
     rescale,
 )
 from pipeline.operators.checks import present
+from pipeline.operators.table_int16 import TableInt16
 from pipeline.operators.unary import EVERY_INT8, NOT_NEGATIVE, Unary, negative
 from pipeline.tensors import Tensor
 
@@ -49,6 +50,20 @@ class Rsqrt(Unary):
             scaled = rescale(np.array(1), root, SHIFT - root_shift)
             found.append(int(rescale(scaled, multiplier, shift - SHIFT)) + output.zero_point)
         return np.array(found, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class RsqrtInt16(TableInt16):
+    """y = 1 / sqrt(x), read from a table; of 0 the largest integer, near which the line is far off
+
+    TFLite stops at a negative input. Here its result is the largest integer, too.
+    """
+
+    tflite_name: ClassVar[str] = "RSQRT"
+
+    def function(self, x: np.ndarray, low: np.float32, high: np.float32) -> np.ndarray:
+        found: np.ndarray = np.where(x > 0, np.float32(1) / np.sqrt(np.where(x > 0, x, 1)), high)
+        return found
 
 
 def inverse_root(value: int) -> tuple[int, int]:

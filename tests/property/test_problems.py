@@ -21,7 +21,7 @@ from pipeline.operators.conv_2d import Conv2D, Conv2DInt16
 from pipeline.operators.depth_to_space import DepthToSpace, SpaceToDepth
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.dequantize import Dequantize
-from pipeline.operators.exp import Exp
+from pipeline.operators.exp import Exp, ExpInt16
 from pipeline.operators.expand_dims import ExpandDims
 from pipeline.operators.fully_connected import FullyConnected, FullyConnectedInt16
 from pipeline.operators.gelu import Gelu
@@ -50,6 +50,7 @@ from pipeline.operators.rsqrt import Rsqrt
 from pipeline.operators.slice import Slice, StridedSlice
 from pipeline.operators.softmax import Softmax, SoftmaxInt16
 from pipeline.operators.split import Split, SplitV, Unpack
+from pipeline.operators.sqrt import Sqrt
 from pipeline.operators.squeeze import Squeeze
 from pipeline.operators.sub import Sub
 from pipeline.operators.tanh import Tanh
@@ -116,6 +117,7 @@ GOOD: list[tuple[Operator, list[Tensor | None], Tensor]] = [
     (Exp(), [X], X),
     (Log(), [POSITIVE], X),
     (Rsqrt(), [POSITIVE], X),
+    (Sqrt(), [POSITIVE], X),
     (Gelu(), [X], X),
     (HardSwish(), [X], X),
     (LeakyRelu(0.1), [X], X),
@@ -261,6 +263,12 @@ BAD: list[tuple[Operator, list[Tensor | None], Tensor, str]] = [
     bad(Logistic, "expected 1/256 and -128", output=X),
     bad(Log, "may be negative", X),
     bad(Rsqrt, "may be negative", X),
+    bad(
+        ExpInt16,
+        "no result in float32",
+        tensor("x", 1, 8, 8, 4, dtype="int16", q=Quantization((0.01,), (0,))),
+    ),
+    bad(Sqrt, "may be negative", X),
     bad(Tanh, "has the shape", output=tensor("y", 1, 4)),
     bad(HardSwish, "too small", output=tensor("y", 1, 8, 8, 4, q=Quantization((1e-9,), (0,)))),
     bad(LeakyRelu, "not negative", alpha=-0.5),

@@ -68,6 +68,14 @@ def test_rsqrt(kernels: Kernels, dice: Dice) -> None:
 
 
 @given(dice=DICE)
+def test_sqrt(kernels: Kernels, dice: Dice) -> None:
+    """Squares have whole roots: what is cut off there is a rounding of float32."""
+    x = dice.pick([dice.factor(1e-5, 2.0), 2.0 ** (2 * dice.integer(-6, 0)), 0.01, 0.0625])
+    scale = dice.pick([float(np.sqrt(x)), float(np.sqrt(255 * x)) / dice.between(20.0, 300.0)])
+    check_unary(kernels, "SQRT", None, (x, scale), (-128, dice.zero_point()))
+
+
+@given(dice=DICE)
 def test_leaky_relu(kernels: Kernels, dice: Dice) -> None:
     options = schema.LeakyReluOptionsT()
     options.alpha = dice.pick([0.0, 0.01, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, dice.between(0.0, 1.0)])

@@ -52,6 +52,7 @@ VERSIONS = {
             "GELU",
             "SUM",
             "RSQRT",
+            "SQRT",
             "LOG",
         ),
         2,
