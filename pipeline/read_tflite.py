@@ -132,6 +132,8 @@ def _refuse_strays(subgraph: Any, model: Any) -> None:
             check(f"operator {i} reads tensor", int(index), tensors, first=-1)
         for index in operator.outputs:
             check(f"operator {i} writes tensor", int(index), tensors)
+        for index in operator.intermediates if operator.intermediates is not None else ():
+            check(f"operator {i} has an intermediate tensor", int(index), tensors, first=-1)
     for index in (*subgraph.inputs, *subgraph.outputs):
         check("the model has at its border tensor", int(index), tensors)
 

@@ -55,6 +55,8 @@ def freeze(function: Any, inputs: Sequence[TensorSpec]) -> Any:
 
     `function` takes a tensor, or a list where there are several. A single input is called `input`, several
     have their own names.
+
+    Raises ModelNotSupported E_MODEL_RUN.
     """
     tensorflow = import_tensorflow()
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -66,11 +68,26 @@ def freeze(function: Any, inputs: Sequence[TensorSpec]) -> Any:
     ]
     with captured_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras on inputs that it takes in a list or under a name
-        concrete = tensorflow.function(
-            lambda *tensors: function(list(tensors) if len(tensors) > 1 else tensors[0]),
-            input_signature=specs,
-        ).get_concrete_function()
+        try:
+            concrete = tensorflow.function(
+                lambda *tensors: function(list(tensors) if len(tensors) > 1 else tensors[0]),
+                input_signature=specs,
+            ).get_concrete_function()
+        except Exception as error:  # a layer's own code may raise anything
+            raise ModelNotSupported(
+                f"TensorFlow cannot run the model: {_reason(error)}",
+                code="E_MODEL_RUN",
+                hint="try model(x) on one sample in Python, which should fail alike; "
+                "if it does not, this is a bug in stm32-deploy: please report it with --debug",
+            ) from error
         return convert_variables_to_constants_v2(concrete)  # type: ignore[no-untyped-call]
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what a layer said, without where in whose code."""
+    said = str(error).partition("Exception encountered when calling ")[2] or str(error)
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line).strip() for line in said.splitlines()]
+    return ": ".join([line.rstrip(".") for line in lines if line][:2]) or type(error).__name__
 
 
 def _operation_names(inputs: Sequence[TensorSpec]) -> list[str]:

@@ -36,6 +36,8 @@ class Binary(Operator):
 
     def problems(self, inputs: Sequence[Tensor | None], output: Tensor) -> list[str]:
         found = missing(inputs, ("first operand", "second operand"))
+        if not found and len(inputs) > 2:
+            found = [f"it has {len(inputs)} operands, expected 2"]
         if found:
             return found
         a, b = present(inputs[0]), present(inputs[1])

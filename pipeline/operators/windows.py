@@ -10,6 +10,8 @@ Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 """((top, bottom), (left, right)), in elements."""
 
+LARGEST_SIDE = 2**16
+"""Of a padded map: more than any microcontroller holds, and few enough to reckon with."""
 _SAME = 0  # the TFLite schema's Padding.SAME
 
 
@@ -57,6 +59,11 @@ def problems(size: Pair, window: Pair, stride: Pair, pads: Pads, dilation: Pair 
         return [f"its window {window}, stride {stride} or dilation {dilation} is not positive"]
     if min(output_size(size, window, stride, pads, dilation)) < 1:
         return [f"its window {window} with dilation {dilation} is larger than its input {size}"]
+    padded = [length + sum(pad) for length, pad in zip(size, pads, strict=True)]
+    if max(padded) > LARGEST_SIDE:
+        return [
+            f"its window {window} asks for a padded input of {padded}, expected at most {LARGEST_SIDE} a side"
+        ]
     return []
 
 

@@ -443,3 +443,14 @@ def test_what_was_converted_is_checked_before_it_runs(tmp_path):
 
     with pytest.raises(ModelNotSupported, match="not this one"):
         quantize_model(model, load_samples(model, tmp_path / "x.npy"), check=refuse)
+
+
+def test_a_layer_that_cannot_run_is_named(tmp_path):
+    """Keras builds it by shapes alone."""
+    keras = pytest.importorskip("keras")
+    net = keras.Sequential([keras.Input((6,)), keras.layers.Activation("threshold"), keras.layers.Dense(2)])
+    net.save(tmp_path / "net.keras")
+    model = load_model(tmp_path / "net.keras")
+    with pytest.raises(ModelNotSupported, match=r"Activation.call\(\): threshold\(\) missing 2") as caught:
+        quantize_model(model, samples_of(np.zeros((4, 6))))
+    assert caught.value.code == "E_MODEL_RUN"

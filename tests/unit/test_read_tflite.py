@@ -18,7 +18,7 @@ from pipeline.operators.reshape import Reshape
 from pipeline.operators.select import Select
 from pipeline.operators.strided_copy import StridedCopy
 from pipeline.read_tflite import layer_name, read_tflite
-from tests.tflite_chains import Chain, clamped_convolution, convolution_options
+from tests.tflite_chains import Chain, clamped_convolution, convolution_options, pool_options
 from tests.unit.test_passes import by_graph, by_tflite
 
 
@@ -323,3 +323,31 @@ def test_known_operators_that_are_refused_say_why():
         read_tflite(chain.finish([x], [y]), "m")
     assert caught.value.details[0].startswith("elu: operator ELU is not supported (of a Keras model")
     assert "TFLite's reference kernels have none" in caught.value.details[0]
+
+
+def test_a_window_too_large_to_reckon_with_is_refused():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, 4, 4, 2), scale=0.1) for name in ("x", "y"))
+    chain.operator("AVERAGE_POOL_2D", [x], y, pool_options(1 << 21, 1, same=True))
+    with pytest.raises(ModelNotSupported, match="cannot be carried") as caught:
+        read_tflite(chain.finish([x], [y]), "m")
+    assert "padded input of [2097155, 2097155], expected at most 65536" in caught.value.details[0]
+
+
+def test_an_addition_of_three_is_refused():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("x", "y"))
+    chain.operator("ADD", [x, x, x], y, schema.AddOptionsT())
+    with pytest.raises(ModelNotSupported) as caught:
+        read_tflite(chain.finish([x], [y]), "m")
+    assert "it has 3 operands, expected 2" in caught.value.details[0]
+
+
+def test_an_intermediate_that_is_nowhere_is_refused():
+    chain = Chain()
+    x, y = (chain.tensor(name, (1, 4), scale=0.1) for name in ("x", "y"))
+    chain.operator("RELU", [x], y)
+    chain.graph.operators[0].intermediates = [9]
+    with pytest.raises(ModelNotSupported, match="intermediate tensor 9") as caught:
+        read_tflite(chain.finish([x], [y]), "m")
+    assert caught.value.code == "E_MODEL_DAMAGED"
