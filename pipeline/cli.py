@@ -1129,7 +1129,7 @@ def _print_cures(table: CureTable) -> None:
 
     shown = _table(*HEADER)
     for row in table.rows:
-        cells = row_words(row, table.float_accuracy)
+        cells = row_words(row)
         shown.add_row(*(escape(cell) for cell in cells), style="bold" if row.is_best else None)
     out.print(escape(table_words(table)), soft_wrap=True)
     _print_table(shown)

@@ -27,8 +27,8 @@ from pipeline.report import words
 FEWER_SAMPLES = (10, 50)
 UNFOLDED = "minmax, batch norm not folded"
 HEADER = (
-    "recipe", "calibrated with", "SQNR dB", "same class", "accuracy", "points lost", "weights B", "RAM B",
-    "predicted cycles", "s to apply",
+    "recipe", "calibrated with", "measured on", "SQNR dB", "same class", "accuracy", "points lost",
+    "weights B", "RAM B", "predicted cycles", "s to apply",
 )  # fmt: skip
 
 
@@ -150,15 +150,16 @@ def _row(tried: Cured, prepared: Prepared, settings: Settings, *, is_best: bool)
     )
 
 
-def row_words(row: CureRow, float_accuracy: float | None) -> tuple[str, ...]:
+def row_words(row: CureRow) -> tuple[str, ...]:
     """The row's cells, as `HEADER` names them."""
     held = row.fidelity
     lost = None
-    if float_accuracy is not None and held.accuracy is not None:
-        lost = 100 * (float_accuracy - held.accuracy)
+    if held.float_accuracy is not None and held.accuracy is not None:
+        lost = 100 * (held.float_accuracy - held.accuracy)
     return (
         row.recipe,
         words.count(row.calibration_samples),
+        words.count(held.samples),
         f"{held.sqnr_db:.1f}",
         "–" if held.same_class is None else f"{100 * held.same_class:.2f} %",
         "–" if held.accuracy is None else f"{held.accuracy:.4f}",
@@ -191,7 +192,7 @@ def markdown_table(table: CureTable) -> str:
         f"|---|{'---:|' * (len(HEADER) - 1)}",
     ]
     for row in table.rows:
-        name, *rest = row_words(row, table.float_accuracy)
+        name, *rest = row_words(row)
         cells = [f"**{name}**" if row.is_best else name, *rest]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.graph import Graph, Node
 from pipeline.operators import INT16_FORMS, Operator
+from pipeline.operators.abs import AbsInt16
 from pipeline.operators.add import Add
 from pipeline.operators.arg_max import ArgMax
 from pipeline.operators.average_pool_2d import AveragePool2D
@@ -20,6 +21,7 @@ from pipeline.operators.concatenation import Concatenation
 from pipeline.operators.conv_2d import Conv2D, Conv2DInt16
 from pipeline.operators.depthwise_conv_2d import DepthwiseConv2D
 from pipeline.operators.dequantize import Dequantize
+from pipeline.operators.exp import ExpInt16
 from pipeline.operators.fully_connected import FullyConnected
 from pipeline.operators.leaky_relu import LeakyReluInt16
 from pipeline.operators.logistic import Logistic
@@ -383,6 +385,11 @@ OF_INT16: Mapping[type[Operator], tuple[int, int]] = {
     Dequantize: (2, 5),
     Relu: (4, 2),
     Requantize: (4, 3),
+    TransposeConv: (2, 10),
+    BatchMatMul: (2, 10),
+    ReduceMax: (1, 9),
+    ReduceMin: (1, 9),
+    ResizeBilinear: (1, 9),
 }
 """Of so many layers of a kind one is profiled with int16 as well, and no more than so many."""
 
@@ -621,7 +628,7 @@ def _of_int16() -> Iterator[Layer]:
     rng = np.random.default_rng(16)
     seen: Counter[type[Operator]] = Counter()
     above = (_convolutions(rng), _depthwise(rng), _dense(rng), _others(rng), _pools(), _elementwise(rng))
-    for op, inputs, output in chain(*above):
+    for op, inputs, output in chain(*above, _moving(), _transposed(rng), _products()):
         every, most = OF_INT16.get(type(op), (1, 0))
         seen[type(op)] += 1
         if seen[type(op)] % every or seen[type(op)] > every * most:
@@ -637,6 +644,8 @@ def _of_int16() -> Iterator[Layer]:
         if isinstance(op, Logistic):
             yield TanhInt16(), tensors, made
             yield LeakyReluInt16(), tensors, _widened(output)
+            yield AbsInt16(), tensors, _widened(output)
+            yield ExpInt16(), tensors, _widened(output)
 
 
 def _widened(tensor: Tensor) -> Tensor:

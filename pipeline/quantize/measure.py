@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.load import Samples, TensorSpec
+from pipeline.load.samples import spread
 from pipeline.metrics import predicted_classes
 from pipeline.progress import Progress
 from pipeline.quantize.convert import Check, Prepared, apply_recipe
@@ -18,6 +19,8 @@ from pipeline.quantize.tflite_graph import TfliteGraph, run_graph, watched_outpu
 
 WITHIN_DB = 0.25
 """Recipes so near to the best are as good, and the one with the fewest cures is taken."""
+WIDE_SAMPLES = 1_000
+"""On so many a recipe with int16 is measured: TFLite has no fast kernels for it."""
 IN_INT16 = (1, 2, 4)
 """So many layers in int16 are worth a try."""
 
@@ -34,6 +37,9 @@ class Fidelity:
     no output names one: each is one value that is no sigmoid's."""
     accuracy: float | None
     """Of the file, where the samples have labels."""
+    float_accuracy: float | None
+    """Of the float model on the same samples."""
+    samples: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +51,12 @@ class FloatRun:
     """Of the model's outputs."""
     outputs: tuple[np.ndarray, ...]
     """float32 (N, ...) each: of the tensors that are compared."""
+
+    def take(self, count: int) -> FloatRun:
+        """The same on at most `count` of the samples, evenly spaced."""
+        chosen = spread(len(self.samples), count)
+        outputs = tuple(output[chosen] for output in self.outputs)
+        return replace(self, samples=self.samples.take(count), outputs=outputs)
 
     @property
     def accuracy(self) -> float | None:
@@ -70,6 +82,8 @@ class FloatRun:
             sqnr_db=min(sqnr_db(*pair) for pair in zip(self.outputs, real, strict=True)),
             same_class=float(np.logical_and.reduce(same).mean()) if same else None,
             accuracy=self._accuracy(_classes(real[0])),
+            float_accuracy=self.accuracy,
+            samples=len(self.samples),
         )
 
 
@@ -142,7 +156,7 @@ def compare_recipes(
     check: Check | None = None,
     progress: Progress | None = None,
 ) -> tuple[Cured, ...]:
-    """Apply each recipe, in order, and hold its file against the float model.
+    """Apply each recipe, in order, and hold its file against the float model; with int16 on fewer samples.
 
     Raises as `apply_recipe`.
     """
@@ -154,7 +168,8 @@ def compare_recipes(
         start = time.monotonic()
         floats, tflite, words = apply_recipe(prepared, recipe, check=check)
         seconds = time.monotonic() - start
-        cured.append(Cured(recipe, floats, tflite, words, run.hold_against(tflite), seconds))
+        held = run.take(WIDE_SAMPLES) if recipe.is_wide else run
+        cured.append(Cured(recipe, floats, tflite, words, held.hold_against(tflite), seconds))
     if progress:
         progress("trying cures", len(recipes), len(recipes))
     return tuple(cured)

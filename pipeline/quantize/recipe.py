@@ -56,8 +56,13 @@ class Recipe:
     @property
     def cures(self) -> int:
         """How many parts of it differ from plain conversion."""
-        wide = self.activations == WIDE or bool(self.layers)
-        return (self.ranges != "minmax") + self.equalize + wide + bool(self.epochs) + self.correct_bias
+        others = self.equalize + self.is_wide + bool(self.epochs) + self.correct_bias
+        return (self.ranges != "minmax") + others
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there is int16 in it."""
+        return self.activations == WIDE or bool(self.layers)
 
     @property
     def wide_layers(self) -> int:

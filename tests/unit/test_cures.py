@@ -20,6 +20,7 @@ from pipeline.quantize import (
     candidates,
     compare_recipes,
     convert,
+    measure,
     parse_recipe,
     prepare_model,
     run_float_graph,
@@ -601,6 +602,49 @@ def test_activations_of_16_bits_are_as_the_kernels_take_them(tmp_path):
     assert found > plain + 1
     mended = predict_int8(apply_recipe(prepared, parse_recipe("int16+bias"))[1], samples.x)[1]
     assert sqnr_db(expected, mended) > found
+
+
+def test_constants_beside_int16_are_int16(tmp_path):
+    """A sum over channels, a softplus and a factor have constant operands, of which TFLite makes int8."""
+
+    def layers(k):
+        yield k.Conv2D(6, 3, name="first")
+        yield k.LayerNormalization(name="norm")
+        yield k.Activation("softplus")
+        yield k.Rescaling(3.0, -0.5)
+        yield k.Conv2D(3, 3, name="second")
+
+    prepared, samples = prepared_of(layers, tmp_path)
+    expected = real_outputs(prepared.graph, samples.x)
+    found = {}
+    for recipe in ("minmax", "int16"):
+        _, tflite, _ = apply_recipe(prepared, parse_recipe(recipe))
+        graph = read_tflite(tflite, "net")
+        found[recipe] = sqnr_db(expected, predict_int8(tflite, samples.x)[1])
+    operands = [
+        tensor
+        for node in graph.nodes
+        if node.op.tflite_name in {"ADD", "MUL"}
+        for tensor in graph.operands(node)
+        if tensor is not None and tensor.is_constant
+    ]
+    assert operands
+    assert {tensor.dtype for tensor in operands} == {"int16"}
+    assert len(graph.inputs) == 1
+    assert found["int16"] > found["minmax"] + 6
+
+
+def test_int16_is_measured_on_fewer_samples(tmp_path, monkeypatch):
+    prepared, samples = prepared_of(linear, tmp_path)
+    labelled = replace(samples, labels=real_outputs(prepared.graph, samples.x).argmax(axis=1))
+    run = run_float_graph(prepared, labelled)
+    monkeypatch.setattr(measure, "WIDE_SAMPLES", 10)
+    plain, wide = compare_recipes(prepared, run, [Recipe(), Recipe(activations="int16")])
+    assert (plain.fidelity.samples, wide.fidelity.samples) == (40, 10)
+    assert wide.fidelity.float_accuracy == 1
+    few = run.take(10)
+    expected = real_outputs(prepared.graph, few.samples.x)
+    np.testing.assert_allclose(few.outputs[0].reshape(expected.shape), expected, atol=1e-5)
 
 
 def test_a_bias_that_leaves_32_bits_is_kept_in_int16(tmp_path):
