@@ -7,6 +7,7 @@ import math
 import platform
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -460,10 +461,12 @@ def try_recipes(
     check = layers_of(prepared.model.name)
     plain = compare_recipes(prepared, run, recipes, check=check, progress=progress)
     best = best_of(plain)
-    further = with_costly_layers(prepared, best, check)
-    mixed = compare_recipes(prepared, run, further, check=check, progress=progress)
+    mixed: list[Cured] = []
+    for recipe in with_costly_layers(prepared, best, check):
+        with suppress(ModelNotSupported):  # TFLite's quantizer fails on some operators beside others
+            mixed += compare_recipes(prepared, run, [recipe], check=check, progress=progress)
     worth = [one for one in mixed if _is_worth(one, best, prepared.model.name, settings)]
-    return Tried(plain, mixed, best_of(worth) if worth else best)
+    return Tried(plain, tuple(mixed), best_of(worth) if worth else best)
 
 
 def _is_worth(mixed: Cured, plain: Cured, name: str, settings: Settings) -> bool:

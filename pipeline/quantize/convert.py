@@ -415,7 +415,7 @@ def _quantize(prepared: Prepared, graph: bytes, activations: ActivationType, bor
             if wide:
                 quantized = set_border(as_kernels_take_it(bytes(quantized), graph, operands), *sides)
         except Exception as error:  # the quantizer raises ConverterError, ValueError and RuntimeError
-            raise _not_convertible(prepared.model, error, chatter()) from error
+            raise _not_convertible(prepared.model, error, chatter(), activations) from error
     return bytes(quantized)
 
 
@@ -458,12 +458,14 @@ def _named_tensors(specs: Sequence[TensorSpec], tensors: Sequence[int]) -> list[
     return entries
 
 
-def _not_convertible(model: FloatModel, error: Exception, chatter: str) -> ModelNotSupported:
+def _not_convertible(
+    model: FloatModel, error: Exception, chatter: str, activations: ActivationType = "int8"
+) -> ModelNotSupported:
     words = f"{error}\n{chatter}"
     operators = sorted(set(re.findall(r"\btf\.(\w+)\(", words)) | set(re.findall(r"tf\.(\w+)' op", words)))
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return ModelNotSupported(
-        "TensorFlow Lite has no int8 form of this model",
+        f"TensorFlow Lite has no {activations} form of this model",
         code="E_OP_UNSUPPORTED",
         where=model.path,
         details=[f"TensorFlow operation {name}" for name in operators] or [line[:300] for line in lines[:3]],
