@@ -9,6 +9,7 @@ from pipeline.passes.base import Applied, Pass, applied
 from pipeline.passes.drop_identities import drop_identities
 from pipeline.passes.drop_unread import drop_unread
 from pipeline.passes.fold_constants import fold_constants
+from pipeline.passes.fuse_branches import fuse_branches
 from pipeline.passes.fuse_clamp import fuse_clamp
 from pipeline.passes.fuse_pad import fuse_pad
 from pipeline.passes.fuse_pool import fuse_pool
@@ -28,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "remove dead channels", "channels of one known value, or that no weight reads", remove_dead_channels
     ),
+    Pass("fuse branches", "operators on single elements that meet again, by a table", fuse_branches),
     Pass("fuse padding", "a padded copy of a convolution's input", fuse_pad),
     Pass("fuse clamps", "a pass over the activations for each MAXIMUM, MINIMUM or ReLU", fuse_clamp),
     Pass("pool first", "operators on elements that a pooling drops", pool_first),

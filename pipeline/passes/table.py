@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.graph import Graph, Node
 from pipeline.operators.binary import Binary
-from pipeline.operators.checks import present
+from pipeline.operators.checks import array, present
 from pipeline.operators.pooling import Pooling
 from pipeline.operators.quantize import Requantize
 from pipeline.operators.relu import Clamping
@@ -51,9 +51,11 @@ def tables_of(graph: Graph, node: Node) -> tuple[str, np.ndarray] | None:
     if graph.tensors[source].shape != output.shape:
         return None
     op, column = node.op, EVERY_INT8.astype(np.int8)[:, np.newaxis]
+    if isinstance(op, Unary):
+        return source, distinct(array(op.parameters(operands, output), "table"))
     if isinstance(op, Binary):
         arrays = [_beside(each, source, column) for each in operands]
-    elif isinstance(op, Unary | Clamping | Requantize):
+    elif isinstance(op, Clamping | Requantize):
         arrays = [column]
     elif isinstance(op, Pooling) and op.window == op.stride == (1, 1):
         # A window of one element: its maximum and its mean are itself.
@@ -64,7 +66,7 @@ def tables_of(graph: Graph, node: Node) -> tuple[str, np.ndarray] | None:
     if len(taken) < len(arrays):
         return None
     made = op.reference(op.parameters(operands, output), *taken)
-    return source, _distinct(np.ascontiguousarray(made.T))
+    return source, distinct(np.ascontiguousarray(made.T))
 
 
 def _beside(operand: Tensor | None, source: str, column: np.ndarray) -> np.ndarray | None:
@@ -76,7 +78,7 @@ def _beside(operand: Tensor | None, source: str, column: np.ndarray) -> np.ndarr
     return None if tensor.data is None or tensor.elements != channels else tensor.data.reshape(1, channels)
 
 
-def _distinct(tables: np.ndarray) -> np.ndarray:
+def distinct(tables: np.ndarray) -> np.ndarray:
     """One table where those of all channels are alike."""
     return tables[:1] if (tables == tables[0]).all() else tables
 
@@ -85,4 +87,4 @@ def composed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """What `second` makes of what `first` makes."""
     rows = max(len(first), len(second))
     first, second = (np.broadcast_to(each, (rows, ENTRIES)) for each in (first, second))
-    return _distinct(np.take_along_axis(second, first.astype(np.int64) + ENTRIES // 2, axis=1))
+    return distinct(np.take_along_axis(second, first.astype(np.int64) + ENTRIES // 2, axis=1))

@@ -129,7 +129,8 @@ class InspectedLayer:
     weights_db: float | None
     """SQNR of the int8 weights against the float ones; None without weights."""
     cost: float | None
-    """Share of the noise at the model's output that is this layer's, 0 to 1."""
+    """Share of the noise at the model's output that is this layer's, 0 to 1. None where that is unknown: the
+    layer's error alone leads to what is no number."""
     cost_db: float | None
     """SQNR of the model's output if this layer's were the only error; None where it makes none."""
     changed: int | None
@@ -410,6 +411,8 @@ class _Beside:
             if tensor in deltas and integer in run.watched and integer not in behind
         }
         self.costed = 0
+        self.beyond: set[int] = set()
+        """Tensors whose own error leads the float model to what is no number, as a root of less than 0."""
         self.signal = [0.0] * len(self.judged)
         self.noise = [0.0] * len(self.judged)
         self.unexplained = [0.0] * len(self.judged)
@@ -488,6 +491,9 @@ class _Beside:
         self.whole.invoke()
         self.whole.set_tensor(slot["index"], usual.astype(np.float32))
         outcome = self._outcome()
+        if not all(np.isfinite(each).all() for each in outcome):
+            self.beyond.add(tensor)
+            return
         for place, (first, last) in enumerate(zip(before, outcome, strict=True)):
             difference = last.astype(np.float64) - first
             noises[place] += _square(difference)
@@ -513,12 +519,13 @@ class _Beside:
 
     def costs(self) -> dict[int, tuple[float | None, float | None, int]]:
         """(share, SQNR, changed classes) of each layer before the judged outputs."""
-        noises = {tensor: self._relative(noise) for tensor, noise in self.noises.items()}
+        known = self.noises.keys() - self.beyond
+        noises = {tensor: self._relative(noise) for tensor, noise in self.noises.items() if tensor in known}
         total = sum(noises.values())
         return {
             tensor: (noise / total if total else None, _decibels(1.0, noise), self.changes[tensor])
             for tensor, noise in noises.items()
-        }
+        } | {tensor: (None, None, self.changes[tensor]) for tensor in self.beyond}
 
 
 def _judged(integers: TfliteGraph, outputs: Mapping[int, Any]) -> list[int]:

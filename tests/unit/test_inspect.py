@@ -393,3 +393,22 @@ def test_what_is_infinite_in_float_is_no_error_of_the_layer(tmp_path):
     assert len(roots) == 1
     deviations = [each for layer in found.layers for each in (layer.own, layer.total) if each is not None]
     assert np.isfinite([(each.bias, each.rms) for each in deviations]).all()
+
+
+def test_a_layer_whose_error_leads_to_no_number_has_no_cost(tmp_path):
+    """A variance of 0 plus epsilon is 0 in int8, or less: its inverse root is infinite in float."""
+    keras = pytest.importorskip("keras")
+    x = keras.Input((6, 8))
+    y = keras.layers.LayerNormalization(epsilon=1e-3, name="norm")(x)
+    keras.Model(x, keras.layers.Dense(3)(keras.layers.Flatten()(y))).save(tmp_path / "net.keras")
+    values = np.random.default_rng(0).normal(size=(20, 6, 8)).astype(np.float32)
+    values[:, 0] = 0
+    samples = Samples(values, None, None, "noise", False, Preprocessing())
+    quantized = quantize_model(load_model(tmp_path / "net.keras"), samples)
+    found = inspect_quantization(quantized.tflite, quantized.float_tflite, (values,), names={})
+    costs = {layer.operator: layer.cost for layer in found.layers}
+    assert costs["ADD"] is None
+    known = [cost for cost in costs.values() if cost is not None]
+    assert len(known) > 3
+    assert np.isfinite(known).all()
+    assert sum(layer.cost or 0 for layer in found.layers) == pytest.approx(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from pipeline.read_tflite import read_tflite
 from pipeline.schedule import Machine, schedule_layers
 from pipeline.tensors import Quantization, Tensor
 from tests.property.oracle import run_graph
-from tests.tflite_chains import clamped_convolution, padded_convolution
+from tests.tflite_chains import Chain, clamped_convolution, padded_convolution, pool_options
 from tests.tflite_graphs import random_graph
 
 
@@ -120,6 +121,79 @@ def test_what_overlaps_or_is_read_twice_is_left_alone(pool, tap):
     graph = read_tflite(tflite, "chain")
     rewritten, _ = apply_passes(graph)
     assert len(rewritten.nodes) == len(graph.nodes)
+
+
+BRANCHES = st.lists(st.sampled_from(["RELU", "LOGISTIC", "TANH", "MUL", "QUANTIZE"]), max_size=3).map(tuple)
+OPTIONS = {
+    "ADD": schema.AddOptionsT,
+    "MUL": schema.MulOptionsT,
+    "QUANTIZE": schema.QuantizeOptionsT,
+    "SUB": schema.SubOptionsT,
+}
+
+
+def branches(rng, left, right, meeting, channels, tap):
+    """x goes two ways, element by element, which meet; `tap`: the second way's first map leaves the graph."""
+    chain = Chain()
+    shape = (1, 16, 16, channels)
+
+    def some_map(name, kind=""):
+        scale, zero = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}.get(
+            kind, (float(rng.uniform(0.01, 0.05)), int(rng.integers(-128, 128)))
+        )
+        return chain.tensor(name, shape, scale=scale, zero_point=zero)
+
+    x = some_map("x")
+    ends, tapped = [], []
+    for side, kinds in (("left", left), ("right", right)):
+        at = x
+        for index, kind in enumerate(kinds):
+            made = some_map(f"{side}{index}", kind)
+            factors = rng.integers(-128, 128, channels).astype(np.int8)
+            read = [at] if kind != "MUL" else [
+                at, chain.tensor(f"{side}_by{index}", (channels,), scale=0.02, zero_point=-9, data=factors)
+            ]  # fmt: skip
+            chain.operator(kind, read, made, OPTIONS[kind]() if kind in OPTIONS else None)
+            at = made
+            if tap and side == "right" and not tapped:
+                tapped.append(made)
+        ends.append(at)
+    y = some_map("y")
+    chain.operator(meeting, ends, y, OPTIONS[meeting]())
+    return chain.finish([x], [y, *tapped])
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    left=BRANCHES,
+    right=BRANCHES,
+    meeting=st.sampled_from(["ADD", "SUB", "MUL"]),
+    channels=st.integers(1, 3),
+    tap=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_branches_that_meet_become_one_table(seed, left, right, meeting, channels, tap):
+    rng = np.random.default_rng(seed)
+    tflite = branches(rng, left, right, meeting, channels, tap)
+    x = np.tile(np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16, 1), channels)
+    graph, _ = apply_passes(read_tflite(tflite, "branches"))
+    made, wanted = all_by_graph(graph, [x]), run_graph(tflite, [x])
+    for got, want in zip(made, wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+    # A branch whose values are all the same is folded, and is no branch any more.
+    if not any(graph.tensors[name].is_constant for node in graph.nodes for name in node.inputs):
+        (last,) = [node for node in graph.nodes if node.output == graph.outputs[0]]
+        assert len(last.inputs) == 1
+        assert len(graph.nodes) == (2 if tap and right else 1)
+
+
+def test_a_branch_over_other_elements_stays():
+    chain = Chain()
+    x, y, z = (chain.tensor(name, (1, 16, 16, 1), scale=0.1) for name in "xyz")
+    chain.operator("MAX_POOL_2D", [x], y, pool_options(3, 1, same=True))
+    chain.operator("MUL", [x, y], z, schema.MulOptionsT())
+    graph, _ = apply_passes(read_tflite(chain.finish([x], [z]), "pooled"))
+    assert [node.op.tflite_name for node in graph.nodes] == ["MAX_POOL_2D", "MUL"]
 
 
 def test_an_output_that_is_a_constant_under_another_shape_is_copied():
