@@ -387,8 +387,6 @@ OF_INT16: Mapping[type[Operator], tuple[int, int]] = {
     Requantize: (4, 3),
     TransposeConv: (2, 10),
     BatchMatMul: (2, 10),
-    ReduceMax: (1, 9),
-    ReduceMin: (1, 9),
     ResizeBilinear: (1, 9),
 }
 """Of so many layers of a kind one is profiled with int16 as well, and no more than so many."""

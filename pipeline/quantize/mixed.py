@@ -121,8 +121,7 @@ def _lacking(real: TfliteGraph, operator: Any) -> str:
     kind = operator_name(real.kind(operator))
     if kind in REFUSED_INT16:
         return f"{kind}: {REFUSED_INT16[kind]}"
-    tensors = [int(tensor) for tensor in (*operator.inputs[:1], *operator.outputs)]
-    if kind not in BY_TFLITE_NAME or not all(real.is_float(tensor) for tensor in tensors if tensor >= 0):
+    if kind not in BY_TFLITE_NAME or not all(real.is_float(int(tensor)) for tensor in operator.outputs):
         return f"{kind} has no int16 form"
     return ""
 

@@ -60,6 +60,17 @@ def curved(k, x):
     return k.Dense(4, name="scores")(k.GlobalAveragePooling2D(name="average")(y))
 
 
+def widening(k, x):
+    """Maps that grow, and are joined with earlier ones, as in a U-Net; the first operand is no map."""
+    y = first = k.Conv2D(6, 3, padding="same", activation="relu", name="first")(x)
+    y = k.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="lower")(y)
+    y = k.Conv2DTranspose(6, 3, strides=2, padding="same", name="raised")(y)
+    y = k.Concatenate(name="both")([y, first])
+    y = k.UpSampling2D(2, interpolation="bilinear", name="larger")(y)
+    y = k.Conv2D(4, 3, name="last")(y)
+    return k.GlobalMaxPooling2D(name="most")(y)
+
+
 def averaged(k, x):
     """An average pooling has to keep its input's scale in int8, of which means fill a small part."""
     y = k.Conv2D(24, 3, activation="relu", name="first")(x)
@@ -114,6 +125,7 @@ CASES = {
     branching: ("first", "depthwise", "sum", "both", "pool", "second", "average", "scores"),
     clamped: ("first", "norm", "second", "scaled", "average"),
     curved: ("second", "average"),
+    widening: ("first", "lower", "raised", "both"),
 }
 
 
