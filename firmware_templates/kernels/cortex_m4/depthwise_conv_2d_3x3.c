@@ -123,7 +123,7 @@ RAMCODE static void make_rows(const struct depthwise_conv_2d_3x3 *p, const struc
     uint32_t *laid = (void *)(pairs + even_lines + 1);
     uint32_t *even_words = laid + (laid_lines - 1) * line_words + (along.reach + 1) * position_words;
     uint32_t *odd_words = even_words + even + 1;
-    int8_t *padding = (int8_t *)(odd_words + odd + 1);
+    int8_t *padding = (int8_t *)(odd_words + odd + 1); /* whole words */
     uint32_t two_zeros = pkhbt_low((uint32_t)p->input_zero, (uint32_t)p->input_zero);
     struct lines call = {
         .pairs = pairs,
@@ -155,8 +155,7 @@ RAMCODE static void make_rows(const struct depthwise_conv_2d_3x3 *p, const struc
         },
     };
 
-    for (int32_t channel = 0; channel < width; channel++)
-        padding[channel] = (int8_t)p->input_zero;
+    fill((uint32_t *)padding, 1, (width + 3) / 4, (uint8_t)p->input_zero * 0x01010101u);
     for (int32_t i = 0; i < laid_lines; i++) {
         uint32_t *line = laid + i * line_words;
 

@@ -189,7 +189,7 @@ def _candidate(p: Parameters, filters: Filters, height: int, rows: int, *, down:
         variant=f"4 channels of {by}",
         parameters=parameters,
         features=features,
-        scratch_bytes=max(call.scratch_bytes for call in calls) + channels,
+        scratch_bytes=max(call.scratch_bytes for call in calls) + whole_words(channels),
         weights_bytes=filter_bytes(channels) + 2 * clamped * channels,
         streamed={"filters": filter_bytes(channels) * len(calls)},
         streams=not down,
