@@ -567,13 +567,13 @@ def quantize(
             out.print(f"  {escape(rewrite)}")
     if quantized.agreement and quantized.agreement.same_class is not None:
         out.print(
-            f"float and {quantized.activations} predict the same class "
+            "float and quantized model predict the same class "
             f"for {quantized.agreement.same_class:.2%} of {quantized.agreement.samples} samples"
         )
     elif quantized.agreement:
         mean, most = quantized.agreement.mean_absolute_difference, quantized.agreement.largest_difference
         out.print(
-            f"float and {quantized.activations} differ by {mean:.4g} on average and {most:.4g} at most, "
+            f"float and quantized model differ by {mean:.4g} on average and {most:.4g} at most, "
             f"on {quantized.agreement.samples} samples"
         )
     if inspect_:
