@@ -62,7 +62,7 @@ class Stretch(Protocol):
     def ram_bytes(self) -> int: ...
     @property
     def kernels(self) -> Sequence[str]:
-        """`<library>/<kernel>` of each layer."""
+        """`<library>/<kernel>` of each layer, or of several that are fused."""
         ...
 
 
@@ -293,9 +293,11 @@ class IntegerProgram(Generic[S]):
         numbers: dict[tuple[int, str], int] = {}
         for column, option in enumerate(options):
             share = -float(arena[column]) / self.largest
-            for layer, kernel in enumerate(option.kernels, option.first):
+            for layer in range(option.first, option.last + 1):
                 covers[layer, column] = 1.0
                 holds[layer, column] = share
+            # Of layers that are fused, one kernel counts at any of them.
+            for layer, kernel in enumerate(option.kernels, option.first):
                 if kernel in columns:
                     uses[numbers.setdefault((layer, kernel), len(numbers)), column] = -1.0
         for (_, kernel), row in numbers.items():

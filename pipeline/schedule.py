@@ -21,12 +21,15 @@ from pipeline.graph import Graph, Node
 from pipeline.integer_program import Chosen, IntegerProgram
 from pipeline.kernels import Candidate, candidates, libraries_of
 from pipeline.operators.reshape import Reshape
+from pipeline.passes.fuse_add import fused_adds
 from pipeline.stream import Stream, stream_group
 from pipeline.targets import largest_piece
 from pipeline.tensors import Tensor, map_rows, row_bytes
 
-Streams = dict[tuple[int, tuple[int, ...], bool], Stream]
-"""By first layer, rows of each layer's calls, and whether portions are cut to what is asked for."""
+PlayKey = tuple[int, int, tuple[int, ...], bool]
+"""First and last layer, rows of the calls of each (fused ones have them in common), and whether portions are
+cut to what is asked for."""
+Streams = dict[PlayKey, Stream]
 
 Aim = Literal["time", "ram", "flash", "balanced"]
 
@@ -125,6 +128,8 @@ class Option:
 
     first: int
     last: int
+    nodes: tuple[Node, ...]
+    """Those layers; of two that are fused, one node."""
     candidates: tuple[Candidate, ...]
     stream: Stream
     cycles: float
@@ -204,11 +209,11 @@ class Scheduler:
 
     def schedule(self, aim: Aim) -> Schedule:
         """Kernels and groups that serve an aim, in the file's order of layers."""
-        steps = [
-            Step(self.nodes[option.first : option.last + 1], option.candidates, option.stream, option.cycles)
+        steps = tuple(
+            Step(option.nodes, option.candidates, option.stream, option.cycles)
             for option in _choose(self._program, self.machine, aim)
-        ]
-        return Schedule(self.graph, tuple(steps), self.aliases, self.outside, self.fed)
+        )
+        return Schedule(_as_run(self.graph, steps), steps, self.aliases, self.outside, self.fed)
 
     def trade_offs(self) -> tuple[TradeOff, ...]:
         """Schedules between the quickest and the one of least memory, by what they cost.
@@ -287,6 +292,15 @@ def schedule_one(graph: Graph, candidate: Candidate) -> Schedule:
     return Schedule(graph, (Step(graph.nodes, (candidate,), stream, candidate.cost.cycles),), {})
 
 
+def _as_run(graph: Graph, steps: Sequence[Step]) -> Graph:
+    """The graph with the nodes of its steps in place of those that they were made of."""
+    run = {node.output: node for step in steps for node in step.nodes}
+    if all(node.output in run or isinstance(node.op, Reshape) for node in graph.nodes):
+        return graph
+    kept = [run.get(node.output, node) for node in graph.nodes]
+    return graph.with_nodes(node for node in kept if node.output in run or isinstance(node.op, Reshape))
+
+
 def _aliases(graph: Graph) -> dict[str, str]:
     aliases: dict[str, str] = {}
     for node in graph.nodes:
@@ -311,6 +325,21 @@ class _Played:
     """What is alive as a whole, all along."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stretch:
+    """Consecutive layers as nodes, each with its candidates."""
+
+    first: int
+    last: int
+    nodes: tuple[Node, ...]
+    """Fewer than layers, where two are fused."""
+    ways: tuple[tuple[Candidate, ...], ...]
+
+    @property
+    def is_fused(self) -> bool:
+        return len(self.nodes) <= self.last - self.first
+
+
 @dataclass(frozen=True, eq=False)
 class _Options:
     """All ways to run stretches of consecutive layers that could be worth choosing."""
@@ -322,7 +351,7 @@ class _Options:
     outside: frozenset[str] = frozenset()
     fed: str | None = None
     streams: Streams = field(default_factory=dict)
-    _played: dict[tuple[int, tuple[int, ...], bool], _Played] = field(default_factory=dict)
+    _played: dict[PlayKey, _Played] = field(default_factory=dict)
     _cycles: dict[Candidate, float] = field(default_factory=dict)
     _picked: dict[tuple[Candidate, ...], tuple[Candidate, ...]] = field(default_factory=dict)
 
@@ -342,13 +371,14 @@ class _Options:
 
     def _feeds(self, option: Option) -> bool:
         """Whether an option reads none of the input's rows, or is the first and takes them as they come."""
-        readers = [k for k in self._fed_readers if option.first <= k <= option.last]
-        if not readers:
+        if not any(option.first <= k <= option.last for k in self._fed_readers):
             return True
-        ways = [option.candidates[k - option.first] for k in readers]
+        ways = [
+            way for node, way in zip(option.nodes, option.candidates, strict=True) if self.fed in node.inputs
+        ]
         return (
             option.first == 0
-            and len(readers) == len(self._fed_readers)
+            and option.last >= self._fed_readers[-1]
             and all(way.streams or way.accumulates for way in ways)
         )
 
@@ -372,27 +402,53 @@ class _Options:
         )
 
     def _from(self, first: int) -> Iterator[Option]:
-        for candidate in self.ways[first]:
-            yield self._option(first, (candidate,))
+        for way in self.ways[first]:
+            yield self._option(self._stretch(first, first), (way,))
         together = min(MOST_LAYERS_TOGETHER, max(LEAST_LAYERS_TOGETHER, MOST_STRETCHES // len(self.nodes)))
         for last in range(first + 1, min(first + together, len(self.nodes))):
-            if not any(way.streams for way in self.ways[last - 1]):
+            yield from self._of(self._stretch(first, last))
+            fused = self._stretch(first, last, fused=True)
+            if fused.is_fused:
+                yield from self._of(fused)
+            if not any(way.streams for way in self.ways[last]):
                 return
-            if self._connected(first, last):
-                for ways in self._together(first, last):
-                    yield self._option(first, ways)
-                    if any(way.rows_per_call > 1 for way in ways):
-                        yield self._option(first, ways, exactly=True)
+
+    def _of(self, stretch: _Stretch) -> Iterator[Option]:
+        """The ways to run several layers together, or two that are fused."""
+        if len(stretch.nodes) == 1:
+            for way in stretch.ways[0]:
+                yield self._option(stretch, (way,))
+        elif self._connected(stretch):
+            for ways in self._together(stretch):
+                yield self._option(stretch, ways)
+                if any(way.rows_per_call > 1 for way in ways):
+                    yield self._option(stretch, ways, exactly=True)
+
+    def _stretch(self, first: int, last: int, *, fused: bool = False) -> _Stretch:
+        """The layers from `first` to `last`, inclusive; `fused`: as few nodes as they can be."""
+        nodes, ways, position = [], [], first
+        while position <= last:
+            found = self._fused.get(position) if fused and position < last else None
+            node, offered = found or (self.nodes[position], self.ways[position])
+            nodes.append(node)
+            ways.append(offered)
+            position += 2 if found else 1
+        return _Stretch(first, last, tuple(nodes), tuple(ways))
 
     @cached_property
     def ways(self) -> tuple[tuple[Candidate, ...], ...]:
         """The candidates of each layer that could be worth choosing."""
-        found = []
-        for node in self.nodes:
-            operands, output = self.graph.operands(node), self.graph.tensors[node.output]
-            offered = candidates(node.op, operands, output, self.machine.libraries)
-            found.append(_undominated(offered, self.cycles))
-        return tuple(found)
+        return tuple(map(self._ways_of, self.nodes))
+
+    @cached_property
+    def _fused(self) -> Mapping[int, tuple[Node, tuple[Candidate, ...]]]:
+        """By the first of two layers, what they are as one, and its candidates; where there are any."""
+        both = {k: (node, self._ways_of(node)) for k, node in fused_adds(self.graph, self.nodes).items()}
+        return {k: (node, ways) for k, (node, ways) in both.items() if ways}
+
+    def _ways_of(self, node: Node) -> tuple[Candidate, ...]:
+        operands, output = self.graph.operands(node), self.graph.tensors[node.output]
+        return _undominated(candidates(node.op, operands, output, self.machine.libraries), self.cycles)
 
     def cycles(self, candidate: Candidate) -> float:
         """Predicted cycles of a layer, waiting for its constants included."""
@@ -401,12 +457,12 @@ class _Options:
             self._cycles[candidate] = candidate.cost.cycles + waiting
         return self._cycles[candidate]
 
-    def _connected(self, first: int, last: int) -> bool:
+    def _connected(self, stretch: _Stretch) -> bool:
         """Whether each map that is made before the last layer is read within the stretch, as rows.
 
         One that is read under another shape has to be whole by then, so that its reader is in a later step.
         """
-        inside = self.nodes[first : last + 1]
+        inside = stretch.nodes
         outputs = {node.output: node for node in inside[:-1]}
         read = {name for node in inside for name in node.inputs}
         if any(self.aliases.get(name) in outputs for name in read):
@@ -416,11 +472,12 @@ class _Options:
             for name in outputs
         )
 
-    def _together(self, first: int, last: int) -> Iterator[tuple[Candidate, ...]]:
+    def _together(self, stretch: _Stretch) -> Iterator[tuple[Candidate, ...]]:
         """Combinations of candidates: each layer's fastest within limits of scratch, strip and memory."""
+        *before, behind = stretch.ways
         ways = [
-            [way for way in self.ways[k] if way.streams or (way.accumulates and k == last)]
-            for k in range(first, last + 1)
+            *[[way for way in each if way.streams] for each in before],
+            [way for way in behind if way.streams or way.accumulates],
         ]
         if not all(ways):
             return
@@ -449,31 +506,27 @@ class _Options:
         near = [way for way in ways if price(way) <= slack * least]
         return min(near, key=lambda way: (way.rows_per_call if slack > 1.0 else 0, price(way)))
 
-    def _option(self, first: int, ways: tuple[Candidate, ...], exactly: bool = False) -> Option:
-        last = first + len(ways) - 1
+    def _option(self, stretch: _Stretch, ways: tuple[Candidate, ...], exactly: bool = False) -> Option:
         rows = tuple(way.rows_per_call if way.streams or way.accumulates else 0 for way in ways)
-        key = first, rows, exactly
+        key = stretch.first, stretch.last, rows, exactly
         if key not in self._played:
-            self._played[key] = self._play(first, ways, exactly, key)
+            self._played[key] = self._play(stretch, ways, exactly, key)
         played = self._played[key]
         # A call for fewer rows than a kernel makes at once takes as long.
         cycles = sum(
             self.cycles(way) * calls_too_many(way, self.graph.tensors[node.output], calls)
-            for way, node, calls in zip(ways, self.nodes[first : last + 1], played.calls, strict=True)
+            for way, node, calls in zip(ways, stretch.nodes, played.calls, strict=True)
         )
         peak = max(
             _aligned(way.scratch_bytes) + rings for way, rings in zip(ways, played.ring_bytes, strict=True)
         )
         arena = played.held_bytes + peak + sum(_aligned(way.state_bytes) for way in ways)
-        return Option(first, last, ways, played.stream, cycles, arena)
+        return Option(stretch.first, stretch.last, stretch.nodes, ways, played.stream, cycles, arena)
 
-    def _play(
-        self, first: int, ways: tuple[Candidate, ...], exactly: bool, key: tuple[int, tuple[int, ...], bool]
-    ) -> _Played:
-        last = first + len(ways) - 1
-        nodes = self.nodes[first : last + 1]
+    def _play(self, stretch: _Stretch, ways: tuple[Candidate, ...], exactly: bool, key: PlayKey) -> _Played:
+        nodes = stretch.nodes
         if key not in self.streams:
-            whole = self._whole(first, last)
+            whole = self._whole(stretch)
             fed = self.fed if any(self.fed in node.inputs for node in nodes) else None
             self.streams[key] = stream_group(self.graph, nodes, ways, whole, exactly, fed)
         stream = self.streams[key]
@@ -488,7 +541,7 @@ class _Options:
         for portion, count in zip(stream.portions, in_use, strict=True):
             most[portion.layer] = max(most[portion.layer], count)
         return _Played(
-            stream, tuple(calls[k] for k in range(len(ways))), tuple(most), self._held(first, last, stream)
+            stream, tuple(calls[k] for k in range(len(ways))), tuple(most), self._held(stretch, stream)
         )
 
     @cached_property
@@ -506,14 +559,14 @@ class _Options:
             lives[owner] = lives[owner][0], end
         return lives
 
-    def _whole(self, first: int, last: int) -> frozenset[str]:
+    def _whole(self, stretch: _Stretch) -> frozenset[str]:
         """The outputs of a stretch that are read behind it, or by the user."""
         return frozenset(
             node.output
-            for node in self.nodes[first : last + 1]
-            if self.lives[self.aliases.get(node.output, node.output)][1] > last
+            for node in stretch.nodes
+            if self.lives[self.aliases.get(node.output, node.output)][1] > stretch.last
             or node.output in self._left
-            or node is self.nodes[last]
+            or node is stretch.nodes[-1]
         )
 
     @cached_property
@@ -526,19 +579,27 @@ class _Options:
         """Tensors whose bytes are the user's outputs, perhaps under another shape."""
         return frozenset(self.aliases.get(name, name) for name in self.graph.outputs)
 
-    def _held(self, first: int, last: int, stream: Stream) -> int:
+    def _held(self, stretch: _Stretch, stream: Stream) -> int:
         """Bytes of what passes a stretch by, of its inputs and outputs, apart from what they share."""
         tensors = self.graph.tensors
-        rings = stream.ring_rows.keys() | stream.shares.keys()
+        first, last = stretch.first, stretch.last
+        made = {node.output for node in self.nodes[first : last + 1]}
+        elsewhere = {
+            *stream.ring_rows,
+            *stream.shares,
+            *self.outside,
+            # What is made within a node takes no memory.
+            *made.difference(node.output for node in stretch.nodes),
+        }
         held = {
             name: _aligned(tensors[name].nbytes)
             for name, (start, end) in self.lives.items()
-            if start <= last and end >= first and name not in rings and name not in self.outside
+            if start <= last and end >= first and name not in elsewhere
         }
         saved = 0
         for (output, source), distance in stream.below.items():
             owner = self.aliases.get(source, source)
-            if first == last and distance > 0:
+            if len(stretch.nodes) == 1 and distance > 0:
                 # Along a chain of such layers each map begins lower than the one before, until there is no
                 # room: what the plan can make of it is not reckoned with.
                 continue

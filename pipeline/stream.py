@@ -114,6 +114,8 @@ class _Layer:
     """Rows of each map that it reads."""
     over: frozenset[str]
     """As of an event."""
+    beside: frozenset[str]
+    """Maps of which just the rows are read that are written."""
 
     @classmethod
     def of(cls, graph: Graph, node: Node, candidate: Candidate) -> _Layer:
@@ -124,7 +126,8 @@ class _Layer:
             if tensor is not None and not tensor.is_constant
         }
         over = frozenset(node.inputs[position] for position in node.op.in_place(operands, output))
-        return cls(node, candidate, operands, output, map_rows(output), sources, over)
+        beside = frozenset(node.inputs[position] for position in node.op.beside(operands))
+        return cls(node, candidate, operands, output, map_rows(output), sources, over, beside)
 
 
 class _Player:
@@ -180,7 +183,11 @@ class _Player:
             )
             # One row is there for all rows of the output.
             reads = {
-                source: low_high if low_high and rows > 1 else (0, rows)
+                source: (first, end)
+                if source in each.beside
+                else low_high
+                if low_high and rows > 1
+                else (0, rows)
                 for source, rows in each.sources.items()
             }
             writes = (first, end)

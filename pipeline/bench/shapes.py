@@ -47,6 +47,7 @@ from pipeline.operators.transpose import Transpose
 from pipeline.operators.transpose_conv import TransposeConv
 from pipeline.operators.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 from pipeline.operators.windows import Pads, same_pads
+from pipeline.passes.fuse_add import ConvolutionAdd
 from pipeline.passes.table import Table
 from pipeline.tensors import Quantization, Tensor
 
@@ -136,6 +137,24 @@ SATURATED_CONVOLUTIONS = (
     ((5, 5, 48), 32, (1, 1), 1, True, None),
     ((40, 40, 3), 12, (3, 3), 2, True, None),
     ((1, 100, 6), 20, (1, 5), 1, True, None),
+)
+# Linear ones with a residual that is added; no fused pooling.
+ADDED_CONVOLUTIONS = (
+    ((24, 24, 48), 8, (1, 1), 1, True),
+    ((12, 12, 96), 16, (1, 1), 1, True),
+    ((12, 12, 64), 24, (1, 1), 1, True),
+    ((6, 6, 144), 24, (1, 1), 1, True),
+    ((25, 5, 64), 64, (1, 1), 1, True),
+    ((5, 5, 48), 12, (1, 1), 1, True),
+    ((32, 32, 16), 32, (1, 1), 2, True),
+    ((16, 16, 32), 64, (1, 1), 2, True),
+    ((17, 17, 24), 10, (1, 1), 2, True),
+    ((16, 16, 32), 32, (3, 3), 1, True),
+    ((8, 8, 64), 64, (3, 3), 1, True),
+    ((13, 11, 20), 10, (3, 3), 1, True),
+    ((16, 16, 12), 8, (3, 3), 1, True),
+    ((16, 16, 16), 32, (3, 3), 2, True),
+    ((17, 17, 24), 16, (3, 3), 2, True),
 )
 # The same with ceilings of their own for the channels, as what is left of a batch norm behind a ReLU.
 CUT_CONVOLUTIONS = (
@@ -399,7 +418,7 @@ def shapes() -> Iterator[Graph]:
         _convolutions(rng), _depthwise(rng), _dense(rng), _pools(), _elementwise(rng), _others(rng),
         _moving(), _transposed(rng), _products(), _sequences(rng), _repeated(rng), _clamped(rng),
         _dilated(rng), _few_channels(rng), _means(),
-        (_table(rng, size) for size in NARROW), _of_int16(),
+        (_table(rng, size) for size in NARROW), _of_int16(), _with_residuals(rng),
     ):  # fmt: skip
         yield _graph(op, inputs, output)
 
@@ -467,6 +486,16 @@ def _convolutions(rng: np.random.Generator) -> Iterator[Layer]:
             op = replace(op, ceiling=tuple(map(int, rng.integers(20, 120, channels))))
         inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
         yield op, inputs, _made(op, inputs, made)
+
+
+def _with_residuals(rng: np.random.Generator) -> Iterator[Layer]:
+    for size, channels, window, stride, same in ADDED_CONVOLUTIONS:
+        convolution = Conv2D((stride, stride), pads=_pads(size, window, stride, same))
+        inputs = [_map("x", size), _weights(rng, (channels, *window, size[2])), _bias(rng, channels)]
+        convolved = _made(convolution, inputs)
+        op = ConvolutionAdd(convolution, convolved, Add(Activation.RELU), residual_first=False)
+        residual = _map("residual", convolved.shape[1:])
+        yield op, [*inputs, residual], _made(op, [*inputs, residual], SATURATED)
 
 
 def _depthwise(rng: np.random.Generator) -> Iterator[Layer]:

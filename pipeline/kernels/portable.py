@@ -27,6 +27,8 @@ class Portable(Kernel):
     def candidates(
         self, op: Operator, inputs: Sequence[Tensor | None], output: Tensor
     ) -> tuple[Candidate, ...]:
+        if not op.kernel:
+            return ()
         return (
             Candidate(
                 library=self.name,

@@ -45,7 +45,8 @@ class Operator(ABC):
     """The name in the TFLite schema's BuiltinOperator, such as CONV_2D."""
 
     kernel: ClassVar[str]
-    """The file in firmware_templates/kernels/<library>/ and the struct of its parameters."""
+    """The file in firmware_templates/kernels/portable/ and the struct of its parameters; empty: there is
+    none, and kernels of other libraries are all that runs the operator."""
 
     element: ClassVar[str] = "int8"
     """What its activations are made of; a form for int16 stands beside that for int8 where kernels differ."""
@@ -99,6 +100,10 @@ class Operator(ABC):
         Of an activation of one row, that one. None where output rows are made of more than some rows each.
         """
         return None
+
+    def beside(self, inputs: Sequence[Tensor | None]) -> tuple[int, ...]:
+        """The inputs of which output rows are made of the same rows, whatever those of the others are."""
+        return ()
 
     @abstractmethod
     def parameters(self, inputs: Sequence[Tensor | None], output: Tensor) -> Parameters:

@@ -53,14 +53,19 @@ class Layer:
             count = min(dice.integer(1, largest), height - first)
             read = self.op.rows_read(self.tensors, self.output, first, first + count)
             assert read is not None
-            found.append(Portion(first, count, self.reads(read)))
+            found.append(Portion(first, count, self.reads(read, first, count)))
             first += count
         return found
 
-    def reads(self, rows: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-        """Of each input, where output rows are made of these: a map of one row has just that."""
+    def reads(self, rows: tuple[int, int], first: int, count: int) -> tuple[tuple[int, int], ...]:
+        """Of each input, where `count` output rows are made of these: a map of one row has just that."""
         heights = [x.shape[1] if x.ndim == 4 else 1 for x in self.arrays]
-        return tuple(rows if height > 1 else (0, height) for height in heights)
+        maps = [i for i, x in enumerate(self.tensors) if x is not None and not x.is_constant]
+        beside = self.op.beside(self.tensors)
+        return tuple(
+            (first, first + count) if i in beside else rows if height > 1 else (0, height)
+            for i, height in zip(maps, heights, strict=True)
+        )
 
 
 def check(arm: ArmKernels, kernel: Kernel, layer: Layer, dice: Dice) -> int:
@@ -97,7 +102,7 @@ def measured(arm: ArmKernels, candidate: Candidate, layer: Layer) -> Figures:
             count = min(step, height - first)
             read = layer.op.rows_read(layer.tensors, layer.output, first, first + count)
             assert read is not None
-            portions.append(Portion(first, count, layer.reads(read)))
+            portions.append(Portion(first, count, layer.reads(read, first, count)))
     called = arm.run(candidate, layer.arrays, wanted.shape, portions=portions, cycles=True)
     equal(called, wanted, candidate)
     assert called.figures is not None

@@ -35,8 +35,11 @@ def is_scaled(candidate: Candidate) -> bool:
     return candidate.parameters()["store"] in {"conv_2d_gemm_store_scaled", "conv_2d_gemm_store_saturated"}
 
 
-def draw_layer(dice: Dice) -> Layer:
-    """Any convolution: windows, strides, dilations, paddings, clamps and pools of all kinds."""
+def draw_layer(dice: Dice, multiple: int = 1) -> Layer:
+    """Any convolution: windows, strides, dilations, paddings, clamps and pools of all kinds.
+
+    Its input channels are a multiple of this.
+    """
     window = dice.pick([(1, 1), (3, 3), (dice.length(1, 5), dice.length(1, 5))])
     stride = (dice.integer(1, 3), dice.integer(1, 3))
     dilation = (dice.integer(1, 3), dice.integer(1, 3)) if dice.chance(0.3) else (1, 1)
@@ -48,7 +51,7 @@ def draw_layer(dice: Dice) -> Layer:
     ]
     height, width = (max(dice.length(least[axis], least[axis] + 12) - sum(pads[axis]), 1) for axis in (0, 1))
     height, width = (max(n, least[axis] - sum(pads[axis])) for axis, n in enumerate((height, width)))
-    channels, filters = dice.length(1, 13), dice.length(1, 9)
+    channels, filters = multiple * dice.length(1, 13 // multiple), dice.length(1, 9)
     x = dice.array((1, height, width, channels))
     weights = np.maximum(dice.array((filters, *window, channels)), -127)
     zero = dice.zero_point()

@@ -27,25 +27,28 @@ conv_2d_gemm_rescaling conv_2d_gemm_store, conv_2d_gemm_store_half_up, conv_2d_g
     conv_2d_gemm_store_half_up_apart, conv_2d_gemm_store_scaled, conv_2d_gemm_store_saturated,
     conv_2d_gemm_store_largest;
 
-struct conv_2d_gemm {
-    int32_t input_height, input_width, input_channels;
-    int32_t output_width, output_channels; /* after pooling */
-    int32_t kernel_height, kernel_width;
-    int32_t stride_y, stride_x;
-    int32_t dilation_y, dilation_x;
-    int32_t pad_top, pad_left;
-    int32_t pool_height, pool_width; /* maximum of so many outputs; 1 and 1: none */
-    int32_t input_zero, output_zero;
-    int32_t floor;   /* of all channels, or -128: floors are in the records */
-    int32_t ceiling; /* of all channels, where `ceilings` is null */
-    int32_t steps;   /* of two taps, in a window */
-    int32_t pair_bytes; /* of the weights of two channels */
-    conv_2d_gemm_way *way;
-    conv_2d_gemm_products *multiply;
-    conv_2d_gemm_products *multiply_two; /* null where calls always end with a full block */
-    conv_2d_gemm_rescaling *store;
-    const void *weights; /* records as in conv_2d_gemm.S */
+#define CONV_2D_GEMM_FIELDS                                                                                            \
+    int32_t input_height, input_width, input_channels;                                                                 \
+    int32_t output_width, output_channels; /* after pooling */                                                         \
+    int32_t kernel_height, kernel_width;                                                                               \
+    int32_t stride_y, stride_x;                                                                                        \
+    int32_t dilation_y, dilation_x;                                                                                    \
+    int32_t pad_top, pad_left;                                                                                         \
+    int32_t pool_height, pool_width; /* maximum of so many outputs; 1 and 1: none */                                   \
+    int32_t input_zero, output_zero;                                                                                   \
+    int32_t floor;   /* of all channels, or -128: floors are in the records */                                         \
+    int32_t ceiling; /* of all channels, where `ceilings` is null */                                                   \
+    int32_t steps;   /* of two taps, in a window */                                                                    \
+    int32_t pair_bytes; /* of the weights of two channels */                                                           \
+    conv_2d_gemm_way *way;                                                                                             \
+    conv_2d_gemm_products *multiply;                                                                                   \
+    conv_2d_gemm_products *multiply_two; /* null where calls always end with a full block */                           \
+    conv_2d_gemm_rescaling *store;                                                                                     \
+    const void *weights; /* records as in conv_2d_gemm.S */                                                            \
     const int8_t *ceilings;
+
+struct conv_2d_gemm {
+    CONV_2D_GEMM_FIELDS
 };
 
 /* scratch: 36 bytes for every 4 values beneath a window; or 32, and the widened rows beneath two rows of windows */

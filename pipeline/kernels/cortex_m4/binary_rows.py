@@ -180,9 +180,16 @@ def _form(op: Add | Mul, operands: tuple[Tensor, Tensor], output: Tensor, walk: 
         return None
     if isinstance(op, Mul):
         return _product(p, walk)
-    names = tuple((name, integer(p, name)) for name in p)
-    factors = _line(op, names, *(_values(x) for x in operands))
+    factors = line_of_sums(op, operands, output)
     return _scaled(p, walk) if factors is None else _sum_of_two_products(p, factors, walk)
+
+
+def line_of_sums(op: Add, operands: tuple[Tensor, Tensor], output: Tensor) -> tuple[int, int, int] | None:
+    """Factors of both operands and a constant: the line shifted to the right by LINE_SHIFT, and saturated, is
+    the result less the clamp's lower end, for all pairs of elements; None where there are none."""
+    p = op.parameters(operands, output)
+    names = tuple((name, integer(p, name)) for name in p)
+    return _line(op, names, *(_values(x) for x in operands))
 
 
 def _sum_of_two_products(p: Parameters, factors: tuple[int, int, int], walk: _Walk) -> _Form:

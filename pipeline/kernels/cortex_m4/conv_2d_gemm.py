@@ -82,16 +82,18 @@ class Conv2DGemm(Kernel):
             work = count_work(p, output.shape[1], half_up(p, channels), one_floor, rows, widened, ceilings)
             scalable = scaling_of(p, weights, channels) is not None
             forms = Format.INT8, channels.scaled_form if scalable else Format.INT16
-            narrow, wide = (_candidate(p, weights, channels, work, form) for form in forms)
-            found += (narrow, _in_ram(narrow), _in_ram(wide))
+            narrow, wide = (candidate_of(p, weights, channels, work, form) for form in forms)
+            found += (narrow, in_ram(narrow), in_ram(wide))
         return found
 
 
-def _in_ram(candidate: Candidate) -> Candidate:
+def in_ram(candidate: Candidate) -> Candidate:
     return candidate.in_ram_too({"weights": candidate.weights_bytes})
 
 
-def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format) -> Candidate:
+def candidate_of(
+    p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format
+) -> Candidate:
     record_bytes = work.record_bytes(form)
     return Candidate(
         library="cortex_m4",
@@ -99,7 +101,7 @@ def _candidate(p: Parameters, weights: np.ndarray, channels: Channels, work: Wor
         variant="4 outputs x 2 channels"
         + ", rows widened" * work.widened
         + f", weights {form.value}" * (form is not Format.INT8),
-        parameters=lambda: _parameters(p, weights, channels, work, form),
+        parameters=lambda: parameters_of(p, weights, channels, work, form),
         features={**work.features(form), **work.from_flash(form)},
         scratch_bytes=4 * PIXELS * work.steps + _bytes_aside(p, work),
         weights_bytes=record_bytes,
@@ -129,7 +131,7 @@ def half_up(p: Parameters, channels: Channels) -> bool:
     return bool((channels.floor >= integer(p, "output_zero")).all())
 
 
-def _parameters(
+def parameters_of(
     p: Parameters, weights: np.ndarray, channels: Channels, work: Work, form: Format
 ) -> Parameters:
     """The fields of `struct conv_2d_gemm`, in its order."""
