@@ -51,7 +51,7 @@ def test_a_sigmoid_is_held_against_labels(tmp_path):
     right = (data["x"].mean(axis=(1, 2, 3)) > 0) == data["y"]
     assert 0.5 < right.mean() < 1
     found = {each.subject: each.accuracy for each in report.accuracy}
-    assert found == dict.fromkeys(("float model", "int8 on the host", "target"), pytest.approx(right.mean()))
+    assert found == dict.fromkeys(("float model", "quantized model", "target"), pytest.approx(right.mean()))
     assert report.agreement.same_class == 1
     assert np.shape(report.accuracy[2].confusion) == (2, 2)
     assert np.sum(report.accuracy[2].confusion) == 40

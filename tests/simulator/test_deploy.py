@@ -145,7 +145,7 @@ def test_an_stm32_board_is_linked_and_its_core_simulated(network, tmp_path):
     assert figures["linked"]["flash_bytes"] > 4000
     assert figures["linked"]["ram_bytes"] > figures["arena_bytes"] > 0
     assert figures["predicted"]["flash_bytes"] > 0
-    assert figures["schema_version"] == 1
+    assert figures["schema_version"] == 2
 
 
 def test_the_reshape_is_no_layer_and_softmax_works_in_place(network, tmp_path):

@@ -26,7 +26,7 @@ def test_a_limit_is_kept_up_to_its_own_value(key, actual):
 
 def test_accuracy_lost_by_quantization_is_in_points():
     by_subject = {accuracy.subject: accuracy.accuracy for accuracy in REPORT.accuracy}
-    lost = 100 * (by_subject["float model"] - by_subject["int8 on the host"])
+    lost = 100 * (by_subject["float model"] - by_subject["quantized model"])
     assert with_budget(REPORT, {"accuracy_drop": lost}).budget[0].passed
     assert not with_budget(REPORT, {"accuracy_drop": lost - 0.1}).budget[0].passed
 

@@ -348,7 +348,7 @@ def test_many_classes_become_a_list_of_mistakes():
     confusion = np.diag([10] * 30)
     confusion[3, 7] = 5
     names = tuple(f"class {i}" for i in range(30))
-    many = samples.classification("int8 on the host", confusion.tolist(), names)
+    many = samples.classification("quantized model", confusion.tolist(), names)
     report = make_report(**samples.FULL.but(classifications=(many,)).inputs)
     text = report_html(report)
     assert '<table class="matrix">' not in text
