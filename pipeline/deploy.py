@@ -470,28 +470,37 @@ def try_recipes(
 
 
 def _is_worth(mixed: Cured, plain: Cured, name: str, settings: Settings) -> bool:
-    """Whether layers in int16 win half a bit, for a fifth more cycles and flash at most.
+    """Whether layers in int16 win half a bit, for a fifth more cycles and flash at most, and fit the board.
 
     RAM is no price: a schedule takes for weights and copies what maps leave of it.
     """
     if mixed.fidelity.sqnr_db < plain.fidelity.sqnr_db + WORTH_DB:
         return False
-    costs = []
-    for one in (plain, mixed):
-        found = predict_file(one.tflite, name, settings)
-        time = found.cycles.cycles if found.cycles else found.instructions
-        costs.append((time, found.flash_bytes))
+    try:
+        found = (
+            predict_file(plain.tflite, name, settings),
+            predict_file(mixed.tflite, name, settings, must_fit=True),
+        )
+    except DoesNotFit:
+        return False
+    costs = [(each.cycles.cycles if each.cycles else each.instructions, each.flash_bytes) for each in found]
     return all(after <= WORTH_COST * before for before, after in zip(*costs, strict=True))
 
 
-def predict_file(tflite: bytes, name: str, settings: Settings) -> Prediction:
-    """What the image of a quantized file is expected to need."""
+def predict_file(tflite: bytes, name: str, settings: Settings, *, must_fit: bool = False) -> Prediction:
+    """What the image of a quantized file is expected to need.
+
+    Raises DoesNotFit of more than --max-ram or --max-flash; with `must_fit` of more than the board has, too.
+    """
     board = the_board(settings)
     generated = generate(QuantizedModel(name, tflite, None, None, ""), board, settings)
     timing = timing_model(board) if can_estimate(board) else None
-    return predict(
+    prediction = predict(
         generated.program, generated.schedule, board, timing, settings.optimize, settings.code_in_ram
     )
+    if must_fit:
+        refuse_what_cannot_fit(prediction, board, generated.program, settings.weights_region)
+    return prediction
 
 
 def inspect_loaded(loaded: Loaded, progress: Progress) -> Inspected:

@@ -363,10 +363,12 @@ def layer_name(tensor: str, prefix: str = "") -> str:
 
 
 def _common_prefix(names: Iterable[str]) -> str:
-    """The model's name, where nearly all tensors are called `<model>/...`."""
+    """The model's name, where all tensors with a path are called `<model>/...`.
+
+    Of most of them it may be a layer's, which many operators make.
+    """
     heads = Counter(name.split("/")[0] for name in names if "/" in name)
-    head, count = heads.most_common(1)[0] if heads else ("", 0)
-    return f"{head}/" if count > heads.total() / 2 and heads.total() > 2 else ""
+    return f"{next(iter(heads))}/" if len(heads) == 1 and heads.total() > 2 else ""
 
 
 def _numpy_name(dtype: str) -> bool:

@@ -473,6 +473,11 @@ def _not_convertible(
     )
 
 
+def _operation_name(layer: str) -> str:
+    """A layer's name as that of an operation, which in TensorFlow begins with a letter, a digit or a dot."""
+    return layer.lstrip("_-") or "layer"
+
+
 def _rename(frozen: Any, names: dict[str, str], outputs: Sequence[str]) -> Any:
     """Name the operations after the user's layers; Keras numbers its name scopes anew in every trace.
 
@@ -488,9 +493,9 @@ def _rename(frozen: Any, names: dict[str, str], outputs: Sequence[str]) -> Any:
         found = re.search(r"(?:^|/)(layer\d{4})(?:_\d+)?/", node.name)
         name = node.name
         if found and found.group(1) in names:
-            name = f"{names[found.group(1)]}/{node.name[found.end() :]}"
+            name = f"{_operation_name(names[found.group(1)])}/{node.name[found.end() :]}"
         if node.name in results and "/" not in node.name:  # `Identity`, behind the last layer
-            name = f"{results[node.name]}/Output"
+            name = f"{_operation_name(results[node.name])}/Output"
         candidate, number = name, 1
         while candidate in taken:
             candidate = f"{name}_{number}"

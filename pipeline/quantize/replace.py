@@ -1,4 +1,6 @@
-"""Operators that TFLite's reference kernels have in float32 alone, by others that they have in int8 too.
+"""Operators whose int8 form TFLite's reference kernels lack, or get wrong, by others that they have in int8.
+
+`pipeline/operators/refused.py` says of each why.
 
 Done in the float graph, before ranges are measured, so that every tensor in between gets its own. The
 function stays the same, to float32's roundings.

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from pipeline import deploy
 from pipeline.config import Settings
 from pipeline.cures import cure_table
-from pipeline.errors import UsageError
+from pipeline.errors import DoesNotFit, UsageError
 from pipeline.load import Preprocessing, Samples, load_model
 from pipeline.quantize import (
     BorderTypes,
     apply_recipe,
     inspect_quantization,
+    measure,
     parse_recipe,
     prepare_model,
+    run_float_graph,
 )
 from pipeline.quantize.measure import sqnr_db
 from pipeline.quantize.predict import predict_int8
@@ -264,3 +268,39 @@ def test_measurement_takes_it_where_it_is_worth_it(tmp_path):
     assert mixed.cycles <= 1.2 * plain.cycles
     whole = rows["int16"]
     assert whole.cycles > 2 * mixed.cycles
+
+
+@pytest.mark.parametrize("limit", ["--max-flash", "board"])
+def test_measurement_leaves_it_where_only_int8_fits(limit, tmp_path, monkeypatch):
+    prepared = prepared_of(averaged, tmp_path)
+    samples = Samples(prepared.x, None, None, "test data", False, Preprocessing())
+    settings = Settings(board="nucleo_l4r5zi", optimize="flash")
+    monkeypatch.setattr(deploy, "WORTH_COST", 10.0)  # it is a matter of room alone
+    monkeypatch.setattr(measure, "IN_INT16", (1,))
+
+    def tried():
+        run = run_float_graph(prepared, samples)
+        return deploy.try_recipes(prepared, run, [parse_recipe("minmax")], settings, lambda *step: None)
+
+    free = tried()
+    assert (free.best,) == free.mixed
+    (plain,) = free.plain
+    with pytest.raises(DoesNotFit) as refused:
+        deploy.predict_file(plain.tflite, "net", settings.model_copy(update={"max_flash": 0}))
+    least = int(re.search(r"the least flash ([\d,]+)", refused.value.hint)[1].replace(",", ""))
+    tight = settings.model_copy(update={"max_flash": least})
+    if limit == "board":
+        size = deploy.predict_file(plain.tflite, "net", tight).flash_bytes
+        board = deploy.the_board(settings)
+        small = replace(
+            board,
+            memory=tuple(
+                replace(region, length_bytes=size) if region.name == "flash" else region
+                for region in board.memory
+            ),
+        )
+        assert small.flash_bytes == size
+        monkeypatch.setattr(deploy, "the_board", lambda settings: small)
+    else:
+        settings = tight
+    assert tried().best.recipe == plain.recipe

@@ -18,6 +18,7 @@ from pipeline.load.frameworks import import_keras
 from pipeline.quantize import convert, predict_float, predict_int8, quantize_model
 from pipeline.quantize.predict import quantize_input
 from pipeline.quantize.tflite_graph import TfliteGraph
+from pipeline.read_tflite import read_tflite
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -318,6 +319,23 @@ def test_a_model_with_another_way_around_what_is_dead_is_none(tmp_path):
     graph = TfliteGraph(found.tflite)
     widths = {graph.name(t).split("/")[0]: np.ptp(held) for t in graph.made() if (held := graph.reach(t))}
     assert widths["silent"] == pytest.approx(1e-5)
+
+
+def test_a_layer_of_many_operators_and_an_underscore_keeps_its_name(tmp_path):
+    """TensorFlow has no operation that begins with one; of most tensors, the first name is no model's."""
+    keras = import_keras()
+    x = keras.Input((6, 6, 3))
+    y = keras.layers.Conv2D(2, 3, activation="elu", name="_first")(x)
+    keras.Model(x, keras.layers.Dense(2, name="_scores")(keras.layers.Flatten()(y))).save(
+        tmp_path / "n.keras"
+    )
+    pixels = np.random.default_rng(0).uniform(-1, 1, (8, 6, 6, 3)).astype(np.float32)
+    samples = Samples(pixels, None, None, "test data", False, Preprocessing())
+    tflite = quantize_model(load_model(tmp_path / "n.keras"), samples).tflite
+    first, *names = [node.name for node in read_tflite(tflite, "n").nodes]
+    assert first == "first"
+    assert {*names[:5]} == {f"first_{kind}" for kind in ("minimum", "exp", "sub", "relu", "add")}
+    assert names[-1] == "scores"
 
 
 def test_repeated_pixels_are_no_tile(tmp_path):
