@@ -74,13 +74,18 @@ def freeze(function: Any, inputs: Sequence[TensorSpec]) -> Any:
                 input_signature=specs,
             ).get_concrete_function()
         except Exception as error:  # a layer's own code may raise anything
-            raise ModelNotSupported(
-                f"TensorFlow cannot run the model: {_reason(error)}",
-                code="E_MODEL_RUN",
-                hint="try model(x) on one sample in Python, which should fail alike; "
-                "if it does not, this is a bug in stm32-deploy: please report it with --debug",
-            ) from error
+            raise cannot_run(error) from error
         return convert_variables_to_constants_v2(concrete)  # type: ignore[no-untyped-call]
+
+
+def cannot_run(error: Exception) -> ModelNotSupported:
+    """What is said of a model that raised this in TensorFlow."""
+    return ModelNotSupported(
+        f"TensorFlow cannot run the model: {_reason(error)}",
+        code="E_MODEL_RUN",
+        hint="call it in a tf.function, which should fail alike (names of layers are letters, digits "
+        "and _ there); if it does not, this is a bug in stm32-deploy: please report it with --debug",
+    )
 
 
 def _reason(error: Exception) -> str:

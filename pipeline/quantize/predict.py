@@ -12,6 +12,7 @@ from pipeline.arithmetic import quantize_real
 from pipeline.errors import ModelNotSupported
 from pipeline.load import FloatModel
 from pipeline.load.frameworks import captured_stderr, import_tensorflow
+from pipeline.load.frozen import cannot_run
 from pipeline.load.keras_model import has_fixed_batch
 from pipeline.load.signature import unique_names
 from pipeline.progress import Progress
@@ -27,7 +28,10 @@ def predict_float(model: FloatModel, x: Values, progress: Progress | None = None
 
 
 def run_float(live: Any, x: Values, *, progress: Progress | None = None) -> tuple[np.ndarray, ...]:
-    """The outputs of `live(x, training=False)`, in batches, or sample by sample where its batch is fixed."""
+    """The outputs of `live(x, training=False)`, in batches, or sample by sample where its batch is fixed.
+
+    Raises ModelNotSupported E_MODEL_RUN.
+    """
     tensorflow = import_tensorflow()
     compiled = tensorflow.function(lambda *batch: call_live(live, batch), reduce_retracing=True)
     step = 1 if has_fixed_batch(live) else FLOAT_BATCH
@@ -36,7 +40,11 @@ def run_float(live: Any, x: Values, *, progress: Progress | None = None) -> tupl
         warnings.simplefilter("ignore")  # Keras on inputs that it takes in a list or under a name
         for start in range(0, len(x), step):
             given = [tensorflow.constant(array[start : start + step]) for array in arrays_of(x)]
-            results.append([np.asarray(output, np.float32) for output in compiled(*given)])
+            try:
+                found = compiled(*given)
+            except Exception as error:  # a layer's own code may raise anything
+                raise cannot_run(error) from error
+            results.append([np.asarray(output, np.float32) for output in found])
             if progress:
                 progress("running the float model", min(start + step, len(x)), len(x))
     return tuple(np.concatenate(batches) for batches in zip(*results, strict=True))

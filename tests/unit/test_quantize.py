@@ -472,3 +472,12 @@ def test_a_layer_that_cannot_run_is_named(tmp_path):
     with pytest.raises(ModelNotSupported, match=r"Activation.call\(\): threshold\(\) missing 2") as caught:
         quantize_model(model, samples_of(np.zeros((4, 6))))
     assert caught.value.code == "E_MODEL_RUN"
+
+
+@pytest.mark.parametrize("name", ["größe", "conv 1"])
+def test_a_name_that_tensorflow_cannot_trace_is_refused(name, tmp_path):
+    keras = pytest.importorskip("keras")
+    keras.Sequential([keras.Input((6,)), keras.layers.Dense(2, name=name)]).save(tmp_path / "net.keras")
+    with pytest.raises(ModelNotSupported, match=name) as caught:
+        quantize_model(load_model(tmp_path / "net.keras"), samples_of(np.ones((4, 6))))
+    assert caught.value.code == "E_MODEL_RUN"
