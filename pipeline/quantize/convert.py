@@ -474,8 +474,8 @@ def _not_convertible(
 
 
 def _operation_name(layer: str) -> str:
-    """A layer's name as that of an operation, which in TensorFlow begins with a letter, a digit or a dot."""
-    return layer.lstrip("_-") or "layer"
+    """A layer's name as TensorFlow lets an operation be called; it begins with a letter, a digit or a dot."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", layer).lstrip("_-") or "layer"
 
 
 def _rename(frozen: Any, names: dict[str, str], outputs: Sequence[str]) -> Any:
