@@ -86,7 +86,7 @@ class _Exporter(Site):
             file = ManagedFile(str(path), self._resource)
             file.sync_to_resource()
             return Path(file.get_remote_path())
-        except Exception as error:  # as above
+        except Exception as error:  # of labgrid, ssh and OpenOCD, which share no class
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> FlashFailed:

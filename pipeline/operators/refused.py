@@ -16,7 +16,7 @@ REFUSED: Mapping[str, str] = {
     ),
     "NEG": f"{_OF_KERAS} TFLite's kernel negates integers without their zero point",
     "SQUARE": f"{_OF_KERAS} TFLite has no int8 form of it",
-    "SQUARED_DIFFERENCE": f"{_OF_KERAS} not carried",
+    "SQUARED_DIFFERENCE": f"{_OF_KERAS} a subtraction and a product are the same",
     "SUM": f"{_OF_KERAS} TFLite's reference kernel reads its int8 input as uint8 and gives wrong sums",
     "TILE": f"{_OF_KERAS} TFLite registers no reference kernel for its int8 form, so that nothing "
     "could vouch for its integers",
