@@ -1,4 +1,4 @@
-/* REDUCE_MIN: y = the smallest x */
+/* REDUCE_MAX and REDUCE_MIN: y = the largest or smallest x, as BETTER of two is. */
 #include "fixed_point.h"
 
 void FUNCTION(const PARAMETERS *p, const ELEMENT *x, ELEMENT *y)
@@ -9,7 +9,7 @@ void FUNCTION(const PARAMETERS *p, const ELEMENT *x, ELEMENT *y)
             int32_t best = FIRST;
 
             for (int32_t j = 0; j < p->count; j++, value += p->inner)
-                best = smaller(best, *value);
+                best = BETTER(best, *value);
             *y++ = (ELEMENT)best;
         }
     }
